@@ -1,0 +1,216 @@
+#include "base/asio/udp_socket.h"
+
+#include <ifaddrs.h>
+#include <linux/filter.h>
+#include <net/if.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+namespace wow {
+namespace {
+
+constexpr int kSocketBufferBytes = 4 * 1024 * 1024;
+
+struct SocketAddress {
+  sockaddr_storage storage{};
+  socklen_t length = 0;
+};
+
+SocketAddress to_sockaddr(const Endpoint& endpoint, bool v6) {
+  SocketAddress out;
+  if (v6) {
+    auto& in6 = reinterpret_cast<sockaddr_in6&>(out.storage);
+    in6.sin6_family = AF_INET6;
+    in6.sin6_port = htons(endpoint.port);
+    std::memcpy(&in6.sin6_addr, endpoint.ip.mapped().data(), 16);
+    out.length = sizeof in6;
+  } else {
+    auto& in4 = reinterpret_cast<sockaddr_in&>(out.storage);
+    in4.sin_family = AF_INET;
+    in4.sin_port = htons(endpoint.port);
+    std::memcpy(&in4.sin_addr, endpoint.ip.mapped().data() + 12, 4);
+    out.length = sizeof in4;
+  }
+  return out;
+}
+
+Endpoint to_endpoint(const sockaddr_storage& storage) {
+  if (storage.ss_family == AF_INET6) {
+    const auto& in6 = reinterpret_cast<const sockaddr_in6&>(storage);
+    return {IpAddress::v6({reinterpret_cast<const std::uint8_t*>(&in6.sin6_addr), 16}),
+            ntohs(in6.sin6_port)};
+  }
+  const auto& in4 = reinterpret_cast<const sockaddr_in&>(storage);
+  return {IpAddress::v4(ntohl(in4.sin_addr.s_addr)), ntohs(in4.sin_port)};
+}
+
+void set_options(int fd, bool v6, bool shared) {
+  const int off = 0, on = 1;
+  if (v6) setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off);
+  if (shared) setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);
+  // Oversized packets are fragmented rather than lost until path MTUs are probed.
+  const int dont = IP_PMTUDISC_DONT;
+  setsockopt(fd, IPPROTO_IP, IP_MTU_DISCOVER, &dont, sizeof dont);
+  if (v6) setsockopt(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, &dont, sizeof dont);
+  // Bursts of a fast flow outrun the default buffers; FORCE needs CAP_NET_ADMIN and its failure is
+  // harmless.
+  for (const auto& [forced, plain] :
+       {std::pair(SO_RCVBUFFORCE, SO_RCVBUF), std::pair(SO_SNDBUFFORCE, SO_SNDBUF)}) {
+    if (setsockopt(fd, SOL_SOCKET, forced, &kSocketBufferBytes, sizeof kSocketBufferBytes) != 0) {
+      setsockopt(fd, SOL_SOCKET, plain, &kSocketBufferBytes, sizeof kSocketBufferBytes);
+    }
+  }
+}
+
+}  // namespace
+
+Result<UdpSocket> UdpSocket::open(std::uint16_t port, bool shared) {
+  bool v6 = true;
+  int fd = socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  if (fd < 0) {
+    v6 = false;
+    fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  }
+  if (fd < 0)
+    return Error{ErrorCode::kIo, std::string("cannot make a UDP socket: ") + std::strerror(errno)};
+  UdpSocket out(fd, port, v6);
+  set_options(fd, v6, shared);
+  const SocketAddress any = to_sockaddr({v6 ? IpAddress() : IpAddress::v4(0), port}, v6);
+  if (bind(fd, reinterpret_cast<const sockaddr*>(&any.storage), any.length) != 0) {
+    const std::string at = "UDP port " + std::to_string(port);
+    if (errno == EADDRINUSE) {
+      return Error{ErrorCode::kAlreadyExists,
+                   at + " is in use: choose another with --listen, or stop who holds it"};
+    }
+    return Error{ErrorCode::kIo, "cannot bind " + at + ": " + std::strerror(errno)};
+  }
+  sockaddr_storage bound{};
+  socklen_t length = sizeof bound;
+  getsockname(fd, reinterpret_cast<sockaddr*>(&bound), &length);
+  out.port_ = to_endpoint(bound).port;
+  return out;
+}
+
+UdpSocket::UdpSocket(UdpSocket&& other) noexcept
+    : fd_(std::exchange(other.fd_, -1)), port_(other.port_), v6_(other.v6_) {}
+
+UdpSocket& UdpSocket::operator=(UdpSocket&& other) noexcept {
+  std::swap(fd_, other.fd_);
+  port_ = other.port_;
+  v6_ = other.v6_;
+  return *this;
+}
+
+UdpSocket::~UdpSocket() {
+  if (fd_ >= 0) close(fd_);
+}
+
+void UdpSocket::send(std::span<const Datagram> batch, MetricSlot& metrics) const {
+  while (!batch.empty()) {
+    const std::size_t count = std::min(batch.size(), kBatch);
+    std::array<mmsghdr, kBatch> messages{};
+    std::array<std::array<iovec, 2>, kBatch> parts;
+    std::array<SocketAddress, kBatch> to;
+    for (std::size_t i = 0; i < count; ++i) {
+      const Datagram& d = batch[i];
+      to[i] = to_sockaddr(d.to, v6_);
+      parts[i][0] = {const_cast<std::uint8_t*>(d.head.data()), d.head.size()};
+      parts[i][1] = {const_cast<std::uint8_t*>(d.body.data()), d.body.size()};
+      msghdr& header = messages[i].msg_hdr;
+      header.msg_name = &to[i].storage;
+      header.msg_namelen = to[i].length;
+      header.msg_iov = parts[i].data();
+      header.msg_iovlen = d.body.empty() ? 1 : 2;
+    }
+    int sent = sendmmsg(fd_, messages.data(), static_cast<unsigned>(count), 0);
+    if (sent <= 0) {
+      // Only the first datagram is at fault (no route, no IPv6, full buffer): skip it and go on.
+      metrics.add(Metric::kDropSendFailed);
+      sent = 1;
+    } else {
+      metrics.add(Metric::kDatagramsOut, static_cast<std::uint64_t>(sent));
+      for (int i = 0; i < sent; ++i) metrics.add(Metric::kBytesOut, messages[i].msg_len);
+    }
+    batch = batch.subspan(static_cast<std::size_t>(sent));
+  }
+}
+
+bool UdpSocket::steer_by_receiver_index(int sockets) const {
+  const auto n = static_cast<std::uint32_t>(sockets);
+  // Offsets count from the UDP payload. What is not data has 0 left in the accumulator: socket 0.
+  const std::array<sock_filter, 6> program = {{
+      BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 0),
+      BPF_STMT(BPF_ALU | BPF_AND | BPF_K, 0xfc),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0x10, 0, 1),
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 2),
+      BPF_STMT(BPF_ALU | BPF_MOD | BPF_K, n),
+      BPF_STMT(BPF_RET | BPF_A, 0),
+  }};
+  const sock_fprog filter = {static_cast<unsigned short>(program.size()),
+                             const_cast<sock_filter*>(program.data())};
+  return setsockopt(fd_, SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, &filter, sizeof filter) == 0;
+}
+
+UdpReceiver::UdpReceiver() : storage_(UdpSocket::kBatch * kDatagramBytesMax) {
+  received_.reserve(UdpSocket::kBatch);
+}
+
+std::span<const UdpReceiver::Received> UdpReceiver::receive(const UdpSocket& socket,
+                                                            MetricSlot& metrics) {
+  std::array<mmsghdr, UdpSocket::kBatch> messages{};
+  std::array<iovec, UdpSocket::kBatch> parts;
+  std::array<sockaddr_storage, UdpSocket::kBatch> from;
+  for (std::size_t i = 0; i < messages.size(); ++i) {
+    parts[i] = {storage_.data() + i * kDatagramBytesMax, kDatagramBytesMax};
+    msghdr& header = messages[i].msg_hdr;
+    header.msg_name = &from[i];
+    header.msg_namelen = sizeof from[i];
+    header.msg_iov = &parts[i];
+    header.msg_iovlen = 1;
+  }
+  received_.clear();
+  const int count = recvmmsg(socket.fd(), messages.data(), messages.size(), MSG_DONTWAIT, nullptr);
+  for (int i = 0; i < count; ++i) {
+    metrics.add(Metric::kDatagramsIn);
+    metrics.add(Metric::kBytesIn, messages[i].msg_len);
+    if (messages[i].msg_hdr.msg_flags & MSG_TRUNC) {
+      metrics.add(Metric::kDropGarbage);
+      continue;
+    }
+    received_.push_back(
+        {to_endpoint(from[i]),
+         {storage_.data() + static_cast<std::size_t>(i) * kDatagramBytesMax, messages[i].msg_len}});
+  }
+  return received_;
+}
+
+std::vector<IpAddress> local_addresses(bool with_loopback) {
+  std::vector<IpAddress> out;
+  ifaddrs* list = nullptr;
+  if (getifaddrs(&list) != 0) return out;
+  for (const ifaddrs* entry = list; entry != nullptr; entry = entry->ifa_next) {
+    if (entry->ifa_addr == nullptr || !(entry->ifa_flags & IFF_UP)) continue;
+    if (std::strncmp(entry->ifa_name, "wow-", 4) == 0) continue;
+    sockaddr_storage storage{};
+    if (entry->ifa_addr->sa_family == AF_INET) {
+      std::memcpy(&storage, entry->ifa_addr, sizeof(sockaddr_in));
+    } else if (entry->ifa_addr->sa_family == AF_INET6) {
+      std::memcpy(&storage, entry->ifa_addr, sizeof(sockaddr_in6));
+    } else {
+      continue;
+    }
+    const IpAddress ip = to_endpoint(storage).ip;
+    if (ip.is_link_local() || ip.is_multicast() || (ip.is_loopback() && !with_loopback)) continue;
+    out.push_back(ip);
+  }
+  freeifaddrs(list);
+  std::stable_sort(out.begin(), out.end(),
+                   [](const auto& a, const auto& b) { return a.is_v4() > b.is_v4(); });
+  return out;
+}
+
+}  // namespace wow

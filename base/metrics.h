@@ -1,0 +1,88 @@
+// Counters: one table of names with help texts, read by status, JSON and Prometheus alike. Each
+// thread that counts owns a slot, so that counting is one plain store; a reader adds the slots up.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <string_view>
+#include <vector>
+
+namespace wow {
+
+// X(constant, name, help)
+#define WOW_METRICS(X)                                                                       \
+  X(kDatagramsIn, "datagrams_in", "datagrams received from the underlay")                    \
+  X(kDatagramsOut, "datagrams_out", "datagrams sent to the underlay")                        \
+  X(kBytesIn, "bytes_in", "UDP payload bytes received")                                      \
+  X(kBytesOut, "bytes_out", "UDP payload bytes sent")                                        \
+  X(kFramesIn, "frames_in", "Ethernet frames delivered to the virtual interface")            \
+  X(kFramesOut, "frames_out", "Ethernet frames read from the virtual interface")             \
+  X(kRoutedForwarded, "routed_forwarded", "routed packets passed on for others")             \
+  X(kHandshakesStarted, "handshakes_started", "key exchanges begun as initiator")            \
+  X(kHandshakesAnswered, "handshakes_answered", "key exchanges begun as responder")          \
+  X(kHandshakesDone, "handshakes_done", "key exchanges completed")                           \
+  X(kHandshakesFailed, "handshakes_failed", "key exchanges given up or refused")             \
+  X(kDropGarbage, "drop_garbage", "datagrams of no known type or shape")                     \
+  X(kDropStranger, "drop_stranger", "handshakes not sealed under this pool's key")           \
+  X(kDropUnknownIndex, "drop_unknown_index", "data packets for a session not held")          \
+  X(kDropForged, "drop_forged", "data packets that did not open")                            \
+  X(kDropReplayed, "drop_replayed", "data packets seen before or too old")                   \
+  X(kDropMalformed, "drop_malformed", "opened packets whose inside could not be parsed")     \
+  X(kDropNoRoute, "drop_no_route", "routed packets with nowhere to go")                      \
+  X(kDropHopLimit, "drop_hop_limit", "routed packets that used up their hops")               \
+  X(kDropBadSignature, "drop_bad_signature", "signed messages whose signature did not hold") \
+  X(kDropRateLimited, "drop_rate_limited", "packets beyond a rate limit")                    \
+  X(kDropQueueFull, "drop_queue_full", "packets dropped because a bounded queue was full")   \
+  X(kDropAmplification, "drop_amplification", "replies withheld from an unproven endpoint")  \
+  X(kDropSourceCheck, "drop_source_check", "frames whose inner source is not the sender's")  \
+  X(kDropFrameKind, "drop_frame_kind", "frames of a kind never taken from the overlay")      \
+  X(kDropNotMine, "drop_not_mine", "frames for an address not held here")                    \
+  X(kDropNoDestination, "drop_no_destination", "frames for an address nobody holds")         \
+  X(kDropSendFailed, "drop_send_failed", "datagrams that the kernel refused to send")        \
+  X(kRetryTokensSent, "retry_tokens_sent", "handshakes answered with a token under load")    \
+  X(kRevokedRefused, "revoked_refused", "handshakes with a revoked or closed-out member")
+
+enum class Metric : std::uint16_t {
+#define WOW_METRIC_CONSTANT(constant, name, help) constant,
+  WOW_METRICS(WOW_METRIC_CONSTANT)
+#undef WOW_METRIC_CONSTANT
+      kCount
+};
+
+struct MetricInfo {
+  std::string_view name;
+  std::string_view help;
+};
+inline constexpr std::size_t kMetricCount = static_cast<std::size_t>(Metric::kCount);
+extern const std::array<MetricInfo, kMetricCount> kMetricInfos;
+
+// One thread's counters.
+class MetricSlot {
+ public:
+  void add(Metric metric, std::uint64_t n = 1) {
+    auto& value = values_[static_cast<std::size_t>(metric)];
+    value.store(value.load(std::memory_order_relaxed) + n, std::memory_order_relaxed);
+  }
+  std::uint64_t get(Metric metric) const {
+    return values_[static_cast<std::size_t>(metric)].load(std::memory_order_relaxed);
+  }
+
+ private:
+  alignas(64) std::array<std::atomic<std::uint64_t>, kMetricCount> values_{};
+};
+
+class Metrics {
+ public:
+  // A slot for the calling thread to own; it lives as long as this object. Any thread.
+  MetricSlot& add_slot();
+  std::uint64_t total(Metric metric) const;
+
+ private:
+  mutable std::mutex mutex_;
+  std::vector<std::unique_ptr<MetricSlot>> slots_;
+};
+
+}  // namespace wow

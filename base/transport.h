@@ -1,0 +1,31 @@
+// The seam to the underlay: datagrams out, in batches. What comes in is handed to the core by
+// whoever owns the socket.
+#pragma once
+
+#include <span>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/endpoint.h"
+
+namespace wow {
+
+// One datagram to send, as two parts so that a header need not be copied in front of its payload.
+struct Datagram {
+  Endpoint to;
+  ByteView head;
+  ByteView body;
+  std::uint8_t ecn = 0;  // RFC 3168 codepoint, 0..3
+};
+
+class Transport {
+ public:
+  virtual ~Transport() = default;
+  // Best effort: what the kernel refuses is lost and counted. The views need to live only during
+  // the call.
+  virtual void send(std::span<const Datagram> batch) = 0;
+  // Host candidates (RFC 8445, 5.1.1.1): every usable local address with the bound port.
+  virtual std::vector<Endpoint> local_endpoints() const = 0;
+};
+
+}  // namespace wow

@@ -1,0 +1,51 @@
+// Which of a peer's candidates to check, when, and how often: pacing and retransmission as ICE does
+// (RFC 8445, 6.1.4, 14). Pure bookkeeping: the caller sends a check when told to and says when one
+// was answered.
+#pragma once
+
+#include <optional>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/endpoint.h"
+
+namespace wow {
+
+inline constexpr std::size_t kCandidatesMax = 8;  // taken from one peer
+inline constexpr Duration kCheckPace =
+    20ms;  // RFC 8445, 14.2: Ta, between any two checks of one list
+inline constexpr Duration kCheckRetransmit = 100ms;  // first repetition of a check; doubles
+inline constexpr int kCheckTries = 7;  // the last one goes out about 6 s after the first
+
+// What may be checked at all: never loopback (unless the caller's underlay is), multicast,
+// link-local, unspecified, port 0, our own virtual subnet. Keeps order, drops repetitions, takes at
+// most kCandidatesMax.
+struct CandidateRules {
+  std::optional<Prefix> virtual_subnet;
+  bool allow_loopback = false;  // tests and single-host pools
+};
+std::vector<Endpoint> usable_candidates(const std::vector<Endpoint>& offered,
+                                        const CandidateRules& rules);
+
+class CheckList {
+ public:
+  explicit CheckList(std::vector<Endpoint> candidates);
+  // The next check due at `now`, if any; counts as sent.
+  std::optional<Endpoint> next(TimePoint now);
+  // When next() may give something again; nothing when the list is exhausted.
+  std::optional<TimePoint> next_due() const;
+  void add(const std::vector<Endpoint>& candidates);  // learnt later; known ones are tried anew
+  bool exhausted() const { return !next_due(); }
+  int checks_sent() const;
+
+ private:
+  struct Entry {
+    Endpoint endpoint;
+    int tries = 0;
+    TimePoint due{};
+  };
+  std::vector<Entry> entries_;
+  TimePoint last_sent_{};
+};
+
+}  // namespace wow

@@ -1,0 +1,46 @@
+// What we look like from outside: peers tell from which endpoint they see us, and votes decide (RFC
+// 8445 reflexive candidates; RFC 5780 for the mapping behaviour that several answers reveal).
+#pragma once
+
+#include <vector>
+
+#include "base/address.h"
+#include "base/clock.h"
+#include "base/endpoint.h"
+
+namespace wow {
+
+enum class NatMapping : std::uint8_t {
+  kUnknown,
+  kNone,                 // seen as one of our own endpoints
+  kEndpointIndependent,  // everybody sees the same endpoint
+  kDependent,            // different peers see different ports
+};
+std::string_view to_string(NatMapping mapping);
+
+class ReflexiveVotes {
+ public:
+  static constexpr std::size_t kVotesMax = 64;  // the newest vote of each of so many peers
+  static constexpr Duration kVoteLife = 10min;
+
+  // `peer` saw us at `seen`. `peer_endpoint` is where it was asked: peers behind our own NAT see
+  // our LAN side, so votes count per family and scope. Returns whether endpoints() changed.
+  bool vote(const Address& peer, const Endpoint& peer_endpoint, const Endpoint& seen,
+            TimePoint now);
+  void forget_all();  // our network changed
+
+  // Most-voted first, at most 4; our own host endpoints are left out.
+  std::vector<Endpoint> endpoints(const std::vector<Endpoint>& own, TimePoint now) const;
+  NatMapping mapping(const std::vector<Endpoint>& own, TimePoint now) const;
+
+ private:
+  struct Vote {
+    Address peer;
+    Endpoint peer_endpoint;
+    Endpoint seen;
+    TimePoint at;
+  };
+  std::vector<Vote> votes_;
+};
+
+}  // namespace wow

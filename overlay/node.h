@@ -1,0 +1,127 @@
+// A member of the ring: keeps its edges, routes, connects on demand and carries messages of
+// services. The very class runs in the daemon and in the simulator. Synchronous; control thread
+// only. Ring words are Brunet's (Boykin et al., "A Symphony Conducted by Brunet", 2007): leaf,
+// near, far, shortcut, CTM, linker.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/metrics.h"
+#include "base/random.h"
+#include "base/transport.h"
+#include "nat/reflexive.h"
+#include "tunnel/credentials.h"
+#include "tunnel/sessions.h"
+
+namespace wow {
+
+// Who a message is for at its receiver. Numbers are on the wire; users of the library take 16 and
+// up.
+enum class Service : std::uint8_t { kLink = 1, kDht = 2, kVnet = 3, kUserFirst = 16 };
+
+struct NodeOptions {
+  std::vector<Endpoint> bootstraps;
+  // Members met before, with their endpoints: where to start when no bootstrap answers.
+  struct Remembered {
+    Address address;
+    std::vector<Endpoint> endpoints;
+  };
+  std::vector<Remembered> remembered;
+  std::optional<Prefix> virtual_subnet;  // never a candidate
+  bool allow_loopback = false;           // candidates on 127.0.0.1, for tests and examples
+  SessionLimits limits;
+};
+
+enum class EdgeRole : std::uint8_t { kNone = 0, kLeaf = 1, kNear = 2, kFar = 3, kShortcut = 4 };
+std::string_view to_string(EdgeRole role);
+
+// One row of `wow peers`.
+struct EdgeInfo {
+  Address peer;
+  std::vector<EdgeRole> roles;  // of an edge; empty for a session that is none
+  Path path;
+  Duration round_trip{};
+  Duration open_for{};
+  std::uint64_t bytes_in = 0, bytes_out = 0;
+  bool direct = false;
+};
+
+class Node {
+ public:
+  static constexpr std::size_t kMessageBytesMax = 64 * 1024;
+
+  using MessageHandler = std::function<void(const Address& from, ByteView message)>;
+
+  Node(Credentials& credentials, Clock& clock, Random& random, Transport& transport,
+       MetricSlot& metrics, NodeOptions options);
+  ~Node();
+
+  // Dials bootstraps and remembered members all at once (serial tries were Brunet's slowness) and
+  // joins the ring.
+  void start();
+  // Says goodbye to peers; nothing is sent afterwards.
+  void stop();
+
+  // What the owner of the socket hands in.
+  void on_datagram(MutableBytes packet, const Endpoint& from);
+  void on_opened(std::uint32_t receive_index, ByteView plain,
+                 const Endpoint& from);  // from a packet worker
+  // Addresses of this machine changed (netlink): tell everybody at once.
+  void on_network_change();
+
+  const Address& address() const;
+  // Joined: near edges on the ring, or known to be alone (no bootstrap answered for 3 s, or none is
+  // configured).
+  bool joined() const;
+  bool alone() const;
+  // Calls `fire` each time joined() becomes true.
+  void on_joined(std::function<void()> fire);
+
+  // Best effort: a session to `to` is opened on demand, routed at once and upgraded to a direct
+  // path in place. At most kMessageBytesMax; false if larger. An own address is delivered locally,
+  // later.
+  bool send(const Address& to, Service service, ByteView message);
+  void set_handler(Service service, MessageHandler handler);
+  // The member nearest to `target` (maybe ourselves), asked along the ring; nothing after 3 s
+  // without an answer.
+  void locate(const Address& target, std::function<void(std::optional<Address>)> done);
+
+  // For the virtual network: a session for frames, with the shortcut role while in use.
+  void want_shortcut(const Address& peer);
+  bool send_frame(const Address& peer, ByteView frame, std::uint8_t facts);
+  void set_frame_handler(
+      std::function<void(Session& from, ByteView frame, std::uint8_t facts)> handler);
+  // Called when a session opens, changes its best path or keys, or closes (null): forwarding tables
+  // follow.
+  void set_session_observer(std::function<void(const Address& peer, Session* session)> observer);
+
+  // Takes newer settings (from a command or a file) and spreads them.
+  bool adopt_settings(ByteView signed_settings);
+  // Called after settings from anywhere were adopted.
+  void set_settings_observer(std::function<void()> observer);
+
+  Session* session(const Address& peer);
+  Sessions& sessions();
+  std::vector<EdgeInfo> edges() const;
+  // The members nearest to `target` in our own view (edges and ourselves), nearest first.
+  std::vector<Address> nearest_known(const Address& target, std::size_t count) const;
+  // For restart: members with endpoints worth remembering, at most 64.
+  std::vector<NodeOptions::Remembered> remember() const;
+  std::vector<Endpoint> own_candidates() const;
+  NatMapping nat_mapping() const;
+  // The network size as the density of near neighbours suggests; at least 1.
+  double size_estimate() const;
+
+ private:
+  class Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace wow

@@ -1,0 +1,162 @@
+#include "proto/headers.h"
+
+#include <algorithm>
+#include <cassert>
+
+namespace wow {
+
+std::optional<PacketType> packet_type(ByteView packet) {
+  if (packet.empty()) return std::nullopt;
+  const std::uint8_t first = packet[0];
+  if ((first & ~kKeyPhaseMask) == static_cast<std::uint8_t>(PacketType::kData))
+    return PacketType::kData;
+  if (first >= static_cast<std::uint8_t>(PacketType::kHandshake) &&
+      first <= static_cast<std::uint8_t>(PacketType::kUnknownIndex)) {
+    return static_cast<PacketType>(first);
+  }
+  return std::nullopt;
+}
+
+std::optional<DataHeader> DataHeader::parse(ByteView packet) {
+  // A kind byte and a tag at least.
+  if (packet.size() < kDataOverheadBytes || packet_type(packet) != PacketType::kData)
+    return std::nullopt;
+  const std::uint8_t* at = packet.data();
+  DataHeader out;
+  out.key_phase = at[0] & kKeyPhaseMask;
+  out.lane = at[1];
+  out.receiver_index = static_cast<std::uint32_t>(get_big_endian(at + 2, 4));
+  out.salt = static_cast<std::uint32_t>(get_big_endian(at + 6, 4));
+  out.counter = get_big_endian(at + 10, 6);
+  return out;
+}
+
+void DataHeader::write(std::uint8_t* at) const {
+  at[0] = static_cast<std::uint8_t>(PacketType::kData) | key_phase;
+  at[1] = lane;
+  put_big_endian(at + 2, receiver_index, 4);
+  put_big_endian(at + 6, salt, 4);
+  put_big_endian(at + 10, counter, 6);
+}
+
+std::optional<HandshakeBody> HandshakeBody::parse(ByteView body) {
+  Reader in(body);
+  HandshakeBody out;
+  out.version = in.u8();
+  out.flight = in.u8();
+  const std::uint8_t fragment = in.u8();
+  out.fragment = fragment >> 4;
+  out.fragments = fragment & 0x0f;
+  out.sender_index = in.u32();
+  out.receiver_index = in.u32();
+  const ByteView token = in.take(in.u8());
+  const ByteView bytes = in.take(in.u16());
+  const bool valid = in.ok() && out.flight <= 3 && out.fragments > 0 &&
+                     out.fragment < out.fragments && token.size() <= 64 && out.sender_index != 0;
+  if (!valid) return std::nullopt;
+  out.token = to_bytes(token);
+  out.bytes = to_bytes(bytes);
+  return out;
+}
+
+Bytes HandshakeBody::write(std::size_t bytes_min) const {
+  assert(token.size() <= 64 && fragments > 0 && fragments < 16 && fragment < fragments);
+  Writer out;
+  out.u8(version).u8(flight).u8(static_cast<std::uint8_t>(fragment << 4 | fragments));
+  out.u32(sender_index).u32(receiver_index);
+  out.u8(static_cast<std::uint8_t>(token.size())).bytes(token);
+  out.u16(static_cast<std::uint16_t>(bytes.size())).bytes(bytes);
+  Bytes body = out.take();
+  body.resize(std::max(body.size(), bytes_min));
+  return body;
+}
+
+std::optional<UnknownIndex> UnknownIndex::parse(ByteView packet) {
+  if (packet.size() != kBytes || packet_type(packet) != PacketType::kUnknownIndex)
+    return std::nullopt;
+  return UnknownIndex{static_cast<std::uint32_t>(get_big_endian(packet.data() + 1, 4))};
+}
+
+std::array<std::uint8_t, UnknownIndex::kBytes> UnknownIndex::write() const {
+  std::array<std::uint8_t, kBytes> out;
+  out[0] = static_cast<std::uint8_t>(PacketType::kUnknownIndex);
+  put_big_endian(out.data() + 1, index, 4);
+  return out;
+}
+
+namespace {
+constexpr std::uint8_t kUphillFlag = 0x80;  // beside the mode
+}
+
+std::optional<RoutedHeader> RoutedHeader::parse(ByteView packet) {
+  if (packet.size() < kBytes) return std::nullopt;
+  RoutedHeader out;
+  out.hops = packet[0];
+  out.limit = packet[1];
+  const std::uint8_t mode = packet[2] & ~kUphillFlag;
+  const std::uint8_t payload = packet[3];
+  if (mode > static_cast<std::uint8_t>(RouteMode::kNearest) || out.limit > kHopLimit ||
+      payload < 1 || payload > 3) {
+    return std::nullopt;
+  }
+  out.mode = static_cast<RouteMode>(mode);
+  out.uphill = (packet[2] & kUphillFlag) != 0;
+  out.payload = static_cast<RoutedPayload>(payload);
+  out.destination = Address::from_bytes(packet.subspan(4));
+  out.source = Address::from_bytes(packet.subspan(24));
+  return out;
+}
+
+void RoutedHeader::write(std::uint8_t* at) const {
+  at[0] = hops;
+  at[1] = limit;
+  at[2] = static_cast<std::uint8_t>(mode) | (uphill ? kUphillFlag : 0);
+  at[3] = static_cast<std::uint8_t>(payload);
+  std::copy_n(destination.bytes().begin(), Address::kBytes, at + 4);
+  std::copy_n(source.bytes().begin(), Address::kBytes, at + 24);
+}
+
+std::optional<MessageHeader> MessageHeader::parse(ByteView packet) {
+  Reader in(packet);
+  MessageHeader out;
+  out.service = in.u8();
+  out.message = in.u16();
+  out.piece = in.u8();
+  out.pieces = in.u8();
+  if (!in.ok() || out.pieces == 0 || out.piece >= out.pieces) return std::nullopt;
+  return out;
+}
+
+void MessageHeader::write(std::uint8_t* at) const {
+  at[0] = service;
+  put_big_endian(at + 1, message, 2);
+  at[3] = piece;
+  at[4] = pieces;
+}
+
+std::optional<PathMessage> PathMessage::parse(ByteView payload) {
+  Reader in(payload);
+  PathMessage out;
+  const std::uint8_t op = in.u8();
+  out.flags = in.u8();
+  out.token = in.u64();
+  if (op == static_cast<std::uint8_t>(Op::kResponse)) {
+    out.observed = to_bytes(in.take(in.u8()));
+    const auto bytes = out.observed.size();
+    if (bytes != 0 && bytes != 6 && bytes != 18) return std::nullopt;
+  } else if (op != static_cast<std::uint8_t>(Op::kChallenge)) {
+    return std::nullopt;
+  }
+  if (!in.ok()) return std::nullopt;
+  out.op = static_cast<Op>(op);
+  return out;
+}
+
+Bytes PathMessage::write() const {
+  Writer out;
+  out.u8(static_cast<std::uint8_t>(op)).u8(flags).u64(token);
+  if (op == Op::kResponse) out.u8(static_cast<std::uint8_t>(observed.size())).bytes(observed);
+  return out.take();
+}
+
+}  // namespace wow

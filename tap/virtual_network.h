@@ -1,0 +1,98 @@
+// The virtual Ethernet as this node sees it: its lease and name, whom an IP address belongs to, ARP
+// answered locally, the receiver's source check, DNS. Frames that packet workers cannot place come
+// here. Synchronous; control thread only.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/frame_port.h"
+#include "base/metrics.h"
+#include "base/random.h"
+#include "dht/dht.h"
+#include "overlay/node.h"
+#include "tunnel/forwarding.h"
+
+namespace wow {
+
+// 02 and the first five bytes of the address: locally administered, unicast.
+MacAddress mac_of(const Address& node);
+
+struct VirtualNetworkOptions {
+  std::string pool;  // for names: NAME.POOL.internal
+  Prefix subnet;
+  int mtu = 1380;
+  Duration lease_ttl = 7 * 24h;
+  std::string name;  // wanted; empty: none
+  bool name_is_explicit =
+      false;  // taken: refuse, rather than append the address's last two numbers
+  std::optional<IpAddress> wanted_ip;  // taken or outside: refuse
+  std::optional<IpAddress> last_ip;    // held before a restart: tried first
+  std::string last_name;
+};
+
+struct LeaseInfo {
+  IpAddress ip;
+  std::string name;
+  MacAddress mac{};
+  TimePoint expires{};  // by CLOCK_BOOTTIME, counted from sending
+};
+
+// One line of `wow leases` and of the hosts block.
+struct LeaseRow {
+  IpAddress ip;
+  std::string name;
+  Address node;
+  Duration ttl_left{};
+};
+
+class VirtualNetwork {
+ public:
+  // What the daemon does for us: all optional but `tables`.
+  struct Hooks {
+    std::function<void(const LeaseInfo&)>
+        lease_held;  // configure the interface; also after a change of lease
+    std::function<void()> lease_lost;
+    std::function<void(const Error&)>
+        lease_refused;  // explicit name or address taken, subnet exhausted: stop
+    std::function<void(const std::vector<LeaseRow>&)> names_changed;  // for /etc/hosts
+    std::function<void(std::unique_ptr<ForwardingTables>)> tables;    // publish to workers
+  };
+
+  VirtualNetwork(Node& node, Dht& dht, Clock& clock, Random& random, FramePort& port,
+                 MetricSlot& metrics, VirtualNetworkOptions options, Hooks hooks);
+  ~VirtualNetwork();
+
+  void start();  // begins to lease as soon as the node has joined
+  // Gives name and address back (`wow leave`); `wow down` just stops.
+  void release(std::function<void()> done);
+
+  // A frame from the TAP that no worker could place.
+  void on_frame_out(ByteView frame, std::uint8_t facts);
+  // A frame from a peer that no worker may deliver (Node's frame handler calls it too).
+  void on_frame_in(Session& from, ByteView frame, std::uint8_t facts);
+  // The lease list is asked for every `interval` (hosts file mode); zero stops it.
+  void follow_names(Duration interval);
+
+  const std::optional<LeaseInfo>& lease() const;
+  void leases(std::function<void(Result<std::vector<LeaseRow>>)> done);
+  // An IP address, NAME or NAME.POOL.internal -> row.
+  void resolve(const std::string& host, std::function<void(Result<LeaseRow>)> done);
+  // Round trip through the overlay alone; kUnavailable after `limit`.
+  void echo(const Address& node, Duration limit, std::function<void(Result<Duration>)> done);
+  // The service address inside the subnet (its last host address): DNS is answered there, by us, on
+  // every node.
+  IpAddress service_ip() const;
+
+ private:
+  class Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace wow

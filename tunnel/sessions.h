@@ -1,0 +1,127 @@
+// All sessions of a node: key exchanges and their retransmission, index tables, paths and their
+// validation, probing of silent peers, roaming, rekeying. Knows nothing of the ring: routed packets
+// leave through Outlet and come back through on_packet. Synchronous; control thread only. Follows
+// DESIGN notes in docs/sessions.md (RFC 9000 8, 9; RFC 8445).
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <unordered_map>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/metrics.h"
+#include "base/random.h"
+#include "base/transport.h"
+#include "proto/headers.h"
+#include "tunnel/credentials.h"
+#include "tunnel/session.h"
+
+namespace wow {
+
+// Every limit and interval of sessions, named once.
+struct SessionLimits {
+  Duration handshake_retransmit = 300ms;  // first; doubles, to 2 s
+  int handshake_tries = 6;
+  Duration rekey_after = 1h;
+  Duration old_keys_kept = 10s;     // the losing or replaced keys still receive
+  Duration probe_interval = 170ms;  // between unanswered probes, plus one round trip
+  int probes_unanswered_max = 8;
+  Duration silence_under_traffic = 400ms;  // data sent, nothing heard: start probing
+  Duration tick = 100ms;                   // how often sessions with traffic are looked at
+  Duration idle_routed_close = 2min;  // a session with no traffic, no keepalive and no direct path
+  std::size_t sessions_max = 8192;
+  std::size_t handshakes_max = 512;  // as responder, at once; half of it reached: retry tokens
+  std::size_t paths_max = 8;         // a session
+  int amplification = 3;             // RFC 9000, 8.1
+  std::size_t staged_packets_max =
+      32;  // a session being opened; full: the oldest is dropped and counted
+  int unknown_index_replies_per_second = 20;
+  int workers = 0;  // sealing lanes beside lane 0
+};
+
+enum class CloseReason : std::uint8_t {
+  kTimeout,
+  kDead,
+  kPeerClosed,
+  kReplaced,
+  kRefused,
+  kRevoked,
+  kLocal,
+  kIdle
+};
+
+class Sessions {
+ public:
+  // Whom Sessions tells; overlay::Node.
+  class Listener {
+   public:
+    virtual ~Listener() = default;
+    virtual void on_open(
+        Session& session) = 0;  // also after a replacement by simultaneous open; not after a rekey
+    // The session is gone when this returns. `peer` may be zero (a dialled endpoint that never
+    // answered: see `path`).
+    virtual void on_closed(const Address& peer, const Path& path, CloseReason reason) = 0;
+    virtual void on_path_changed(
+        Session& session) = 0;  // path() became another, better or worse; or its keys did
+    virtual void on_routed(Session& session, ByteView packet) = 0;  // DataKind::kRouted payload
+    virtual void on_control(Session& session, ByteView piece) = 0;  // DataKind::kControl payload
+    virtual void on_frame(Session& session, ByteView frame, std::uint8_t facts) = 0;
+    // The peer says from where it sees us.
+    virtual void on_reflexive(Session& session, const Endpoint& observed) = 0;
+    // A packet of ours for `peer`, to be routed on the ring (nested through `via` unless that is
+    // zero).
+    virtual void send_routed(const Address& peer, const Address& via, ByteView packet) = 0;
+  };
+
+  Sessions(Credentials& credentials, Clock& clock, Random& random, Transport& transport,
+           MetricSlot& metrics, Listener& listener, SessionLimits limits = {});
+  ~Sessions();
+
+  // Begins a session to `peer` (zero: whoever answers at a direct path) with its first flight on
+  // `path`. With a session to this peer already there it only adds the path and, for a direct one,
+  // challenges it.
+  void dial(const Address& peer, const Path& path);
+  // Challenges an endpoint: a sealed check (RFC 8445, 2.2). The answer makes it a validated direct
+  // path. `moved` says that our own address changed. Sent once; pacing and repetition are the
+  // caller's (nat/check_list.h).
+  void probe(Session& session, const Endpoint& endpoint, bool moved = false);
+  // Adds a path that needs no probe to be tried (a routed one).
+  void add_path(Session& session, const Path& path);
+  // Our network changed: direct paths are suspect until they answer again; each gets a challenge
+  // with the moved flag, and traffic takes a routed path meanwhile if there is one.
+  void suspect_direct_paths();
+  // The peer's addresses changed, as it told us sealed: the same, for one session.
+  void suspect_direct_paths(Session& session);
+
+  // Sends kind and payload on the best path. While connecting it is staged (bounded, oldest
+  // dropped). False: no session.
+  bool send(const Address& peer, DataKind kind, ByteView payload, std::uint8_t facts = 0);
+  // How often to challenge the best path when idle; zero: not at all. A session with an interval is
+  // never closed as idle.
+  void set_keepalive(Session& session, Duration interval);
+  void close(const Address& peer, CloseReason reason);
+  // Drops every session whose peer the settings no longer welcome.
+  void drop_unwelcome();
+
+  // A datagram from the underlay.
+  void on_datagram(MutableBytes packet, const Endpoint& from);
+  // A handshake or data packet that came along the ring from `source`; `via` is the way back, zero
+  // for plain routing.
+  void on_routed_packet(const Address& source, const Address& via, MutableBytes packet);
+  // A data packet that a worker has opened (not a frame): kind byte and payload.
+  void on_opened(std::uint32_t receive_index, ByteView plain, const Endpoint& from);
+
+  Session* find(const Address& peer);
+  std::size_t size() const;
+  void for_each(const std::function<void(Session&)>& visit);
+  std::size_t handshakes_under_way() const;
+
+ private:
+  class Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace wow
