@@ -1,0 +1,50 @@
+// The data path: a thread that reads one TAP queue and one UDP socket, seals and opens by the
+// published tables, and hands all else to the control thread. Each worker seals on its own lane; a
+// session's packets on workers' lanes are opened by the one worker that its receiver index is
+// steered to, those on lane 0 by the control thread, so that no key state is shared between
+// threads.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include "base/asio/udp_socket.h"
+#include "base/metrics.h"
+#include "base/published.h"
+#include "base/random.h"
+#include "tunnel/forwarding.h"
+#include "tunnel/linux/punt_queue.h"
+
+namespace wow {
+
+class PacketWorker {
+ public:
+  // `number` counts from 0; the worker seals on lane number + 1 and reads the tables as reader
+  // `number`. Descriptors and references outlive the worker.
+  struct Parts {
+    int number = 0;
+    int workers = 1;
+    const UdpSocket& socket;
+    int tap_fd = -1;
+    Published<ForwardingTables>& tables;
+    PuntQueue& punts;
+    MetricSlot& metrics;
+    Random& random;  // thread-safe
+  };
+  explicit PacketWorker(const Parts& parts);
+  ~PacketWorker();  // stops and joins
+
+  // Control thread: a data packet on a worker's lane that a worker punted before it saw the tables
+  // that name its session. Tried once more, after the tables now published.
+  void retry(Bytes packet, const Endpoint& from);
+
+ private:
+  class Loop;
+  std::unique_ptr<Loop> loop_;
+  std::thread thread_;
+};
+
+}  // namespace wow
