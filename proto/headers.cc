@@ -144,7 +144,8 @@ std::optional<PathMessage> PathMessage::parse(ByteView payload) {
     out.observed = to_bytes(in.take(in.u8()));
     const auto bytes = out.observed.size();
     if (bytes != 0 && bytes != 6 && bytes != 18) return std::nullopt;
-  } else if (op != static_cast<std::uint8_t>(Op::kChallenge)) {
+  } else if (op != static_cast<std::uint8_t>(Op::kChallenge) &&
+             op != static_cast<std::uint8_t>(Op::kClose)) {
     return std::nullopt;
   }
   if (!in.ok()) return std::nullopt;

@@ -139,7 +139,11 @@ struct MessageHeader {
 
 // | op 1 | flags 1 | token 8 | response only: length 1, the challenged endpoint as it was seen |
 struct PathMessage {
-  enum class Op : std::uint8_t { kChallenge = 1, kResponse = 2 };
+  enum class Op : std::uint8_t {
+    kChallenge = 1,
+    kResponse = 2,
+    kClose = 3,  // "I have dropped this session"; token and flags mean nothing
+  };
   static constexpr std::uint8_t kMoved =
       0x01;  // challenge: "I moved here; send here once you have checked it"
 
