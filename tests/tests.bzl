@@ -1,4 +1,4 @@
-"""wow_tests: one cc_test for each *_test.cc of a folder."""
+"""wow_tests and wow_script_tests: one test for each *_test.cc or *_test.sh of a folder."""
 
 def wow_tests(deps, data = [], sizes = {}, tags = {}):
     """Makes a test `x_test` of every x_test.cc.
@@ -33,4 +33,24 @@ def wow_tests(deps, data = [], sizes = {}, tags = {}):
                 ":support",
                 "@gtest//:gtest_main",
             ],
+        )
+
+def wow_script_tests(data = [], sizes = {}, tags = {}):
+    """Makes a test `x_test` of every x_test.sh; one that cannot run exits with 77.
+
+    Args:
+      data: files and programs the scripts use, for every test; other files of the
+        folder are there anyway.
+      sizes: test name -> size, where it is not "medium".
+      tags: test name -> more tags, such as "exclusive".
+    """
+    for src in native.glob(["*_test.sh"]):
+        name = src[:-len(".sh")]
+        native.sh_test(
+            name = name,
+            size = sizes.get(name, "medium"),
+            srcs = ["//tests:run_script.sh"],
+            args = ["$(rootpath %s)" % src],
+            data = data + native.glob(["*"], exclude = ["BUILD"]),
+            tags = ["block-network"] + tags.get(name, []),
         )
