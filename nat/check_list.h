@@ -12,6 +12,8 @@
 namespace wow {
 
 inline constexpr std::size_t kCandidatesMax = 8;  // taken from one peer
+inline constexpr std::size_t kCheckListMax =
+    16;  // candidates under check at once, later ones included
 inline constexpr Duration kCheckPace =
     20ms;  // RFC 8445, 14.2: Ta, between any two checks of one list
 inline constexpr Duration kCheckRetransmit = 100ms;  // first repetition of a check; doubles
@@ -29,14 +31,19 @@ std::vector<Endpoint> usable_candidates(const std::vector<Endpoint>& offered,
 
 class CheckList {
  public:
-  explicit CheckList(std::vector<Endpoint> candidates);
+  explicit CheckList(std::vector<Endpoint> candidates) { add(candidates); }  // best first
   // The next check due at `now`, if any; counts as sent.
   std::optional<Endpoint> next(TimePoint now);
-  // When next() may give something again; nothing when the list is exhausted.
+  // When next() may give something again (maybe in the past); nothing when the list is exhausted.
   std::optional<TimePoint> next_due() const;
-  void add(const std::vector<Endpoint>& candidates);  // learnt later; known ones are tried anew
+  // Learnt later, best first; known ones are tried anew. Beyond kCheckListMax the most tried one
+  // makes room.
+  void add(const std::vector<Endpoint>& candidates);
+  // Ends the checks of this candidate and of all behind it: only better ones are still worth a
+  // packet.
+  void answered(const Endpoint& candidate);
   bool exhausted() const { return !next_due(); }
-  int checks_sent() const;
+  int checks_sent() const { return checks_sent_; }
 
  private:
   struct Entry {
@@ -45,7 +52,8 @@ class CheckList {
     TimePoint due{};
   };
   std::vector<Entry> entries_;
-  TimePoint last_sent_{};
+  TimePoint last_sent_ = TimePoint::min();
+  int checks_sent_ = 0;
 };
 
 }  // namespace wow

@@ -2,6 +2,7 @@
 // 8445 reflexive candidates; RFC 5780 for the mapping behaviour that several answers reveal).
 #pragma once
 
+#include <string_view>
 #include <vector>
 
 #include "base/address.h"
@@ -29,8 +30,11 @@ class ReflexiveVotes {
             TimePoint now);
   void forget_all();  // our network changed
 
-  // Most-voted first, at most 4; our own host endpoints are left out.
+  static constexpr std::size_t kEndpointsMax = 4;
+  // Most-voted first, at most kEndpointsMax; our own host endpoints are left out.
   std::vector<Endpoint> endpoints(const std::vector<Endpoint>& own, TimePoint now) const;
+  // One peer that sees a foreign endpoint says only that there is a NAT: kUnknown until a second
+  // one answers.
   NatMapping mapping(const std::vector<Endpoint>& own, TimePoint now) const;
 
  private:

@@ -1,0 +1,67 @@
+#include "nat/check_list.h"
+
+#include <algorithm>
+
+namespace wow {
+namespace {
+
+bool usable(const Endpoint& e, const CandidateRules& rules) {
+  const IpAddress& ip = e.ip;
+  return e.port != 0 && !ip.is_unspecified() && !ip.is_multicast() && !ip.is_link_local() &&
+         (rules.allow_loopback || !ip.is_loopback()) &&
+         !(rules.virtual_subnet && rules.virtual_subnet->contains(ip));
+}
+
+}  // namespace
+
+std::vector<Endpoint> usable_candidates(const std::vector<Endpoint>& offered,
+                                        const CandidateRules& rules) {
+  std::vector<Endpoint> out;
+  for (const Endpoint& e : offered) {
+    if (out.size() == kCandidatesMax) break;
+    if (usable(e, rules) && std::find(out.begin(), out.end(), e) == out.end()) out.push_back(e);
+  }
+  return out;
+}
+
+std::optional<Endpoint> CheckList::next(TimePoint now) {
+  const auto due = next_due();
+  if (!due || *due > now) return std::nullopt;
+  // First of equals, so that the best candidate leads.
+  Entry* chosen = nullptr;
+  for (Entry& e : entries_) {
+    if (e.tries < kCheckTries && (!chosen || e.due < chosen->due)) chosen = &e;
+  }
+  chosen->due = now + kCheckRetransmit * (1 << chosen->tries++);
+  last_sent_ = now;
+  ++checks_sent_;
+  return chosen->endpoint;
+}
+
+std::optional<TimePoint> CheckList::next_due() const {
+  std::optional<TimePoint> earliest;
+  for (const Entry& e : entries_) {
+    if (e.tries < kCheckTries) earliest = std::min(e.due, earliest.value_or(e.due));
+  }
+  if (earliest) earliest = std::max(*earliest, last_sent_ + kCheckPace);
+  return earliest;
+}
+
+void CheckList::add(const std::vector<Endpoint>& candidates) {
+  for (const Endpoint& candidate : candidates) {
+    std::erase_if(entries_, [&](const Entry& e) { return e.endpoint == candidate; });
+    if (entries_.size() >= kCheckListMax) {
+      entries_.erase(std::max_element(entries_.begin(), entries_.end(),
+                                      [](auto& a, auto& b) { return a.tries < b.tries; }));
+    }
+    entries_.push_back({candidate});
+  }
+}
+
+void CheckList::answered(const Endpoint& candidate) {
+  const auto entry = std::find_if(entries_.begin(), entries_.end(),
+                                  [&](const Entry& e) { return e.endpoint == candidate; });
+  entries_.erase(entry, entries_.end());
+}
+
+}  // namespace wow

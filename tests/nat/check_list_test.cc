@@ -1,0 +1,114 @@
+#include "nat/check_list.h"
+
+#include <gtest/gtest.h>
+
+#include <map>
+
+namespace wow {
+namespace {
+
+constexpr TimePoint kNow{Duration(0)};  // a machine that has just booted
+
+Endpoint at(std::string_view text) { return *Endpoint::parse(text); }
+Endpoint peer(int n) { return {IpAddress::v4(0xc6336400 + n), 4433}; }  // 198.51.100.n
+
+// Everything the list sends until it is exhausted, with the time since the start.
+std::vector<std::pair<Duration, Endpoint>> run(CheckList& list) {
+  std::vector<std::pair<Duration, Endpoint>> out;
+  TimePoint now = kNow;
+  while (const auto due = list.next_due()) {
+    now = std::max(now, *due);
+    const auto sent = list.next(now);
+    if (!sent) break;
+    out.emplace_back(now - kNow, *sent);
+  }
+  return out;
+}
+
+TEST(UsableCandidates, KeepsLanAndPublicOnesOfBothFamiliesInOrder) {
+  const std::vector<Endpoint> offered = {at("10.1.0.2:4433"), at("192.168.1.5:4433"),
+                                         at("[fd00::5]:4433"), at("203.0.113.1:61000"),
+                                         at("[2001:db8::1]:4433")};
+  EXPECT_EQ(usable_candidates(offered, {}), offered);
+}
+
+TEST(UsableCandidates, RefusesWhatIsNoPlaceToSendTo) {
+  CandidateRules rules;
+  rules.virtual_subnet = Prefix::parse("10.128.0.0/16");
+  const std::vector<Endpoint> bad = {
+      at("127.0.0.1:4433"),       at("[::1]:4433"),       at("224.0.0.1:4433"),
+      at("255.255.255.255:4433"), at("[ff02::1]:4433"),   at("169.254.169.254:80"),
+      at("[fe80::1]:4433"),       at("0.0.0.0:4433"),     at("[::]:4433"),
+      at("10.128.3.4:4433"),      Endpoint{peer(1).ip, 0}};
+  for (const Endpoint& e : bad) EXPECT_TRUE(usable_candidates({e}, rules).empty()) << e.text();
+  rules.allow_loopback = true;
+  EXPECT_EQ(usable_candidates({at("127.0.0.1:4433")}, rules).size(), 1u);
+}
+
+TEST(UsableCandidates, TakesEightDifferentOnesAtMost) {
+  std::vector<Endpoint> offered = {peer(1), peer(1)};
+  for (int n = 2; n < 30; ++n) offered.push_back(peer(n));
+  const auto taken = usable_candidates(offered, {});
+  ASSERT_EQ(taken.size(), kCandidatesMax);
+  EXPECT_EQ(taken[1], peer(2));
+}
+
+TEST(CheckList, ChecksAllCandidatesAtOnceButPaced) {
+  CheckList list({peer(1), peer(2), peer(3)});
+  EXPECT_EQ(list.next(kNow), peer(1));
+  EXPECT_EQ(list.next(kNow), std::nullopt);
+  EXPECT_EQ(list.next_due(), kNow + kCheckPace);
+  EXPECT_EQ(list.next(kNow + 20ms), peer(2));
+  EXPECT_EQ(list.next(kNow + 40ms), peer(3));
+  EXPECT_EQ(list.next_due(), kNow + kCheckRetransmit);
+  EXPECT_EQ(list.next(kNow + 100ms), peer(1));
+}
+
+TEST(CheckList, RepeatsEachWithDoublingPausesAndThenStops) {
+  CheckList list({peer(1), peer(2)});
+  std::map<Endpoint, std::vector<Duration>> sent;
+  Duration last = -1s;
+  for (const auto& [when, endpoint] : run(list)) {
+    EXPECT_GE(when - last, kCheckPace);
+    last = when;
+    sent[endpoint].push_back(when);
+  }
+  ASSERT_EQ(sent[peer(1)].size(), static_cast<std::size_t>(kCheckTries));
+  for (int i = 1; i < kCheckTries; ++i) {
+    EXPECT_GE(sent[peer(1)][i] - sent[peer(1)][i - 1], 100ms * (1 << (i - 1)));
+  }
+  EXPECT_GT(last, 6s);
+  EXPECT_LT(last, 7s);
+  EXPECT_TRUE(list.exhausted());
+  EXPECT_EQ(list.checks_sent(), 2 * kCheckTries);
+}
+
+TEST(CheckList, CandidatesLearntLaterGoFirstAndKnownOnesStartAnew) {
+  CheckList list({peer(1)});
+  run(list);
+  ASSERT_TRUE(list.exhausted());
+  list.add({peer(2), peer(1)});
+  const auto again = run(list);
+  ASSERT_EQ(again.size(), 2u * kCheckTries);
+  EXPECT_EQ(again[0].second, peer(2));
+  EXPECT_EQ(again[1].second, peer(1));
+}
+
+TEST(CheckList, AnAnswerEndsTheWorseCandidatesOnly) {
+  CheckList list({peer(1), peer(2), peer(3)});
+  list.answered(peer(9));
+  list.answered(peer(2));
+  const auto rest = run(list);
+  ASSERT_EQ(rest.size(), static_cast<std::size_t>(kCheckTries));
+  for (const auto& [when, endpoint] : rest) EXPECT_EQ(endpoint, peer(1));
+}
+
+TEST(CheckList, APeerThatKeepsOfferingNeverGrowsTheList) {
+  CheckList list({});
+  EXPECT_TRUE(list.exhausted());
+  for (int n = 0; n < 200; ++n) list.add({peer(n)});
+  EXPECT_EQ(run(list).size(), kCheckListMax * kCheckTries);
+}
+
+}  // namespace
+}  // namespace wow
