@@ -7,10 +7,10 @@ namespace wow {
 void Timer::after(Duration delay, std::function<void()> fire) {
   cancel();
   due_ = clock_->now() + delay;
-  id_ = clock_->schedule(due_, [this, fire = std::move(fire)] {
+  id_ = clock_->schedule(due_, [this, fire = std::move(fire)]() mutable {
     id_ = 0;
     // The owner may destroy this timer from inside, so nothing is touched after the call.
-    const auto run = std::move(fire);
+    const auto run = std::exchange(fire, nullptr);
     run();
   });
 }

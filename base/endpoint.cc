@@ -34,6 +34,7 @@ IpAddress IpAddress::v6(ByteView sixteen) {
 }
 
 std::optional<IpAddress> IpAddress::parse(std::string_view text) {
+  if (text.find('\0') != std::string_view::npos) return std::nullopt;
   const std::string terminated(text);
   std::array<std::uint8_t, 16> raw{};
   if (inet_pton(AF_INET, terminated.c_str(), raw.data()) == 1) {

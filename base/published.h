@@ -49,7 +49,8 @@ class Published {
   void quiet(int reader) {
     seen_[reader].epoch.store(epoch_.load(std::memory_order_seq_cst), std::memory_order_seq_cst);
   }
-  // A reader that sleeps holds nothing, however long; it calls awake() before it reads again.
+  // A reader that sleeps holds nothing, however long; it calls awake() before it reads again. All
+  // begin asleep.
   void asleep(int reader) { seen_[reader].epoch.store(UINT64_MAX, std::memory_order_seq_cst); }
   void awake(int reader) { quiet(reader); }
 
