@@ -17,6 +17,8 @@
 #include "base/random.h"
 #include "base/transport.h"
 #include "nat/reflexive.h"
+#include "overlay/edge_role.h"
+#include "overlay/member.h"
 #include "tunnel/credentials.h"
 #include "tunnel/sessions.h"
 
@@ -29,18 +31,12 @@ enum class Service : std::uint8_t { kLink = 1, kDht = 2, kVnet = 3, kUserFirst =
 struct NodeOptions {
   std::vector<Endpoint> bootstraps;
   // Members met before, with their endpoints: where to start when no bootstrap answers.
-  struct Remembered {
-    Address address;
-    std::vector<Endpoint> endpoints;
-  };
+  using Remembered = Member;
   std::vector<Remembered> remembered;
   std::optional<Prefix> virtual_subnet;  // never a candidate
   bool allow_loopback = false;           // candidates on 127.0.0.1, for tests and examples
   SessionLimits limits;
 };
-
-enum class EdgeRole : std::uint8_t { kNone = 0, kLeaf = 1, kNear = 2, kFar = 3, kShortcut = 4 };
-std::string_view to_string(EdgeRole role);
 
 // One row of `wow peers`.
 struct EdgeInfo {

@@ -1,0 +1,34 @@
+// Connect-To-Me: "here is where I can be reached; do the same for me". It travels unsealed from hop
+// to hop, so it is signed by its source, whose address is the hash of the key that checks it.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/metrics.h"
+#include "overlay/edge_role.h"
+#include "overlay/member.h"
+#include "tunnel/credentials.h"
+
+namespace wow {
+
+struct Ctm {
+  std::uint64_t id = 0;  // the reply repeats it
+  bool reply = false;
+  bool locate = false;  // only "who are you?"; no edge is wanted
+  EdgeRole role = EdgeRole::kNone;
+  Member source;
+  Address via;     // not zero: the source is not on the ring yet, answer nested through this node
+  Address target;  // what the request was routed to
+  std::vector<Member> neighbours;  // reply: members near the source, as the answering node knows
+};
+
+// A routed payload, at most kCtmBytesMax: neighbours that do not fit are left out.
+Bytes sign_ctm(Ctm ctm, const Credentials& credentials, WallTime now);
+// Nothing if it is malformed, older than a day, or not signed by its source; counted in `metrics`.
+std::optional<Ctm> open_ctm(ByteView payload, const Credentials& credentials, WallTime now,
+                            MetricSlot& metrics);
+
+}  // namespace wow

@@ -1,0 +1,110 @@
+#include "overlay/edge_table.h"
+
+#include <algorithm>
+
+namespace wow {
+
+std::string_view to_string(EdgeRole role) {
+  switch (role) {
+    case EdgeRole::kNone:
+      return "none";
+    case EdgeRole::kLeaf:
+      return "leaf";
+    case EdgeRole::kNear:
+      return "near";
+    case EdgeRole::kFar:
+      return "far";
+    case EdgeRole::kShortcut:
+      return "shortcut";
+  }
+  return "unknown";
+}
+
+Edge& EdgeTable::add(const Address& peer, TimePoint now) {
+  Edge& edge = edges_[peer];
+  edge.peer = peer;
+  edge.theirs = 0;
+  edge.keepalive = {};
+  edge.last_list = 0;
+  edge.opened = now;
+  hops_stale_ = true;
+  return edge;
+}
+
+void EdgeTable::erase(const Address& peer) {
+  edges_.erase(peer);
+  hops_stale_ = true;
+}
+
+Edge* EdgeTable::find(const Address& peer) {
+  const auto it = edges_.find(peer);
+  return it == edges_.end() ? nullptr : &it->second;
+}
+
+const Edge* EdgeTable::find(const Address& peer) const {
+  return const_cast<EdgeTable*>(this)->find(peer);
+}
+
+void EdgeTable::set_ours(Edge& edge, Roles roles) {
+  edge.ours = roles;
+  hops_stale_ = true;
+}
+
+void EdgeTable::set_theirs(Edge& edge, Roles roles) {
+  edge.theirs = roles;
+  hops_stale_ = true;
+}
+
+void EdgeTable::set_direct(Edge& edge, bool direct, TimePoint now) {
+  if (direct && !edge.direct) edge.direct_since = now;
+  edge.direct = direct;
+  hops_stale_ = true;
+}
+
+void EdgeTable::set_members(Edge& edge, std::vector<Member> members) {
+  edge.members = std::move(members);
+  hops_stale_ = true;
+}
+
+std::span<const Hop> EdgeTable::hops() const {
+  if (hops_stale_) {
+    hops_.clear();
+    for (const auto& [peer, edge] : edges_) {
+      if (!edge.usable()) continue;
+      Hop hop{peer, edge.is_member(), (edge.ours & kLeafBit) != 0, {}};
+      for (const Member& m : edge.members) hop.knows.push_back(m.address);
+      hops_.push_back(std::move(hop));
+    }
+    hops_stale_ = false;
+  }
+  return hops_;
+}
+
+std::vector<Address> EdgeTable::members() const {
+  std::vector<Address> out;
+  const bool leaves_too = on_ring();
+  for (const auto& [peer, edge] : edges_) {
+    if (!edge.usable()) continue;
+    const bool ring = ((edge.ours | edge.theirs) & kRingBits) != 0;
+    if (ring || (leaves_too && edge.is_member())) out.push_back(peer);
+  }
+  return out;
+}
+
+std::size_t EdgeTable::count_ours(Roles roles) const {
+  return std::count_if(edges_.begin(), edges_.end(),
+                       [&](const auto& entry) { return (entry.second.ours & roles) != 0; });
+}
+
+std::size_t EdgeTable::count_theirs(Roles roles) const {
+  return std::count_if(edges_.begin(), edges_.end(),
+                       [&](const auto& entry) { return (entry.second.theirs & roles) != 0; });
+}
+
+bool EdgeTable::on_ring() const {
+  return std::any_of(edges_.begin(), edges_.end(), [](const auto& entry) {
+    return entry.second.direct && entry.second.is_near();
+  });
+}
+
+}  // namespace wow

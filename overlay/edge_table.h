@@ -1,0 +1,69 @@
+// The open sessions of a node as the ring sees them: which are edges, in which roles on either
+// side, which can carry routed packets now, and whom each peer says it knows. Filled by Node; read
+// by all parts.
+#pragma once
+
+#include <map>
+#include <span>
+#include <vector>
+
+#include "base/clock.h"
+#include "overlay/edge_role.h"
+#include "overlay/member.h"
+#include "overlay/router.h"
+
+namespace wow {
+
+struct Edge {
+  Address peer;
+  Roles ours = 0;       // what we use it for
+  Roles theirs = 0;     // what the peer told us that it uses it for
+  bool direct = false;  // has a validated direct path
+  bool up = false;      // Node has reported it usable
+  TimePoint opened{};
+  TimePoint direct_since{};
+  Duration keepalive{};
+  std::vector<Endpoint> endpoints;  // the peer's candidates, as told last
+  std::vector<Member> members;      // its neighbours, as told last
+  std::size_t last_list = 0;        // hash of the list that we sent last
+
+  bool is_edge() const { return (ours | theirs) != 0; }
+  // Can carry routed packets: never over a path that is routed itself.
+  bool usable() const { return direct && is_edge(); }
+  // On the ring, as far as we know: our own leaf edges lead to members.
+  bool is_member() const { return ((ours | theirs) & kRingBits) != 0 || (ours & kLeafBit) != 0; }
+  bool is_near() const { return ((ours | theirs) & kNearBit) != 0; }
+};
+
+class EdgeTable {
+ public:
+  // Of an open session; if there is one already, the peer begins anew and its roles are forgotten.
+  Edge& add(const Address& peer, TimePoint now);
+  void erase(const Address& peer);
+  Edge* find(const Address& peer);
+  const Edge* find(const Address& peer) const;
+  // Every change of roles, direct or members goes through these, so that hops() is never stale.
+  void set_ours(Edge& edge, Roles roles);
+  void set_theirs(Edge& edge, Roles roles);
+  void set_direct(Edge& edge, bool direct, TimePoint now);
+  void set_members(Edge& edge, std::vector<Member> members);
+
+  const std::map<Address, Edge>& all() const { return edges_; }
+  std::map<Address, Edge>& all() { return edges_; }
+  // Where packets can be forwarded to now.
+  std::span<const Hop> hops() const;
+  // Usable edges to members of the ring. Those that we are but a leaf of count once we are on the
+  // ring ourselves: before, they need not be our neighbours at all.
+  std::vector<Address> members() const;
+  std::size_t count_ours(Roles roles) const;
+  std::size_t count_theirs(Roles roles) const;
+  // A near edge is usable: we are on the ring.
+  bool on_ring() const;
+
+ private:
+  std::map<Address, Edge> edges_;  // ordered: the same seed must give the same run
+  mutable std::vector<Hop> hops_;
+  mutable bool hops_stale_ = false;
+};
+
+}  // namespace wow

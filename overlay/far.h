@@ -1,0 +1,32 @@
+// Keeps about log2(N) far edges, drawn from the harmonic distribution, so that greedy routes are
+// short (Kleinberg, STOC 2000; Manku, Bawa, Raghavan, "Symphony", USITS 2003).
+#pragma once
+
+#include "overlay/hub.h"
+
+namespace wow {
+
+// A draw at distance d of 2^160, with density proportional to 1/d on [1/N, 1/2], on either side.
+Address draw_far(const Address& self, double size, Random& random);
+// How many far edges a node of a ring of so many wants; none where near edges reach everybody.
+int far_wanted(double size);
+
+class FarEdges {
+ public:
+  explicit FarEdges(Hub& hub) : hub_(hub), tick_(hub.clock) {}
+
+  void start();  // harmless if it runs
+  void stop() { tick_.cancel(); }
+  // The node nearest to a draw.
+  void on_found(const Member& found);
+  // At most twice our own number may be drawn by others to us, lest one node carry the ring.
+  bool accepts_one_more() const;
+
+ private:
+  void tick();
+
+  Hub& hub_;
+  Timer tick_;
+};
+
+}  // namespace wow

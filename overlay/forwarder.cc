@@ -1,0 +1,149 @@
+#include "overlay/forwarder.h"
+
+#include <algorithm>
+
+namespace wow {
+
+void Forwarder::send(const Address& to, RoutedPayload kind, ByteView payload, const Address& via) {
+  RoutedHeader header;
+  header.payload = kind;
+  header.destination = to;
+  header.source = hub_.self;
+  const Edge* edge = hub_.edges.find(to);
+  const Address way = !via.is_zero() ? via : via_to(to);
+  if (way.is_zero() || way == hub_.self || way == to || (edge != nullptr && edge->usable())) {
+    route(header, payload, {});
+    return;
+  }
+  Bytes inner(RoutedHeader::kBytes);
+  header.write(inner.data());
+  inner.insert(inner.end(), payload.begin(), payload.end());
+  RoutedHeader outer;
+  outer.payload = RoutedPayload::kNested;
+  outer.destination = way;
+  outer.source = hub_.self;
+  route(outer, inner, {});
+}
+
+bool Forwarder::send_nearest(const Address& target, const Address& first_hop, ByteView ctm) {
+  RoutedHeader header;
+  header.mode = RouteMode::kNearest;
+  header.payload = RoutedPayload::kCtm;
+  header.destination = target;
+  header.source = hub_.self;
+  if (!first_hop.is_zero()) {
+    forward(header, ctm, first_hop, false);
+    return true;
+  }
+  return route(header, ctm, {});
+}
+
+void Forwarder::on_routed(const Address& from, ByteView packet) {
+  auto header = RoutedHeader::parse(packet);
+  if (!header) return hub_.metrics.add(Metric::kDropMalformed);
+  header->limit = std::min(header->limit, RoutedHeader::kHopLimit);
+  header->hops = static_cast<std::uint8_t>(std::min(header->hops + 1, 255));
+  if (header->hops > header->limit) return hub_.metrics.add(Metric::kDropHopLimit);
+  if (header->payload == RoutedPayload::kCtm && !ctm_rates_.take(from, hub_.clock.now())) {
+    return hub_.metrics.add(Metric::kDropRateLimited);
+  }
+  route(*header, packet.subspan(RoutedHeader::kBytes), from);
+}
+
+void Forwarder::set_via(const Address& peer, const Address& via) {
+  if (via.is_zero() || via == peer) {
+    vias_.erase(peer);
+    return;
+  }
+  vias_[peer] = {via, hub_.clock.now() + ring::kViaLife};
+  if (vias_.size() > ring::kViasMax) {
+    vias_.erase(std::min_element(vias_.begin(), vias_.end(), [](const auto& a, const auto& b) {
+      return a.second.until < b.second.until;
+    }));
+  }
+}
+
+Address Forwarder::via_to(const Address& peer) {
+  const auto it = vias_.find(peer);
+  if (it == vias_.end()) return {};
+  if (it->second.until > hub_.clock.now()) return it->second.via;
+  vias_.erase(it);
+  return {};
+}
+
+// False only for a packet of our own, in nearest mode, that would be for ourselves.
+bool Forwarder::route(const RoutedHeader& header, ByteView payload, const Address& came_from) {
+  const bool own = came_from.is_zero();
+  // Who is not on the ring stands nowhere from which to be greedy: its leaf edge leads there.
+  if (own && !hub_.edges.on_ring()) {
+    const Address first = gateway(header.destination);
+    if (!first.is_zero()) {
+      forward(header, payload, first, false);
+      return true;
+    }
+  }
+  RouteQuery query{
+      hub_.self, header.destination, header.source, came_from, header.mode, header.uphill, {}};
+  if (const Edge* edge = hub_.edges.find(header.destination)) {
+    for (const Member& m : edge->members) query.destination_knows.push_back(m.address);
+  }
+  const Route next = next_hop(hub_.edges.hops(), query);
+  switch (next.kind) {
+    case Route::Kind::kForward:
+      if (!own) hub_.metrics.add(Metric::kRoutedForwarded);
+      forward(header, payload, next.next, next.uphill);
+      return true;
+    case Route::Kind::kDeliver:
+      if (own) return false;
+      deliver(header, payload, came_from);
+      return true;
+    case Route::Kind::kNowhere:
+      hub_.metrics.add(Metric::kDropNoRoute);
+      return true;
+  }
+  return true;
+}
+
+void Forwarder::forward(RoutedHeader header, ByteView payload, const Address& next, bool uphill) {
+  header.uphill = header.uphill || uphill;
+  Bytes packet(RoutedHeader::kBytes + payload.size());
+  header.write(packet.data());
+  std::copy(payload.begin(), payload.end(), packet.begin() + RoutedHeader::kBytes);
+  hub_.sessions.send(next, DataKind::kRouted, packet);
+}
+
+void Forwarder::deliver(const RoutedHeader& header, ByteView payload, const Address& came_from) {
+  if (header.source == hub_.self) return hub_.metrics.add(Metric::kDropMalformed);
+  const bool exact = header.mode == RouteMode::kExact;
+  if (header.payload == RoutedPayload::kCtm) {
+    handlers_.ctm(payload);
+  } else if (exact && header.payload == RoutedPayload::kPacket) {
+    Bytes packet = to_bytes(payload);
+    handlers_.packet(header.source, packet);
+  } else if (exact && header.payload == RoutedPayload::kNested) {
+    unwrap(payload, came_from);
+  } else {
+    hub_.metrics.add(Metric::kDropMalformed);
+  }
+}
+
+void Forwarder::unwrap(ByteView packet, const Address& came_from) {
+  auto inner = RoutedHeader::parse(packet);
+  // One nesting only, and from here the way must be short: no packet can be kept alive by wrapping.
+  if (!inner || inner->payload == RoutedPayload::kNested || inner->mode != RouteMode::kExact) {
+    return hub_.metrics.add(Metric::kDropMalformed);
+  }
+  inner->limit = std::min(inner->limit, RoutedHeader::kHopLimit);
+  route(*inner, packet.subspan(RoutedHeader::kBytes), came_from);
+}
+
+Address Forwarder::gateway(const Address& destination) const {
+  Address best;
+  for (const Hop& hop : hub_.edges.hops()) {
+    if (hop.peer == destination) return {};
+    if (hop.gateway && (best.is_zero() || nearer(hop.peer, best, destination))) best = hop.peer;
+  }
+  return best;
+}
+
+}  // namespace wow

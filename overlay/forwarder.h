@@ -1,0 +1,51 @@
+// Sends, forwards and delivers routed packets. Forwarding is over direct paths of edges only, so a
+// routed packet is never inside another one, but for the one nesting that reaches a node which is
+// not on the ring.
+#pragma once
+
+#include <functional>
+#include <map>
+
+#include "overlay/hub.h"
+#include "overlay/rate_table.h"
+
+namespace wow {
+
+class Forwarder {
+ public:
+  struct Handlers {
+    // A packet of the session with `source`; a CTM for us.
+    std::function<void(const Address& source, MutableBytes packet)> packet;
+    std::function<void(ByteView ctm)> ctm;
+  };
+  Forwarder(Hub& hub, Handlers handlers) : hub_(hub), handlers_(std::move(handlers)) {}
+
+  // To `to` or nobody; nested through `via`, or through whom `to` named, if it is not on the ring.
+  void send(const Address& to, RoutedPayload kind, ByteView payload, const Address& via = {});
+  // A CTM to whoever is nearest to `target`; `first_hop` zero: by routing. False: that is us.
+  bool send_nearest(const Address& target, const Address& first_hop, ByteView ctm);
+  void on_routed(const Address& from, ByteView packet);
+
+  // `peer` can be reached through `via`, it says. Forgotten after a minute, or with a zero `via`.
+  void set_via(const Address& peer, const Address& via);
+
+ private:
+  struct Via {
+    Address via;
+    TimePoint until;
+  };
+
+  Address via_to(const Address& peer);
+  bool route(const RoutedHeader& header, ByteView payload, const Address& came_from);
+  void forward(RoutedHeader header, ByteView payload, const Address& next, bool uphill);
+  void deliver(const RoutedHeader& header, ByteView payload, const Address& came_from);
+  void unwrap(ByteView packet, const Address& came_from);
+  Address gateway(const Address& destination) const;
+
+  Hub& hub_;
+  Handlers handlers_;
+  std::map<Address, Via> vias_;
+  RateTable ctm_rates_{ring::kCtmPerHop, ring::kCtmPerHopBurst};
+};
+
+}  // namespace wow

@@ -1,0 +1,134 @@
+#include "overlay/introducer.h"
+
+#include <algorithm>
+
+namespace wow {
+
+void Introducer::ask(const Address& peer, EdgeRole role) {
+  Request request;
+  request.exact = true;
+  request.role = role;
+  request.target = peer;
+  request.until = hub_.clock.now() + ring::kRequestLife;
+  const Bytes ctm = build(remember(request), request);
+  forwarder_.send(peer, RoutedPayload::kCtm, ctm);
+}
+
+void Introducer::ask_nearest(const Address& target, EdgeRole role, const Address& first_hop) {
+  Request request;
+  request.role = role;
+  request.target = target;
+  request.until = hub_.clock.now() + ring::kRequestLife;
+  const std::uint64_t id = remember(request);
+  if (!forwarder_.send_nearest(target, first_hop, build(id, request))) requests_.erase(id);
+}
+
+void Introducer::locate(const Address& target, Located done) {
+  Request request;
+  request.locate = true;
+  request.target = target;
+  request.until = hub_.clock.now() + ring::kLocateLimit;
+  request.done = std::move(done);
+  const std::uint64_t id = remember(std::move(request));
+  const auto it = requests_.find(id);
+  if (it != requests_.end()) repeat_locate(id, it->second);
+}
+
+// Best effort hops lose packets; the question is asked again until somebody answers.
+void Introducer::repeat_locate(std::uint64_t id, Request& request) {
+  request.repeat = hub_.clock.now() + ring::kLocateRepeat;
+  if (forwarder_.send_nearest(request.target, {}, build(id, request))) return;
+  hub_.later([this, id] { finish(id, hub_.self); });
+}
+
+std::uint64_t Introducer::remember(Request request) {
+  if (requests_.size() >= ring::kRequestsMax) {
+    const auto oldest = std::min_element(
+        requests_.begin(), requests_.end(),
+        [](const auto& a, const auto& b) { return a.second.until < b.second.until; });
+    const std::uint64_t id = oldest->first;
+    hub_.metrics.add(Metric::kDropQueueFull);
+    finish(id, std::nullopt);
+  }
+  const std::uint64_t id = hub_.random.u64();
+  requests_[id] = std::move(request);
+  if (!sweep_.is_set()) sweep_.after(ring::kLocateRepeat / 2, [this] { sweep(); });
+  return id;
+}
+
+Bytes Introducer::build(std::uint64_t id, const Request& request) {
+  Ctm ctm;
+  ctm.id = id;
+  ctm.locate = request.locate;
+  ctm.role = request.role;
+  ctm.source = hub_.own_member();
+  ctm.via = hub_.own_via();
+  ctm.target = request.target;
+  return sign_ctm(std::move(ctm), hub_.credentials, hub_.clock.wall());
+}
+
+void Introducer::on_ctm(ByteView payload) {
+  const auto ctm = open_ctm(payload, hub_.credentials, hub_.clock.wall(), hub_.metrics);
+  if (!ctm || ctm->source.address == hub_.self) return;
+  if (ctm->reply) return on_reply(*ctm);
+  if (!rates_.take(ctm->source.address, hub_.clock.now()) || !handlers_.accepts(ctm->role)) {
+    return hub_.metrics.add(Metric::kDropRateLimited);
+  }
+  on_request(*ctm);
+}
+
+void Introducer::on_request(const Ctm& ctm) {
+  const Address& source = ctm.source.address;
+  forwarder_.set_via(source, ctm.via);
+  Ctm reply;
+  reply.id = ctm.id;
+  reply.reply = true;
+  reply.locate = ctm.locate;
+  reply.role = ctm.role;
+  reply.source = hub_.own_member();
+  reply.target = ctm.target;
+  if (ctm.role == EdgeRole::kNear) reply.neighbours = handlers_.neighbours(source);
+  forwarder_.send(source, RoutedPayload::kCtm,
+                  sign_ctm(std::move(reply), hub_.credentials, hub_.clock.wall()));
+  if (!ctm.locate) handlers_.asked(ctm);
+}
+
+void Introducer::on_reply(const Ctm& ctm) {
+  const auto it = requests_.find(ctm.id);
+  if (it == requests_.end()) return;
+  const Request request = it->second;
+  if (request.exact && request.target != ctm.source.address) return;
+  if (request.locate) return finish(ctm.id, ctm.source.address);
+  requests_.erase(it);
+  if (request.exact) {
+    handlers_.answered(ctm.source);
+  } else {
+    handlers_.found(ctm.source, request.role);
+  }
+  if (request.role == EdgeRole::kNear) handlers_.heard_of(ctm.neighbours);
+}
+
+void Introducer::finish(std::uint64_t id, std::optional<Address> found) {
+  const auto it = requests_.find(id);
+  if (it == requests_.end()) return;
+  const Located done = std::move(it->second.done);
+  requests_.erase(it);
+  if (done) hub_.later([done, found] { done(found); });
+}
+
+void Introducer::sweep() {
+  const TimePoint now = hub_.clock.now();
+  std::vector<std::uint64_t> over, repeat;
+  for (const auto& [id, request] : requests_) {
+    if (request.until <= now) {
+      over.push_back(id);
+    } else if (request.locate && request.repeat <= now) {
+      repeat.push_back(id);
+    }
+  }
+  for (const auto id : over) finish(id, std::nullopt);
+  for (const auto id : repeat) repeat_locate(id, requests_.at(id));
+  if (!requests_.empty()) sweep_.after(ring::kLocateRepeat / 2, [this] { sweep(); });
+}
+
+}  // namespace wow

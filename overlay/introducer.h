@@ -1,0 +1,71 @@
+// Sends Connect-To-Me requests, answers those of others, and hands replies to whom they are for.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <optional>
+
+#include "overlay/ctm.h"
+#include "overlay/forwarder.h"
+#include "overlay/hub.h"
+
+namespace wow {
+
+class Introducer {
+ public:
+  using Located = std::function<void(std::optional<Address>)>;
+  // What happens with CTMs beyond answering them.
+  struct Handlers {
+    // Somebody wants to link with us, or answered a request of ours to exactly them.
+    std::function<void(const Ctm& ctm)> asked;
+    std::function<void(const Member& peer)> answered;
+    // The node nearest to what we asked for, and for which role.
+    std::function<void(const Member& found, EdgeRole role)> found;
+    // Members near us, told in a reply.
+    std::function<void(const std::vector<Member>& members)> heard_of;
+    // Whether one more edge in this role is welcome.
+    std::function<bool(EdgeRole role)> accepts;
+    // Members that we know near `target`.
+    std::function<std::vector<Member>(const Address& target)> neighbours;
+  };
+  Introducer(Hub& hub, Forwarder& forwarder, Handlers handlers)
+      : hub_(hub), forwarder_(forwarder), handlers_(std::move(handlers)), sweep_(hub.clock) {}
+
+  // To exactly `peer`.
+  void ask(const Address& peer, EdgeRole role);
+  // To whoever is nearest to `target`, by way of `first_hop` (zero: by routing).
+  void ask_nearest(const Address& target, EdgeRole role, const Address& first_hop);
+  // Who is nearest to `target` (maybe we); nothing after kLocateLimit. Never from inside this call.
+  void locate(const Address& target, Located done);
+  void on_ctm(ByteView payload);
+  void stop() { sweep_.cancel(); }
+  std::size_t pending() const { return requests_.size(); }
+
+ private:
+  struct Request {
+    bool exact = false;
+    bool locate = false;
+    EdgeRole role = EdgeRole::kNone;
+    Address target;
+    TimePoint until{};
+    TimePoint repeat{};
+    Located done;
+  };
+
+  std::uint64_t remember(Request request);
+  Bytes build(std::uint64_t id, const Request& request);
+  void repeat_locate(std::uint64_t id, Request& request);
+  void on_request(const Ctm& ctm);
+  void on_reply(const Ctm& ctm);
+  void finish(std::uint64_t id, std::optional<Address> found);
+  void sweep();
+
+  Hub& hub_;
+  Forwarder& forwarder_;
+  Handlers handlers_;
+  std::map<std::uint64_t, Request> requests_;
+  RateTable rates_{ring::kCtmPerSource, ring::kCtmPerSourceBurst};
+  Timer sweep_;
+};
+
+}  // namespace wow

@@ -1,0 +1,141 @@
+#include "overlay/join.h"
+
+#include <algorithm>
+
+#include "overlay/limits.h"
+#include "overlay/node.h"
+
+namespace wow {
+
+Join::Join(Hub& hub, std::function<void()> state_changed)
+    : hub_(hub), state_changed_(std::move(state_changed)), tick_(hub.clock), lonely_(hub.clock) {}
+
+void Join::start() {
+  for (const Endpoint& e : hub_.options.bootstraps) starts_.push_back({{}, {e}, true});
+  for (const Member& m : hub_.options.remembered) {
+    if (starts_.size() >= hub_.options.bootstraps.size() + ring::kRememberedMax) break;
+    if (m.address != hub_.self) starts_.push_back({m.address, m.endpoints, false});
+  }
+  started_ = true;
+  lonely_since_ = hub_.clock.now();
+  wait_ = ring::kDialFirst;
+  watch_loneliness();
+  tick();
+}
+
+void Join::stop() {
+  started_ = false;
+  tick_.cancel();
+  lonely_.cancel();
+}
+
+void Join::on_open(Session& session) {
+  const auto paths = session.paths();
+  for (Start& start : starts_) {
+    const bool meant = std::any_of(paths.begin(), paths.end(), [&](const PathState& p) {
+      return p.path.is_direct() && std::find(start.endpoints.begin(), start.endpoints.end(),
+                                             p.path.endpoint) != start.endpoints.end();
+    });
+    if (!meant && start.address != session.peer()) continue;
+    if (start.is_bootstrap) start.address = session.peer();
+    if (Edge* edge = hub_.edges.find(session.peer())) hub_.take_role(*edge, EdgeRole::kLeaf);
+  }
+  state_changed_();
+}
+
+void Join::on_edge_usable(const Edge& edge) {
+  if ((edge.ours & kLeafBit) != 0) ask(edge.peer);
+}
+
+void Join::on_closed() {
+  if (!started_) return;
+  if (hub_.edges.all().empty()) {
+    lonely_since_ = hub_.clock.now();
+    watch_loneliness();
+  }
+  if (!hub_.edges.on_ring()) hurry();
+  state_changed_();
+}
+
+void Join::hurry() {
+  if (!started_) return;
+  wait_ = ring::kDialFirst;
+  tick_.after(Duration::zero(), [this] { tick(); });
+}
+
+bool Join::alone() const {
+  if (!started_ || !hub_.edges.all().empty()) return false;
+  return starts_.empty() || hub_.clock.now() - lonely_since_ >= ring::kAloneAfter;
+}
+
+void Join::watch_loneliness() {
+  lonely_.after(starts_.empty() ? Duration::zero() : ring::kAloneAfter,
+                [this] { state_changed_(); });
+}
+
+void Join::tick() {
+  if (!hub_.edges.on_ring()) {
+    std::size_t dials = 0;
+    for (const Start& start : starts_) {
+      if (connected(start)) {
+        ask(start.address);
+      } else if (dials < ring::kDialsMax) {
+        dial(start);
+        ++dials;
+      }
+    }
+  } else {
+    trim_leaves();
+    if (hub_.clock.now() >= next_outsider_) dial_outsider();
+  }
+  tick_.after(hub_.random.jittered(wait_), [this] { tick(); });
+  wait_ = std::min<Duration>(wait_ * 2, ring::kDialMax);
+}
+
+bool Join::connected(const Start& start) const {
+  const Edge* edge = hub_.edges.find(start.address);
+  return edge != nullptr && edge->direct;
+}
+
+void Join::dial(const Start& start) {
+  const auto own = hub_.transport.local_endpoints();
+  for (const Endpoint& e : start.endpoints) {
+    if (std::find(own.begin(), own.end(), e) != own.end()) continue;
+    hub_.sessions.dial(start.is_bootstrap ? Address() : start.address, Path::direct(e));
+  }
+}
+
+// Rings that grew apart, or were founded apart, meet when one member of one dials one of the other.
+void Join::dial_outsider() {
+  const Duration pause = std::chrono::duration_cast<Duration>(std::chrono::duration<double>(
+      to_seconds(ring::kOutsiderDialMin) * std::max(1.0, hub_.size_estimate() / 50)));
+  next_outsider_ = hub_.clock.now() + std::min<Duration>(pause, ring::kOutsiderDialMax);
+  std::vector<const Start*> outside;
+  for (const Start& start : starts_) {
+    if (!connected(start)) outside.push_back(&start);
+  }
+  if (!outside.empty()) dial(*outside[hub_.random.below(outside.size())]);
+}
+
+void Join::ask(const Address& leaf) {
+  const Edge* edge = hub_.edges.find(leaf);
+  if (edge != nullptr && edge->usable()) hub_.ask_nearest(hub_.self, EdgeRole::kNear, leaf);
+}
+
+// On the ring, a few bootstraps are kept: public nodes, to which a way is found at once after a
+// move. The others have done their service.
+void Join::trim_leaves() {
+  std::size_t kept = 0;
+  for (const Start& start : starts_) {
+    Edge* edge = hub_.edges.find(start.address);
+    if (edge == nullptr || (edge->ours & kLeafBit) == 0) continue;
+    const bool keep = start.is_bootstrap && kept < ring::kLeavesKept;
+    if (keep) {
+      ++kept;
+    } else {
+      hub_.drop_role(*edge, EdgeRole::kLeaf);
+    }
+  }
+}
+
+}  // namespace wow

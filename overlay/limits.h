@@ -1,0 +1,87 @@
+// Every bound, interval and rate of the ring, named once.
+#pragma once
+
+#include <cstddef>
+
+#include "base/clock.h"
+
+namespace wow::ring {
+
+// Near edges.
+inline constexpr std::size_t kNearPerSide = 3;
+inline constexpr Duration kAnnounceDelay = 50ms;  // changes of a burst go out as one list
+inline constexpr Duration kAnnounceRepeat = 1s;   // a lost list is made good soon
+inline constexpr Duration kAnnounceInterval = 30s;
+inline constexpr int kAnnounceAllEvery = 4;  // far edges hear every fourth list
+inline constexpr Duration kStabilizeFirst =
+    500ms;  // CTM to our own address; doubles, to kStabilizeMax
+inline constexpr Duration kStabilizeMax = 60s;
+inline constexpr Duration kHintLife = 10s;  // members heard of in replies and lists of lost edges
+inline constexpr std::size_t kHintsMax = 64;
+inline constexpr Duration kAvoidFor = 15s;  // after a peer was lost or could not be linked
+inline constexpr std::size_t kAvoidMax = 256;
+inline constexpr std::size_t kListMembersMax = 16;   // in one Neighbours message or CTM reply
+inline constexpr std::size_t kListEndpointsMax = 2;  // of each: the reply must fit one packet
+
+// One end of adjacent near edges challenges; the other waits a little longer, so that it need not.
+inline constexpr Duration kKeepaliveAdjacent = 3500ms;
+inline constexpr Duration kKeepaliveAdjacentOther = 4500ms;
+inline constexpr Duration kKeepaliveEdge = 25s;
+inline constexpr Duration kPlainSessionIdle = 5min;  // a session that is no edge
+inline constexpr Duration kSweepInterval = 15s;
+
+// Far edges and shortcuts.
+inline constexpr Duration kFarTick = 5s;
+inline constexpr Duration kFarFirst = 300ms;
+inline constexpr int kFarMax = 24;
+inline constexpr Duration kShortcutIdle = 5min;
+inline constexpr std::size_t kShortcutsMax = 256;
+
+// Joining.
+inline constexpr Duration kDialFirst = 1s;  // doubles
+inline constexpr Duration kDialMax = 15s;
+inline constexpr Duration kAloneAfter = 3s;
+inline constexpr std::size_t kDialsMax = 32;  // at once, bootstraps and remembered members
+inline constexpr std::size_t kLeavesKept =
+    2;  // bootstraps kept for life, as a way back after a move
+inline constexpr std::size_t kRememberedMax = 64;
+inline constexpr Duration kOutsiderDialMin = 15s;    // x N/50: a member that is no edge is dialled,
+inline constexpr Duration kOutsiderDialMax = 10min;  // so that separated rings meet
+
+// Links.
+inline constexpr std::size_t kLinksMax = 1024;
+inline constexpr Duration kConnectLimit = 10s;  // no session by then: given up
+inline constexpr Duration kAskFirst = 1s;       // a lost CTM is repeated; doubles
+inline constexpr Duration kRecheckFirst = 5s;   // a session without a direct path; doubles
+inline constexpr Duration kRecheckMax = 60s;
+inline constexpr int kRecheckRounds = 3;          // unless the session is an edge that we want
+inline constexpr Duration kCandidatesPause = 1s;  // between two answers to candidates of one peer
+
+// Connect-To-Me.
+inline constexpr std::size_t kCtmBytesMax = 1100;
+inline constexpr std::size_t kRequestsMax = 1024;  // of ours, waiting for a reply
+inline constexpr Duration kRequestLife = 10s;
+inline constexpr Duration kLocateLimit = 3s;
+inline constexpr Duration kLocateRepeat = 700ms;
+inline constexpr std::chrono::hours kCtmLife{24};
+inline constexpr double kCtmPerSource = 20;  // answered, a second
+inline constexpr double kCtmPerSourceBurst = 60;
+inline constexpr double kCtmPerHop = 400;  // forwarded, a second and previous hop
+inline constexpr double kCtmPerHopBurst = 2000;
+inline constexpr std::size_t kRatesMax = 1024;  // sources and hops counted
+inline constexpr Duration kViaLife = 60s;
+inline constexpr std::size_t kViasMax = 1024;
+
+// Messages of services.
+inline constexpr std::size_t kPieceBytes = 1200;  // + 159 of headers when nested: below 1,452
+inline constexpr std::size_t kPartialsPerPeer = 8;
+inline constexpr std::size_t kPartialBytesMax = 8 * 1024 * 1024;  // of all peers
+inline constexpr Duration kPartialLife = 5s;
+inline constexpr std::size_t kOutboxMessagesPerPeer = 64;
+inline constexpr std::size_t kOutboxBytesPerPeer = 256 * 1024;
+inline constexpr std::size_t kOutboxBytesMax = 8 * 1024 * 1024;
+
+// Moves.
+inline constexpr Duration kMovedFor = 10s;  // checks carry the moved flag for so long
+
+}  // namespace wow::ring

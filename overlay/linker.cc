@@ -1,0 +1,188 @@
+#include "overlay/linker.h"
+
+#include <algorithm>
+
+#include "overlay/limits.h"
+#include "overlay/node.h"
+
+namespace wow {
+namespace {
+
+EdgeRole first_role(Roles roles) {
+  for (const auto role : {EdgeRole::kNear, EdgeRole::kFar, EdgeRole::kShortcut, EdgeRole::kLeaf}) {
+    if ((roles & role_bit(role)) != 0) return role;
+  }
+  return EdgeRole::kNone;
+}
+
+bool is_open(const Session* session) {
+  return session != nullptr && session->state() == SessionState::kOpen;
+}
+
+}  // namespace
+
+void Linker::connect(const Member& peer, EdgeRole role) {
+  if (peer.address == hub_.self) return;
+  Session* session = hub_.sessions.find(peer.address);
+  if (is_open(session)) {
+    if (Edge* edge = hub_.edges.find(peer.address)) hub_.take_role(*edge, role);
+    if (session->is_direct()) return;
+  }
+  const auto known = attempts_.find(peer.address);
+  if (known != attempts_.end() && known->second->ours) {
+    known->second->roles |= role_bit(role);
+    return;
+  }
+  Attempt* attempt = begin(peer.address, peer.endpoints);
+  if (attempt == nullptr) return;
+  attempt->roles |= role_bit(role);
+  attempt->ours = true;
+  attempt->started = hub_.clock.now();
+  ask(peer.address, *attempt);
+  wake(peer.address, *attempt, hub_.clock.now());
+}
+
+void Linker::answer(const Member& peer) { on_candidates(peer.address, peer.endpoints); }
+
+void Linker::on_candidates(const Address& peer, const std::vector<Endpoint>& endpoints) {
+  if (Edge* edge = hub_.edges.find(peer)) edge->endpoints = usable(endpoints);
+  const Session* session = hub_.sessions.find(peer);
+  if (is_open(session) && session->is_direct()) return;
+  Attempt* attempt = begin(peer, endpoints);
+  if (attempt != nullptr) wake(peer, *attempt, hub_.clock.now());
+}
+
+void Linker::on_open(Session& session) {
+  const Address peer = session.peer();
+  const auto it = attempts_.find(peer);
+  // Whichever CTM was lost, the session now tells both where to find the other.
+  if (!session.is_direct()) handlers_.tell_candidates(peer, false);
+  if (it == attempts_.end()) return;
+  if (Edge* edge = hub_.edges.find(peer)) {
+    for (const auto role :
+         {EdgeRole::kLeaf, EdgeRole::kNear, EdgeRole::kFar, EdgeRole::kShortcut}) {
+      if ((it->second->roles & role_bit(role)) != 0) hub_.take_role(*edge, role);
+    }
+  }
+  if (session.is_direct()) return end(peer, false);
+  wake(peer, *it->second, hub_.clock.now());
+}
+
+void Linker::on_path_changed(Session& session) {
+  const Address peer = session.peer();
+  if (session.is_direct()) return end(peer, false);
+  const Edge* edge = hub_.edges.find(peer);
+  if (attempts_.contains(peer) || edge == nullptr) return;
+  // The direct path was lost: both ends look for another while traffic is routed.
+  Attempt* attempt = begin(peer, edge->endpoints);
+  if (attempt == nullptr) return;
+  attempt->ours = edge->ours != 0;
+  handlers_.tell_candidates(peer, false);
+  wake(peer, *attempt, hub_.clock.now());
+}
+
+void Linker::on_closed(const Address& peer) {
+  const auto it = attempts_.find(peer);
+  if (it == attempts_.end()) return;
+  const bool over = hub_.clock.now() - it->second->started >= ring::kConnectLimit - 2s;
+  if (!it->second->ours || over) return end(peer, true);
+  wake(peer, *it->second, hub_.clock.now() + ring::kAskFirst);
+}
+
+void Linker::restart_all() {
+  for (const auto& [peer, edge] : hub_.edges.all()) {
+    if (edge.direct) continue;
+    attempts_.erase(peer);
+    Attempt* attempt = begin(peer, edge.endpoints);
+    if (attempt == nullptr) return;
+    attempt->ours = edge.ours != 0;
+    wake(peer, *attempt, hub_.clock.now());
+  }
+}
+
+Linker::Attempt* Linker::begin(const Address& peer, const std::vector<Endpoint>& candidates) {
+  auto& attempt = attempts_[peer];
+  if (attempt != nullptr) {
+    attempt->checks.add(usable(candidates));
+    return attempt.get();
+  }
+  if (attempts_.size() > ring::kLinksMax) {
+    attempts_.erase(peer);
+    hub_.metrics.add(Metric::kDropQueueFull);
+    return nullptr;
+  }
+  attempt = std::make_unique<Attempt>(hub_.clock, usable(candidates));
+  attempt->started = hub_.clock.now();
+  return attempt.get();
+}
+
+void Linker::ask(const Address& peer, Attempt& attempt) {
+  attempt.ask_again =
+      hub_.clock.now() + hub_.random.jittered(ring::kAskFirst * (1 << std::min(attempt.asked, 3)));
+  ++attempt.asked;
+  handlers_.ask(peer, first_role(attempt.roles));
+  if (hub_.sessions.find(peer) == nullptr) hub_.sessions.dial(peer, Path::routed());
+}
+
+void Linker::step(const Address& peer) {
+  const auto it = attempts_.find(peer);
+  if (it == attempts_.end()) return;
+  Session* session = hub_.sessions.find(peer);
+  if (!is_open(session)) return step_unopened(peer, *it->second);
+  if (session->is_direct()) return end(peer, false);
+  step_open(*session, *it->second);
+}
+
+void Linker::step_unopened(const Address& peer, Attempt& attempt) {
+  const TimePoint now = hub_.clock.now(), limit = attempt.started + ring::kConnectLimit;
+  if (now >= limit) return end(peer, true);
+  if (!attempt.ours) return wake(peer, attempt, limit);
+  if (attempt.ask_again <= now) ask(peer, attempt);
+  wake(peer, attempt, std::min(attempt.ask_again, limit));
+}
+
+void Linker::step_open(Session& session, Attempt& attempt) {
+  const TimePoint now = hub_.clock.now();
+  const Address peer = session.peer();
+  while (const auto endpoint = attempt.checks.next(now)) {
+    hub_.sessions.probe(session, *endpoint, handlers_.lately_moved());
+  }
+  if (const auto due = attempt.checks.next_due()) return wake(peer, attempt, *due);
+  next_round(peer, attempt);
+}
+
+// All candidates were tried in vain. An edge that we want is tried again, for ever but ever more
+// rarely; anything else stays routed after some rounds.
+void Linker::next_round(const Address& peer, Attempt& attempt) {
+  const Edge* edge = hub_.edges.find(peer);
+  const bool wanted = edge != nullptr && (edge->ours & (kNearBit | kFarBit)) != 0;
+  if (edge == nullptr || !attempt.ours || (!wanted && attempt.rounds >= ring::kRecheckRounds)) {
+    return end(peer, false);
+  }
+  const TimePoint now = hub_.clock.now();
+  if (!attempt.resting) {
+    const Duration pause = ring::kRecheckFirst * (1 << std::min(attempt.rounds++, 5));
+    attempt.resting = true;
+    attempt.ask_again = now + hub_.random.jittered(std::min<Duration>(pause, ring::kRecheckMax));
+  }
+  if (attempt.ask_again > now) return wake(peer, attempt, attempt.ask_again);
+  attempt.resting = false;
+  handlers_.ask(peer, first_role(edge->ours));
+  attempt.checks.add(edge->endpoints);
+  wake(peer, attempt, now + ring::kAskFirst);
+}
+
+void Linker::wake(const Address& peer, Attempt& attempt, TimePoint at) {
+  attempt.timer.after(std::max<Duration>(at - hub_.clock.now(), Duration::zero()),
+                      [this, peer] { step(peer); });
+}
+
+void Linker::end(const Address& peer, bool failed) {
+  if (attempts_.erase(peer) > 0 && failed) handlers_.given_up(peer);
+}
+
+std::vector<Endpoint> Linker::usable(const std::vector<Endpoint>& endpoints) const {
+  return usable_candidates(endpoints, {hub_.options.virtual_subnet, hub_.options.allow_loopback});
+}
+
+}  // namespace wow

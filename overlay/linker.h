@@ -1,0 +1,71 @@
+// Attempts to link with peers: CTM and routed handshake at the same time, sealed checks of the
+// peer's candidates once the session is open (RFC 8445, paced by CheckList), all repeated with
+// backoff until the path is direct or the attempt is given up. Both sides run one.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+
+#include "nat/check_list.h"
+#include "overlay/hub.h"
+
+namespace wow {
+
+class Linker {
+ public:
+  struct Handlers {
+    std::function<void(const Address& peer, EdgeRole role)> ask;  // send a CTM
+    std::function<void(const Address& peer)> given_up;            // no session came about
+    std::function<void(const Address& peer, bool moved)> tell_candidates;
+    std::function<bool()> lately_moved;
+  };
+  Linker(Hub& hub, Handlers handlers) : hub_(hub), handlers_(std::move(handlers)) {}
+
+  // We want to link: asks, dials, checks.
+  void connect(const Member& peer, EdgeRole role);
+  // The peer wants to: it dials, both check.
+  void answer(const Member& peer);
+  // Where the peer can be reached, as it told: checked (again) if its session has no direct path.
+  void on_candidates(const Address& peer, const std::vector<Endpoint>& endpoints);
+  void on_open(Session& session);
+  void on_path_changed(Session& session);
+  void on_closed(const Address& peer);
+  // Everything once more, at once: our own network changed.
+  void restart_all();
+  void stop() { attempts_.clear(); }
+
+  std::size_t size() const { return attempts_.size(); }
+  bool is_linking(const Address& peer) const { return attempts_.contains(peer); }
+
+ private:
+  struct Attempt {
+    Attempt(Clock& clock, std::vector<Endpoint> candidates)
+        : checks(std::move(candidates)), timer(clock) {}
+    Roles roles = 0;    // wanted, granted when the session opens
+    bool ours = false;  // we asked; else the peer did
+    TimePoint started{};
+    int asked = 0;
+    TimePoint ask_again{};
+    int rounds = 0;        // of checks that came to nothing
+    bool resting = false;  // until ask_again
+    CheckList checks;
+    Timer timer;
+  };
+
+  Attempt* begin(const Address& peer, const std::vector<Endpoint>& candidates);
+  void ask(const Address& peer, Attempt& attempt);
+  void step(const Address& peer);
+  void step_unopened(const Address& peer, Attempt& attempt);
+  void step_open(Session& session, Attempt& attempt);
+  void next_round(const Address& peer, Attempt& attempt);
+  void wake(const Address& peer, Attempt& attempt, TimePoint at);
+  void end(const Address& peer, bool failed);
+  std::vector<Endpoint> usable(const std::vector<Endpoint>& endpoints) const;
+
+  Hub& hub_;
+  Handlers handlers_;
+  std::map<Address, std::unique_ptr<Attempt>> attempts_;
+};
+
+}  // namespace wow

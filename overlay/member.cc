@@ -1,0 +1,30 @@
+#include "overlay/member.h"
+
+#include <algorithm>
+
+#include "nat/check_list.h"
+#include "proto/overlay.pb.h"
+
+namespace wow {
+
+std::optional<Member> Member::parse(const pb::Member& message) {
+  const auto address = Address::parse(view_of(message.address()));
+  if (!address || address->is_zero()) return std::nullopt;
+  if (message.endpoints_size() > static_cast<int>(kCandidatesMax)) return std::nullopt;
+  Member out{*address, {}};
+  for (const auto& bytes : message.endpoints()) {
+    const auto endpoint = Endpoint::from_bytes(view_of(bytes));
+    if (!endpoint) return std::nullopt;
+    out.endpoints.push_back(*endpoint);
+  }
+  return out;
+}
+
+void Member::write(pb::Member& message, std::size_t endpoints_max) const {
+  message.set_address(to_string(address.bytes()));
+  for (std::size_t i = 0; i < std::min(endpoints_max, endpoints.size()); ++i) {
+    message.add_endpoints(to_string(endpoints[i].bytes()));
+  }
+}
+
+}  // namespace wow

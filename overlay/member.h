@@ -1,0 +1,26 @@
+// A node and where to try to reach it, as lists and CTMs carry it.
+#pragma once
+
+#include <optional>
+#include <vector>
+
+#include "base/address.h"
+#include "base/endpoint.h"
+
+namespace wow {
+
+namespace pb {
+class Member;
+}
+
+struct Member {
+  Address address;
+  std::vector<Endpoint> endpoints;  // best first
+
+  // Nothing on a bad address, a bad endpoint or more than kCandidatesMax of them.
+  static std::optional<Member> parse(const pb::Member& message);
+  // At most `endpoints_max` endpoints.
+  void write(pb::Member& message, std::size_t endpoints_max) const;
+};
+
+}  // namespace wow

@@ -1,0 +1,68 @@
+// Messages of services over sessions: cut into pieces that fit a packet, put together again, and
+// kept for a while if the session is still being opened. The loss of a piece loses the message.
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <map>
+#include <vector>
+
+#include "overlay/hub.h"
+#include "proto/headers.h"
+
+namespace wow {
+
+class Messages {
+ public:
+  using Deliver = std::function<void(const Address& from, std::uint8_t service, ByteView message)>;
+  Messages(Hub& hub, Deliver deliver) : hub_(hub), deliver_(std::move(deliver)) {}
+
+  // In an open session at once, else when it opens. At most Node::kMessageBytesMax.
+  void send(const Address& to, std::uint8_t service, ByteView message);
+  void on_open(const Address& peer);
+  // Its session ended: half-received messages are forgotten.
+  void on_closed(const Address& peer) { forget(peer); }
+  // It could not be reached: what waits for it is dropped and counted.
+  void give_up(const Address& peer);
+  void on_piece(const Address& from, ByteView packet);
+  // Every now and then: forgets messages that stay incomplete.
+  void sweep();
+
+  std::size_t partial_bytes() const { return partial_bytes_; }
+  std::size_t outbox_bytes() const { return outbox_bytes_; }
+
+ private:
+  struct Waiting {
+    std::uint8_t service;
+    Bytes message;
+  };
+  struct Outbox {
+    std::deque<Waiting> messages;
+    std::size_t bytes = 0;
+  };
+  struct Partial {
+    std::uint8_t service = 0;
+    std::uint16_t message = 0;
+    std::vector<Bytes> pieces;
+    std::size_t missing = 0;
+    std::size_t bytes = 0;
+    TimePoint begun{};
+  };
+
+  bool is_open(const Address& peer) const;
+  void transmit(const Address& to, std::uint8_t service, ByteView message);
+  void stage(const Address& to, std::uint8_t service, ByteView message);
+  void drop_oldest(Outbox& outbox);
+  Partial& partial_of(const Address& from, const MessageHeader& header);
+  void forget(const Address& peer);
+  void erase_partial(const Address& peer, std::size_t at);
+
+  Hub& hub_;
+  Deliver deliver_;
+  std::map<Address, std::uint16_t> next_message_;
+  std::map<Address, Outbox> outboxes_;
+  std::map<Address, std::vector<Partial>> partials_;
+  std::size_t outbox_bytes_ = 0, partial_bytes_ = 0;
+};
+
+}  // namespace wow

@@ -1,0 +1,74 @@
+#include "overlay/node.h"
+
+#include "overlay/node_core.h"
+
+namespace wow {
+
+Node::Node(Credentials& credentials, Clock& clock, Random& random, Transport& transport,
+           MetricSlot& metrics, NodeOptions options)
+    : impl_(std::make_unique<Impl>(credentials, clock, random, transport, metrics,
+                                   std::move(options))) {}
+Node::~Node() = default;
+
+void Node::start() { impl_->start(); }
+void Node::stop() { impl_->stop(); }
+
+void Node::on_datagram(MutableBytes packet, const Endpoint& from) {
+  if (!impl_->stopped_) impl_->sessions_.on_datagram(packet, from);
+}
+void Node::on_opened(std::uint32_t receive_index, ByteView plain, const Endpoint& from) {
+  if (!impl_->stopped_) impl_->sessions_.on_opened(receive_index, plain, from);
+}
+void Node::on_network_change() { impl_->on_network_change(); }
+
+const Address& Node::address() const { return impl_->self; }
+bool Node::joined() const { return impl_->joined(); }
+bool Node::alone() const { return impl_->join_.alone(); }
+void Node::on_joined(std::function<void()> fire) {
+  impl_->joined_observers_.push_back(std::move(fire));
+}
+
+bool Node::send(const Address& to, Service service, ByteView message) {
+  if (message.size() > kMessageBytesMax) return false;
+  if (!impl_->stopped_) impl_->send(to, service, message);
+  return true;
+}
+void Node::set_handler(Service service, MessageHandler handler) {
+  impl_->handlers_[static_cast<std::uint8_t>(service)] = std::move(handler);
+}
+void Node::locate(const Address& target, std::function<void(std::optional<Address>)> done) {
+  impl_->introducer_.locate(target, std::move(done));
+}
+
+void Node::want_shortcut(const Address& peer) {
+  if (!impl_->stopped_) impl_->shortcuts_.want(peer);
+}
+bool Node::send_frame(const Address& peer, ByteView frame, std::uint8_t facts) {
+  return !impl_->stopped_ && impl_->send_frame(peer, frame, facts);
+}
+void Node::set_frame_handler(std::function<void(Session&, ByteView, std::uint8_t)> handler) {
+  impl_->frame_handler_ = std::move(handler);
+}
+void Node::set_session_observer(std::function<void(const Address&, Session*)> observer) {
+  impl_->session_observer_ = std::move(observer);
+}
+
+bool Node::adopt_settings(ByteView signed_settings) {
+  return impl_->settings_.adopt(signed_settings);
+}
+void Node::set_settings_observer(std::function<void()> observer) {
+  impl_->settings_observer_ = std::move(observer);
+}
+
+Session* Node::session(const Address& peer) { return impl_->sessions_.find(peer); }
+Sessions& Node::sessions() { return impl_->sessions_; }
+std::vector<EdgeInfo> Node::edges() const { return impl_->edges_info(); }
+std::vector<Address> Node::nearest_known(const Address& target, std::size_t count) const {
+  return impl_->nearest_known(target, count);
+}
+std::vector<NodeOptions::Remembered> Node::remember() const { return impl_->remember(); }
+std::vector<Endpoint> Node::own_candidates() const { return impl_->whereabouts_.candidates(); }
+NatMapping Node::nat_mapping() const { return impl_->whereabouts_.mapping(); }
+double Node::size_estimate() const { return impl_->ring_.size(); }
+
+}  // namespace wow

@@ -1,0 +1,420 @@
+#include "overlay/node_core.h"
+
+#include <algorithm>
+
+#include "base/log.h"
+#include "proto/overlay.pb.h"
+
+namespace wow {
+namespace {
+
+constexpr std::array kRoles = {EdgeRole::kLeaf, EdgeRole::kNear, EdgeRole::kFar,
+                               EdgeRole::kShortcut};
+
+std::string roles_text(Roles roles) {
+  std::string out;
+  for (const auto role : kRoles) {
+    if ((roles & role_bit(role)) == 0) continue;
+    if (!out.empty()) out += ',';
+    out += to_string(role);
+  }
+  return out;
+}
+
+}  // namespace
+
+Node::Impl::Impl(Credentials& credentials, Clock& clock, Random& random, Transport& transport,
+                 MetricSlot& metrics, NodeOptions options)
+    : Hub(credentials, clock, random, transport, metrics, options_, sessions_, edges_),
+      options_(std::move(options)),
+      sessions_(credentials, clock, random, transport, metrics, *this, options_.limits),
+      forwarder_(*this, forwarder_handlers()),
+      introducer_(*this, forwarder_, introducer_handlers()),
+      linker_(*this, linker_handlers()),
+      ring_(*this),
+      far_(*this),
+      shortcuts_(*this),
+      messages_(*this, [this](const Address& from, std::uint8_t service,
+                              ByteView message) { deliver(from, service, message); }),
+      settings_(*this,
+                [this] {
+                  if (settings_observer_) settings_observer_();
+                }),
+      whereabouts_(*this, whereabouts_handlers()),
+      join_(*this, [this] { note_joined(); }),
+      later_timer_(clock),
+      sweep_timer_(clock) {}
+
+Forwarder::Handlers Node::Impl::forwarder_handlers() {
+  return {.packet = [this](const Address& source,
+                           MutableBytes packet) { sessions_.on_routed_packet(source, {}, packet); },
+          .ctm = [this](ByteView ctm) { introducer_.on_ctm(ctm); }};
+}
+
+Introducer::Handlers Node::Impl::introducer_handlers() {
+  return {.asked =
+              [this](const Ctm& ctm) {
+                ring_.welcome(ctm.source.address);
+                linker_.answer(ctm.source);
+              },
+          .answered =
+              [this](const Member& peer) { linker_.on_candidates(peer.address, peer.endpoints); },
+          .found =
+              [this](const Member& found, EdgeRole role) {
+                if (role == EdgeRole::kFar) return far_.on_found(found);
+                ring_.welcome(found.address);
+                // On the ring already: connected to only if it is nearer than whom we have.
+                if (edges_.on_ring()) return ring_.heard_of({found});
+                linker_.connect(found, role);
+                linker_.on_candidates(found.address, found.endpoints);
+              },
+          .heard_of = [this](const std::vector<Member>& members) { ring_.heard_of(members); },
+          .accepts =
+              [this](EdgeRole role) { return role != EdgeRole::kFar || far_.accepts_one_more(); },
+          .neighbours = [this](const Address& target) { return ring_.known_near(target); }};
+}
+
+Linker::Handlers Node::Impl::linker_handlers() {
+  return {.ask = [this](const Address& peer, EdgeRole role) { introducer_.ask(peer, role); },
+          .given_up =
+              [this](const Address& peer) {
+                ring_.avoid(peer);
+                messages_.give_up(peer);
+                ring_.changed();
+              },
+          .tell_candidates = [this](const Address& peer,
+                                    bool moved) { whereabouts_.tell(peer, moved); },
+          .lately_moved = [this] { return whereabouts_.lately_moved(); }};
+}
+
+Whereabouts::Handlers Node::Impl::whereabouts_handlers() {
+  return {.candidates =
+              [this](const Address& peer, const std::vector<Endpoint>& endpoints) {
+                linker_.on_candidates(peer, endpoints);
+              },
+          .via = [this](const Address& peer, const Address& via) { forwarder_.set_via(peer, via); },
+          .is_linking = [this](const Address& peer) { return linker_.is_linking(peer); }};
+}
+
+void Node::Impl::start() {
+  stopped_ = false;
+  ring_.start();
+  join_.start();
+  sweep_timer_.after(ring::kSweepInterval, [this] { sweep(); });
+}
+
+void Node::Impl::stop() {
+  if (stopped_) return;
+  for (const auto& [peer, edge] : edges_.all()) send_role(peer, EdgeRole::kNone, true);
+  stopped_ = true;
+  join_.stop();
+  ring_.stop();
+  far_.stop();
+  whereabouts_.stop();
+  linker_.stop();
+  introducer_.stop();
+  later_timer_.cancel();
+  later_.clear();
+  sweep_timer_.cancel();
+  std::vector<Address> peers;
+  sessions_.for_each([&](Session& session) { peers.push_back(session.peer()); });
+  for (const Address& peer : peers) sessions_.close(peer, CloseReason::kLocal);
+}
+
+void Node::Impl::send(const Address& to, Service service, ByteView message) {
+  const auto number = static_cast<std::uint8_t>(service);
+  if (to == self) {
+    return later([this, number, bytes = to_bytes(message)] { deliver(self, number, bytes); });
+  }
+  messages_.send(to, number, message);
+  if (edges_.find(to) == nullptr) linker_.connect({to, {}}, EdgeRole::kNone);
+}
+
+bool Node::Impl::send_frame(const Address& peer, ByteView frame, std::uint8_t facts) {
+  if (sessions_.send(peer, DataKind::kFrame, frame, facts)) return true;
+  if (peer == self) return false;
+  linker_.connect({peer, {}}, EdgeRole::kNone);
+  return sessions_.send(peer, DataKind::kFrame, frame, facts);
+}
+
+void Node::Impl::on_network_change() {
+  if (stopped_) return;
+  whereabouts_.on_network_change();
+  linker_.restart_all();
+  join_.hurry();
+}
+
+void Node::Impl::later(std::function<void()> what) {
+  later_.push_back(std::move(what));
+  if (later_timer_.is_set()) return;
+  later_timer_.after(Duration::zero(), [this] {
+    auto now = std::move(later_);
+    later_.clear();
+    for (auto& run : now) run();
+  });
+}
+
+void Node::Impl::send_link(const Address& peer, const pb::Link& link) {
+  if (stopped_ || edges_.find(peer) == nullptr) return;
+  messages_.send(peer, static_cast<std::uint8_t>(Service::kLink),
+                 view_of(link.SerializeAsString()));
+}
+
+void Node::Impl::take_role(Edge& edge, EdgeRole role) {
+  if (role == EdgeRole::kNone || (edge.ours & role_bit(role)) != 0) return;
+  edges_.set_ours(edge, edge.ours | role_bit(role));
+  send_role(edge.peer, role, false);
+  note_usable(edge);
+}
+
+void Node::Impl::drop_role(Edge& edge, EdgeRole role) {
+  if ((edge.ours & role_bit(role)) == 0) return;
+  edges_.set_ours(edge, edge.ours & ~role_bit(role));
+  send_role(edge.peer, role, true);
+  note_usable(edge);
+}
+
+// Until our neighbours have had the time to link with us, and after a move, whoever we are a leaf
+// of knows the way better than the ring does.
+Address Node::Impl::own_via() const {
+  const bool settled = edges_.on_ring() && clock.now() - on_ring_since_ >= ring::kAloneAfter &&
+                       !whereabouts_.lately_moved();
+  if (settled) return {};
+  Address any;
+  for (const Hop& hop : edges_.hops()) {
+    if (hop.gateway) return hop.peer;
+    if (hop.member) any = hop.peer;
+  }
+  return any;
+}
+
+void Node::Impl::on_open(Session& session) {
+  const Address peer = session.peer();
+  if (peer == self || stopped_) {
+    return later([this, peer] { sessions_.close(peer, CloseReason::kLocal); });
+  }
+  Edge& edge = edges_.add(peer, clock.now());
+  // What carries traffic whenever no direct path does.
+  sessions_.add_path(session, Path::routed());
+  for (const auto role : kRoles) {
+    if ((edge.ours & role_bit(role)) != 0) send_role(peer, role, false);
+  }
+  edges_.set_direct(edge, session.is_direct(), clock.now());
+  settings_.greet(peer);
+  join_.on_open(session);
+  linker_.on_open(session);
+  messages_.on_open(peer);
+  note_usable(edge);
+  observe(peer, &session);
+}
+
+void Node::Impl::on_closed(const Address& peer, const Path&, CloseReason reason) {
+  if (const Edge* found = edges_.find(peer)) {
+    const Edge edge = *found;
+    edges_.erase(peer);
+    if (edge.up) {
+      log_info("edge down", {{"peer", peer.short_hex()},
+                             {"roles", roles_text(edge.ours | edge.theirs)},
+                             {"reason", static_cast<int>(reason)}});
+    }
+    if (edge.is_near() && !stopped_) ring_.lost(edge);
+    messages_.on_closed(peer);
+    whereabouts_.on_closed(peer);
+    if (!stopped_) join_.on_closed();
+    observe(peer, nullptr);
+  }
+  if (!peer.is_zero() && !stopped_) linker_.on_closed(peer);
+}
+
+void Node::Impl::on_path_changed(Session& session) {
+  Edge* edge = edges_.find(session.peer());
+  if (edge == nullptr || stopped_) return;
+  const bool was_near = edge->up && edge->is_near();
+  edges_.set_direct(*edge, session.is_direct(), clock.now());
+  note_usable(*edge);
+  if (was_near && !edge->up) ring_.lost(*edge);
+  linker_.on_path_changed(session);
+  observe(session.peer(), &session);
+}
+
+void Node::Impl::on_routed(Session& session, ByteView packet) {
+  if (!stopped_) forwarder_.on_routed(session.peer(), packet);
+}
+
+void Node::Impl::on_control(Session& session, ByteView piece) {
+  if (!stopped_) messages_.on_piece(session.peer(), piece);
+}
+
+void Node::Impl::on_frame(Session& session, ByteView frame, std::uint8_t facts) {
+  if (frame_handler_) frame_handler_(session, frame, facts);
+}
+
+void Node::Impl::on_reflexive(Session& session, const Endpoint& observed) {
+  whereabouts_.on_reflexive(session, observed);
+}
+
+void Node::Impl::send_routed(const Address& peer, const Address& via, ByteView packet) {
+  if (!stopped_) forwarder_.send(peer, RoutedPayload::kPacket, packet, via);
+}
+
+void Node::Impl::deliver(const Address& from, std::uint8_t service, ByteView message) {
+  if (service == static_cast<std::uint8_t>(Service::kLink)) return on_link(from, message);
+  const auto it = handlers_.find(service);
+  if (it == handlers_.end()) return metrics.add(Metric::kDropMalformed);
+  it->second(from, message);
+}
+
+void Node::Impl::on_link(const Address& from, ByteView message) {
+  pb::Link link;
+  if (!link.ParseFromArray(message.data(), static_cast<int>(message.size()))) {
+    return metrics.add(Metric::kDropMalformed);
+  }
+  switch (link.kind_case()) {
+    case pb::Link::kNeighbours:
+      return ring_.on_neighbours(from, link.neighbours());
+    case pb::Link::kCandidates:
+      if (Session* session = sessions_.find(from))
+        whereabouts_.on_told(*session, link.candidates());
+      return;
+    case pb::Link::kRole:
+      return on_role(from, link.role());
+    case pb::Link::kSettings:
+      return settings_.on_state(from, link.settings());
+    case pb::Link::KIND_NOT_SET:
+      return metrics.add(Metric::kDropMalformed);
+  }
+}
+
+void Node::Impl::on_role(const Address& from, const pb::RoleChange& change) {
+  Edge* edge = edges_.find(from);
+  if (edge == nullptr || !pb::EdgeRole_IsValid(change.role())) {
+    return metrics.add(Metric::kDropMalformed);
+  }
+  const auto role = static_cast<EdgeRole>(change.role());
+  if (role == EdgeRole::kNone) {  // the peer leaves the ring
+    if (change.drop()) later([this, from] { sessions_.close(from, CloseReason::kPeerClosed); });
+    return;
+  }
+  const Roles bit = role_bit(role);
+  const bool was_near = edge->is_near();
+  edges_.set_theirs(*edge, change.drop() ? edge->theirs & ~bit : edge->theirs | bit);
+  note_usable(*edge);
+  if (edge->is_near() && !was_near) ring_.tell(*edge, true);
+}
+
+void Node::Impl::send_role(const Address& peer, EdgeRole role, bool drop) {
+  pb::Link link;
+  link.mutable_role()->set_role(static_cast<pb::EdgeRole>(role));
+  link.mutable_role()->set_drop(drop);
+  send_link(peer, link);
+}
+
+// Whatever may have changed whether an edge carries packets, or in which roles, comes by here.
+void Node::Impl::note_usable(Edge& edge) {
+  const bool usable = edge.usable();
+  if (usable != edge.up) {
+    edge.up = usable;
+    if (usable) {
+      log_info("edge up",
+               {{"peer", edge.peer.short_hex()}, {"roles", roles_text(edge.ours | edge.theirs)}});
+      ring_.welcome(edge.peer);
+      ring_.tell(edge, true);
+      join_.on_edge_usable(edge);
+      whereabouts_.on_edge_usable();
+    } else {
+      log_info("edge down", {{"peer", edge.peer.short_hex()}, {"next", "routed"}});
+    }
+  }
+  ring_.changed();
+  note_joined();
+}
+
+void Node::Impl::note_joined() {
+  const bool now = joined();
+  if (now == was_joined_) return;
+  was_joined_ = now;
+  if (!now) return;
+  on_ring_since_ = clock.now();
+  log_info("joined", {{"node", self.short_hex()},
+                      {"members", edges_.members().size()},
+                      {"alone", join_.alone() ? "yes" : "no"}});
+  far_.start();
+  later([this] {
+    for (const auto& fire : joined_observers_) fire();
+  });
+}
+
+void Node::Impl::sweep() {
+  shortcuts_.sweep();
+  messages_.sweep();
+  const auto idle_since = (clock.now() - ring::kPlainSessionIdle).time_since_epoch().count();
+  for (const auto& [peer, edge] : edges_.all()) {
+    const Session* session = sessions_.find(peer);
+    const auto keys = session == nullptr ? nullptr : session->keys();
+    if (edge.is_edge() || keys == nullptr || edge.opened.time_since_epoch().count() > idle_since ||
+        keys->last_received_ns.load(std::memory_order_relaxed) > idle_since ||
+        keys->last_sent_data_ns.load(std::memory_order_relaxed) > idle_since) {
+      continue;
+    }
+    later([this, peer = peer] { sessions_.close(peer, CloseReason::kIdle); });
+  }
+  for (const auto& [peer, edge] : edges_.all()) {
+    if (edge.is_near()) settings_.greet(peer);
+  }
+  sweep_timer_.after(random.jittered(ring::kSweepInterval), [this] { sweep(); });
+}
+
+void Node::Impl::observe(const Address& peer, Session* session) {
+  if (session_observer_) session_observer_(peer, session);
+}
+
+std::vector<EdgeInfo> Node::Impl::edges_info() {
+  std::vector<EdgeInfo> out;
+  for (const auto& [peer, edge] : edges_.all()) {
+    const Session* session = sessions_.find(peer);
+    if (session == nullptr) continue;
+    EdgeInfo info;
+    info.peer = peer;
+    for (const auto role : kRoles) {
+      if (((edge.ours | edge.theirs) & role_bit(role)) != 0) info.roles.push_back(role);
+    }
+    info.path = session->path().path;
+    info.round_trip = session->path().round_trip;
+    info.open_for = clock.now() - edge.opened;
+    if (const auto keys = session->keys()) {
+      info.bytes_in = keys->bytes_in.load(std::memory_order_relaxed);
+      info.bytes_out = keys->bytes_out.load(std::memory_order_relaxed);
+    }
+    info.direct = session->is_direct();
+    out.push_back(std::move(info));
+  }
+  return out;
+}
+
+std::vector<Member> Node::Impl::remember() const {
+  std::vector<Member> out;
+  std::map<Address, Member> known;
+  for (const auto& [peer, edge] : edges_.all()) {
+    for (const Member& m : edge.members) known[m.address] = m;
+  }
+  for (const auto& [peer, edge] : edges_.all()) {
+    if (edge.usable()) known[peer] = ring_.described(edge);
+  }
+  for (auto& [peer, member] : known) {
+    if (out.size() < ring::kRememberedMax && !member.endpoints.empty()) {
+      out.push_back(std::move(member));
+    }
+  }
+  return out;
+}
+
+std::vector<Address> Node::Impl::nearest_known(const Address& target, std::size_t count) const {
+  auto all = edges_.members();
+  all.push_back(self);
+  std::sort(all.begin(), all.end(),
+            [&](const Address& a, const Address& b) { return nearer(a, b, target); });
+  if (all.size() > count) all.resize(count);
+  return all;
+}
+
+}  // namespace wow

@@ -1,0 +1,111 @@
+// The inside of Node: owns the parts, hands them what sessions report, and does for them what Hub
+// promises.
+#pragma once
+
+#include <array>
+#include <deque>
+#include <map>
+
+#include "overlay/edge_table.h"
+#include "overlay/far.h"
+#include "overlay/forwarder.h"
+#include "overlay/hub.h"
+#include "overlay/introducer.h"
+#include "overlay/join.h"
+#include "overlay/linker.h"
+#include "overlay/messages.h"
+#include "overlay/node.h"
+#include "overlay/ring.h"
+#include "overlay/settings_spread.h"
+#include "overlay/shortcuts.h"
+#include "overlay/whereabouts.h"
+
+namespace wow {
+
+namespace pb {
+class RoleChange;
+}
+
+class Node::Impl final : public Hub, public Sessions::Listener {
+ public:
+  Impl(Credentials& credentials, Clock& clock, Random& random, Transport& transport,
+       MetricSlot& metrics, NodeOptions options);
+
+  void start();
+  void stop();
+  bool joined() const { return !stopped_ && (edges_.on_ring() || join_.alone()); }
+  void send(const Address& to, Service service, ByteView message);
+  bool send_frame(const Address& peer, ByteView frame, std::uint8_t facts);
+  std::vector<EdgeInfo> edges_info();
+  std::vector<Member> remember() const;
+  std::vector<Address> nearest_known(const Address& target, std::size_t count) const;
+  void on_network_change();
+
+  // Hub
+  void later(std::function<void()> what) override;
+  void send_link(const Address& peer, const pb::Link& link) override;
+  void connect(const Member& peer, EdgeRole role) override { linker_.connect(peer, role); }
+  void take_role(Edge& edge, EdgeRole role) override;
+  void drop_role(Edge& edge, EdgeRole role) override;
+  void ring_changed() override { ring_.changed(); }
+  void ask_nearest(const Address& target, EdgeRole role, const Address& first_hop) override {
+    introducer_.ask_nearest(target, role, first_hop);
+  }
+  Member own_member() override { return {self, whereabouts_.candidates()}; }
+  Address own_via() const override;
+  double size_estimate() const override { return ring_.size(); }
+
+  // Sessions::Listener
+  void on_open(Session& session) override;
+  void on_closed(const Address& peer, const Path& path, CloseReason reason) override;
+  void on_path_changed(Session& session) override;
+  void on_routed(Session& session, ByteView packet) override;
+  void on_control(Session& session, ByteView piece) override;
+  void on_frame(Session& session, ByteView frame, std::uint8_t facts) override;
+  void on_reflexive(Session& session, const Endpoint& observed) override;
+  void send_routed(const Address& peer, const Address& via, ByteView packet) override;
+
+ private:
+  friend class Node;
+
+  Forwarder::Handlers forwarder_handlers();
+  Introducer::Handlers introducer_handlers();
+  Linker::Handlers linker_handlers();
+  Whereabouts::Handlers whereabouts_handlers();
+
+  void deliver(const Address& from, std::uint8_t service, ByteView message);
+  void on_link(const Address& from, ByteView message);
+  void on_role(const Address& from, const pb::RoleChange& change);
+  void send_role(const Address& peer, EdgeRole role, bool drop);
+  void note_usable(Edge& edge);
+  void note_joined();
+  void sweep();
+  void observe(const Address& peer, Session* session);
+
+  const NodeOptions options_;
+  Sessions sessions_;
+  EdgeTable edges_;
+  Forwarder forwarder_;
+  Introducer introducer_;
+  Linker linker_;
+  Ring ring_;
+  FarEdges far_;
+  Shortcuts shortcuts_;
+  Messages messages_;
+  SettingsSpread settings_;
+  Whereabouts whereabouts_;
+  Join join_;
+
+  std::deque<std::function<void()>> later_;
+  Timer later_timer_, sweep_timer_;
+  std::map<std::uint8_t, MessageHandler> handlers_;
+  std::function<void(Session&, ByteView, std::uint8_t)> frame_handler_;
+  std::function<void(const Address&, Session*)> session_observer_;
+  std::function<void()> settings_observer_;
+  std::vector<std::function<void()>> joined_observers_;
+  bool was_joined_ = false;
+  bool stopped_ = true;
+  TimePoint on_ring_since_{};
+};
+
+}  // namespace wow

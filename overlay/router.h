@@ -1,0 +1,46 @@
+// Where a routed packet goes next: greedy, strictly closer at each hop, with one step of look-ahead
+// (Manku et al., "Know thy Neighbor's Neighbor", STOC 2004); one flagged hop away from the
+// destination where greedy is stuck (annealing, as Brunet has it). A pure function.
+#pragma once
+
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "base/address.h"
+#include "proto/headers.h"
+
+namespace wow {
+
+// An edge that can carry routed packets now.
+struct Hop {
+  Address peer;
+  bool member = false;         // on the ring; others get only what is for themselves
+  bool gateway = false;        // we are a leaf of it
+  std::vector<Address> knows;  // the peer's own edges, as far as it told
+};
+
+struct RouteQuery {
+  Address self;
+  Address destination;
+  Address source;
+  Address came_from;  // the previous hop; zero at the source
+  RouteMode mode = RouteMode::kExact;
+  bool uphill_used = false;
+  // To whom the destination itself says it has edges: a way round when ours to it is broken.
+  std::vector<Address> destination_knows;
+};
+
+struct Route {
+  enum class Kind { kDeliver, kForward, kNowhere };
+  Kind kind = Kind::kNowhere;
+  Address next;  // kForward
+  bool uphill =
+      false;  // kForward: this hop uses up the packet's only one away from the destination
+};
+
+// In nearest mode the source is never the answer: a node that asks for its own address wants to
+// know its neighbours.
+Route next_hop(std::span<const Hop> hops, const RouteQuery& query);
+
+}  // namespace wow

@@ -1,0 +1,97 @@
+#include "overlay/whereabouts.h"
+
+#include <algorithm>
+
+#include "nat/check_list.h"
+#include "overlay/limits.h"
+#include "overlay/node.h"
+#include "proto/overlay.pb.h"
+
+namespace wow {
+
+std::vector<Endpoint> Whereabouts::candidates() const {
+  std::vector<Endpoint> all = hub_.transport.local_endpoints();
+  const auto reflexive = votes_.endpoints(all, hub_.clock.now());
+  // However many addresses a host has, what it looks like from outside must be among the few.
+  const std::size_t room = kCandidatesMax - std::min(reflexive.size(), kCandidatesMax);
+  const CandidateRules rules{hub_.options.virtual_subnet, hub_.options.allow_loopback};
+  all = usable_candidates(all, rules);
+  if (all.size() > room) all.resize(room);
+  all.insert(all.end(), reflexive.begin(), reflexive.end());
+  return usable_candidates(all, rules);
+}
+
+NatMapping Whereabouts::mapping() const {
+  return votes_.mapping(hub_.transport.local_endpoints(), hub_.clock.now());
+}
+
+void Whereabouts::on_reflexive(Session& session, const Endpoint& observed) {
+  const Path path = session.path().path;
+  if (!votes_.vote(session.peer(), path.endpoint, observed, hub_.clock.now())) return;
+  auto now = candidates();
+  if (now == last_) return;
+  last_ = std::move(now);
+  for (const auto& [peer, edge] : hub_.edges.all()) {
+    if (!edge.direct && handlers_.is_linking(peer)) tell(peer, false);
+  }
+}
+
+void Whereabouts::on_network_change() {
+  votes_.forget_all();
+  last_.clear();
+  moved_ = true;
+  moved_at_ = hub_.clock.now();
+  announce_wait_ = ring::kAnnounceDelay;
+  hub_.sessions.suspect_direct_paths();
+  announce_.after(announce_wait_, [this] { announce_move(); });
+}
+
+void Whereabouts::on_edge_usable() {
+  if (lately_moved()) announce_.after(Duration::zero(), [this] { announce_move(); });
+}
+
+bool Whereabouts::lately_moved() const {
+  return moved_ && hub_.clock.now() - moved_at_ < ring::kMovedFor;
+}
+
+void Whereabouts::announce_move() {
+  for (const auto& [peer, edge] : hub_.edges.all()) {
+    if (!edge.direct) tell(peer, true);
+  }
+  if (!lately_moved()) return;
+  announce_wait_ *= 2;
+  announce_.after(announce_wait_, [this] { announce_move(); });
+}
+
+void Whereabouts::tell(const Address& peer, bool moved) {
+  pb::Link link;
+  pb::Candidates& message = *link.mutable_candidates();
+  for (const Endpoint& e : candidates()) message.add_endpoints(to_string(e.bytes()));
+  message.set_moved(moved);
+  const Address via = hub_.own_via();
+  if (!via.is_zero()) message.set_via(to_string(via.bytes()));
+  told_[peer] = hub_.clock.now();
+  hub_.send_link(peer, link);
+}
+
+void Whereabouts::on_told(Session& from, const pb::Candidates& message) {
+  const Address peer = from.peer();
+  std::vector<Endpoint> endpoints;
+  for (const auto& bytes : message.endpoints()) {
+    const auto endpoint = Endpoint::from_bytes(view_of(bytes));
+    if (!endpoint || endpoints.size() >= kCandidatesMax) {
+      return hub_.metrics.add(Metric::kDropMalformed);
+    }
+    endpoints.push_back(*endpoint);
+  }
+  if (const auto via = Address::parse(view_of(message.via()))) handlers_.via(peer, *via);
+  // A path that was found after the move is no suspect: the peer would not tell us on it.
+  if (message.moved()) hub_.sessions.suspect_direct_paths(from);
+  handlers_.candidates(peer, endpoints);
+  const auto told = told_.find(peer);
+  const bool lately =
+      told != told_.end() && hub_.clock.now() - told->second < ring::kCandidatesPause;
+  if (!lately && !from.is_direct()) tell(peer, false);
+}
+
+}  // namespace wow

@@ -1,0 +1,56 @@
+// Where we can be reached: host and reflexive candidates, telling peers when they change, and the
+// announcement of a move to another network.
+#pragma once
+
+#include <map>
+#include <vector>
+
+#include "nat/reflexive.h"
+#include "overlay/hub.h"
+
+namespace wow {
+
+namespace pb {
+class Candidates;
+}
+
+class Whereabouts {
+ public:
+  struct Handlers {
+    std::function<void(const Address& peer, const std::vector<Endpoint>& endpoints)> candidates;
+    std::function<void(const Address& peer, const Address& via)> via;
+    std::function<bool(const Address& peer)> is_linking;
+  };
+  Whereabouts(Hub& hub, Handlers handlers)
+      : hub_(hub), handlers_(std::move(handlers)), announce_(hub.clock) {}
+  void stop() { announce_.cancel(); }
+
+  std::vector<Endpoint> candidates() const;  // host, then reflexive; at most kCandidatesMax
+  NatMapping mapping() const;
+  void on_reflexive(Session& session, const Endpoint& observed);
+
+  // Our network changed. Peers are told in their sessions, by whatever path leads to them: as soon
+  // as an edge works again, and repeatedly until theirs is direct again.
+  void on_network_change();
+  void on_edge_usable();
+  bool lately_moved() const;
+
+  void tell(const Address& peer, bool moved);
+  void on_told(Session& from, const pb::Candidates& message);
+  void on_closed(const Address& peer) { told_.erase(peer); }
+
+ private:
+  void announce_move();
+
+  Hub& hub_;
+  Handlers handlers_;
+  ReflexiveVotes votes_;
+  std::vector<Endpoint> last_;
+  std::map<Address, TimePoint> told_;  // when we sent our candidates last
+  TimePoint moved_at_{};
+  bool moved_ = false;
+  Duration announce_wait_{};
+  Timer announce_;
+};
+
+}  // namespace wow
