@@ -22,8 +22,8 @@ struct InviteOptions {
   bool bridge = false;              // may put a whole LAN behind one node
   std::vector<std::string> routes;  // prefixes that its members may announce
   std::optional<WallTime> join_by;  // honest machines refuse to join later; nothing: no limit
-  std::vector<std::string>
-      bootstraps;  // "198.51.100.7:4433", "[2001:db8::7]:4433" or "host.example:4433"
+  // "198.51.100.7:4433", "[2001:db8::7]:4433" or "host.example:4433"
+  std::vector<std::string> bootstraps;
 };
 
 // What `wow invite show` tells; no secret is in it.

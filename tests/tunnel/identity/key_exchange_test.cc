@@ -64,13 +64,13 @@ TEST_F(KeyExchangeTest, AMemberOfAnotherPoolIsRefusedByEitherSide) {
   const auto mallory = make_credentials(make_member(make_invite(other)), calendar);
   EXPECT_EQ(Handshake(*alice, *mallory).third.state, State::kFailed);
 
-  // As initiator, against an answerer that does not mind, it gets as far as its certificate.
   Handshake handshake(*mallory, *alice);
   EXPECT_FALSE(handshake.succeeded());
   EXPECT_NE(handshake.why().find("does not lead to this pool's root"), std::string::npos)
       << handshake.why();
 }
 
+// One that does not check whom it meets, and so gets as far as showing its own certificate.
 TEST_F(KeyExchangeTest, AnInitiatorOfAnotherPoolFailsAtItsLastFlight) {
   PoolRoot other = make_pool();
   const Membership stranger = make_member(make_invite(other));
