@@ -17,12 +17,10 @@
 #include "base/random.h"
 #include "dht/dht.h"
 #include "overlay/node.h"
+#include "tap/mac_address.h"
 #include "tunnel/forwarding.h"
 
 namespace wow {
-
-// 02 and the first five bytes of the address: locally administered, unicast.
-MacAddress mac_of(const Address& node);
 
 struct VirtualNetworkOptions {
   std::string pool;  // for names: NAME.POOL.internal
@@ -35,6 +33,13 @@ struct VirtualNetworkOptions {
   std::optional<IpAddress> wanted_ip;  // taken or outside: refuse
   std::optional<IpAddress> last_ip;    // held before a restart: tried first
   std::string last_name;
+  // From the settings: addresses and names that only one node may hold. Ours are tried first.
+  struct Reservation {
+    std::string name;  // may be empty
+    std::optional<IpAddress> ip;
+    Address node;
+  };
+  std::vector<Reservation> reservations;
 };
 
 struct LeaseInfo {

@@ -1,0 +1,125 @@
+#include "tap/directory.h"
+
+#include <algorithm>
+#include <map>
+#include <utility>
+
+#include "tap/names.h"
+
+namespace wow {
+namespace {
+
+LeaseRow row_of(const Binding& binding, const std::string& name, TimePoint now) {
+  return {binding.ip, name, binding.node, std::max(Duration{}, binding.valid_until - now)};
+}
+
+bool same_names(const std::vector<LeaseRow>& a, const std::vector<LeaseRow>& b) {
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](auto& x, auto& y) {
+    return x.ip == y.ip && x.name == y.name && x.node == y.node;
+  });
+}
+
+}  // namespace
+
+Directory::Directory(DhtCalls dht, Resolver& resolver, Clock& clock, std::string pool)
+    : dht_(std::move(dht)),
+      resolver_(resolver),
+      clock_(clock),
+      pool_(std::move(pool)),
+      follow_timer_(clock) {}
+
+void Directory::by_ip(const IpAddress& ip, Found found) {
+  resolver_.resolve(ip, [this, found = std::move(found)](Result<Binding> binding) {
+    if (!binding) return found(binding.error());
+    if (binding->name.empty()) return found(row_of(*binding, "", clock_.now()));
+    dht_.get(name_key(binding->name), [this, found, binding](Result<DhtRecord> record) {
+      const bool holds =
+          record && record->owner == binding->node && parse_name_record(*record) == binding->ip;
+      found(row_of(*binding, holds ? binding->name : "", clock_.now()));
+    });
+  });
+}
+
+void Directory::by_name(const std::string& name, Found found) {
+  dht_.get(name_key(name), [this, name, found = std::move(found)](Result<DhtRecord> record) {
+    const Error nobody{ErrorCode::kNotFound, "no host of pool " + pool_ + " is named " + name};
+    if (!record) {
+      return found(record.error().code == ErrorCode::kNotFound ? nobody : record.error());
+    }
+    const auto ip = parse_name_record(*record);
+    if (!ip) return found(nobody);
+    resolver_.resolve(*ip, [this, name, nobody, found, owner = record->owner](auto binding) {
+      if (!binding) {
+        return found(binding.error().code == ErrorCode::kNotFound ? nobody : binding.error());
+      }
+      if (binding->node != owner) return found(nobody);
+      found(row_of(*binding, name, clock_.now()));
+    });
+  });
+}
+
+void Directory::list(Listed listed) {
+  fetch(kIpKeys, leases_, [this, listed = std::move(listed)](Result<void> done) {
+    if (!done) return listed(done.error());
+    fetch(kNameKeys, names_, [this, listed](Result<void> named) {
+      if (!named) return listed(named.error());
+      listed(join());
+    });
+  });
+}
+
+void Directory::follow(Duration interval,
+                       std::function<void(const std::vector<LeaseRow>&)> changed) {
+  follow_interval_ = interval;
+  changed_ = std::move(changed);
+  told_.reset();
+  if (interval > Duration{}) {
+    poll();
+  } else {
+    follow_timer_.cancel();
+  }
+}
+
+void Directory::fetch(std::string_view prefix, Page& page, std::function<void(Result<void>)> done) {
+  const auto keep = [this, &page, sent = page.digest, done = std::move(done)](auto records,
+                                                                              Bytes digest) {
+    if (!records) return done(records.error());
+    if (sent.empty() || digest != sent) {
+      page = {std::move(digest), std::move(*records), clock_.now()};
+    }
+    done({});
+  };
+  dht_.list(std::string(prefix), page.digest, keep);
+}
+
+std::vector<LeaseRow> Directory::join() const {
+  std::map<std::pair<IpAddress, Address>, std::string> names;
+  for (const DhtRecord& record : names_.records) {
+    const std::string name = record.key.substr(std::min(record.key.size(), kNameKeys.size()));
+    const auto ip = parse_name_record(record);
+    if (ip && is_host_name(name)) names.try_emplace({*ip, record.owner}, name);
+  }
+  const TimePoint now = clock_.now();
+  std::vector<LeaseRow> rows;
+  for (const DhtRecord& record : leases_.records) {
+    const auto lease = parse_lease(record);
+    const Duration left = record.ttl - record.age - (now - leases_.at);
+    if (!lease || left <= Duration{}) continue;
+    const auto name = names.find({lease->ip, record.owner});
+    rows.push_back({lease->ip, name == names.end() ? "" : name->second, record.owner, left});
+  }
+  std::sort(rows.begin(), rows.end(), [](auto& a, auto& b) { return a.ip < b.ip; });
+  return rows;
+}
+
+void Directory::poll() {
+  follow_timer_.after(follow_interval_, [this] { poll(); });
+  list([this](Result<std::vector<LeaseRow>> rows) {
+    if (!rows || follow_interval_ <= Duration{}) return;
+    if (told_ && same_names(*told_, *rows)) return;
+    told_ = *rows;
+    changed_(*told_);
+  });
+}
+
+}  // namespace wow

@@ -1,0 +1,56 @@
+// Names and addresses of the pool, both ways. A name counts only if its own record and the lease it
+// points to have one owner, so nobody can put another's name on his address or his name on
+// another's.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "tap/dht_calls.h"
+#include "tap/resolver.h"
+#include "tap/virtual_network.h"
+
+namespace wow {
+
+class Directory {
+ public:
+  using Found = std::function<void(Result<LeaseRow>)>;  // kNotFound, kUnavailable
+  using Listed = std::function<void(Result<std::vector<LeaseRow>>)>;
+
+  Directory(DhtCalls dht, Resolver& resolver, Clock& clock, std::string pool);
+
+  void by_ip(const IpAddress& ip, Found found);
+  void by_name(const std::string& name, Found found);  // without the suffix, valid
+  // All leases, by address. An unchanged list costs two digests.
+  void list(Listed listed);
+  // Lists every `interval` and calls `changed` with the first list and each different one; zero
+  // stops.
+  void follow(Duration interval, std::function<void(const std::vector<LeaseRow>&)> changed);
+
+ private:
+  // The last answer to one listing.
+  struct Page {
+    Bytes digest;
+    std::vector<DhtRecord> records;
+    TimePoint at{};
+  };
+
+  void fetch(std::string_view prefix, Page& page, std::function<void(Result<void>)> done);
+  std::vector<LeaseRow> join() const;
+  void poll();
+
+  DhtCalls dht_;
+  Resolver& resolver_;
+  Clock& clock_;
+  std::string pool_;
+  Page leases_, names_;
+  Timer follow_timer_;
+  Duration follow_interval_{};
+  std::function<void(const std::vector<LeaseRow>&)> changed_;
+  std::optional<std::vector<LeaseRow>> told_;
+};
+
+}  // namespace wow

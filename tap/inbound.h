@@ -1,0 +1,57 @@
+// The receiver's check of every frame from the overlay: its inner MAC and IP source must be the
+// sender's own, its kind one that members may send each other, its destination ours. A frame that
+// fails is dropped and counted.
+#pragma once
+
+#include <functional>
+#include <optional>
+
+#include "base/clock.h"
+#include "base/metrics.h"
+#include "tap/frame_stage.h"
+#include "tap/packet_view.h"
+#include "tap/resolver.h"
+
+namespace wow {
+
+// What an acceptable frame says of itself.
+struct InboundFrame {
+  EthernetView ethernet;
+  Ipv4View ip;
+  ByteView bytes;  // without padding
+
+  // Nothing for all that is never taken from the overlay: what is not unicast IPv4 with true
+  // lengths (ARP, ND, RA and STP among it), a DHCP server's word (RFC 2131) and an ICMP redirect
+  // (RFC 792).
+  static std::optional<InboundFrame> parse(ByteView frame);
+};
+
+class Inbound {
+ public:
+  static constexpr int kNotMineBurst = 10;  // answers in a second
+
+  struct Hooks {
+    std::function<std::optional<IpAddress>()> own_ip;
+    std::function<void(ByteView frame)> to_host;
+    std::function<void(const Address& peer, const IpAddress&)> not_mine;
+  };
+
+  Inbound(const Address& self, Resolver& resolver, Clock& clock, MetricSlot& metrics, Hooks hooks);
+
+  void take(const Address& peer, ByteView frame);
+
+ private:
+  void deliver(ByteView frame);
+  void tell_not_mine(const Address& peer, const IpAddress& ip);
+
+  const MacAddress own_mac_;
+  Resolver& resolver_;
+  Clock& clock_;
+  MetricSlot& metrics_;
+  Hooks hooks_;
+  FrameStage stage_;
+  TimePoint second_began_{};
+  int told_ = 0;
+};
+
+}  // namespace wow

@@ -1,0 +1,133 @@
+#include "tap/resolver.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "tap/names.h"
+
+namespace wow {
+
+Resolver::Resolver(const Prefix& subnet, DhtCalls dht, Clock& clock, std::function<void()> changed)
+    : subnet_(subnet), dht_(std::move(dht)), clock_(clock), changed_(std::move(changed)) {}
+
+void Resolver::resolve(const IpAddress& ip, Done done) {
+  const auto found = entries_.find(ip);
+  if (found == entries_.end()) return ask(ip, std::move(done));
+  const Entry& entry = found->second;
+  const TimePoint now = clock_.now();
+  if (!entry.binding) {
+    if (now - entry.asked_at >= kNegativeTtl) return ask(ip, std::move(done));
+    return done(Error{ErrorCode::kNotFound, "nobody holds " + ip.text()});
+  }
+  if (now >= entry.binding->valid_until) return ask(ip, std::move(done));
+  const Binding binding = *entry.binding;
+  if (now >= entry.refresh_at) ask(ip, nullptr);
+  done(binding);
+}
+
+void Resolver::resolve_again(const IpAddress& ip, Done done) {
+  const auto found = entries_.find(ip);
+  if (found != entries_.end() && clock_.now() - found->second.asked_at < kDoubtAfter) {
+    return resolve(ip, std::move(done));
+  }
+  ask(ip, std::move(done));
+}
+
+const Binding* Resolver::find(const IpAddress& ip) const {
+  const auto found = entries_.find(ip);
+  if (found == entries_.end() || !found->second.binding) return nullptr;
+  const Binding& binding = *found->second.binding;
+  return clock_.now() < binding.valid_until ? &binding : nullptr;
+}
+
+bool Resolver::refute(const IpAddress& ip, const Address& node) {
+  const auto found = entries_.find(ip);
+  if (found == entries_.end() || !found->second.binding) return false;
+  // One who lies about it makes us ask the DHT once in a while, no more.
+  if (found->second.binding->node != node || clock_.now() - found->second.asked_at < kDoubtAfter) {
+    return false;
+  }
+  entries_.erase(found);
+  changed_();
+  return true;
+}
+
+void Resolver::sweep(const std::function<bool(const Address& node)>& in_use) {
+  const TimePoint now = clock_.now();
+  std::vector<IpAddress> old;
+  std::erase_if(entries_, [&](const auto& item) {
+    const Entry& entry = item.second;
+    if (!entry.binding) return now - entry.asked_at >= kNegativeTtl;
+    if (now >= entry.refresh_at && in_use(entry.binding->node)) {
+      old.push_back(item.first);
+      return false;
+    }
+    return now >= entry.binding->valid_until;
+  });
+  for (const IpAddress& ip : old) ask(ip, nullptr);
+  changed_();
+}
+
+void Resolver::for_each(const std::function<void(const Binding&)>& visit) const {
+  for (const auto& [ip, entry] : entries_) {
+    if (const Binding* binding = find(ip)) visit(*binding);
+  }
+}
+
+void Resolver::ask(const IpAddress& ip, Done done) {
+  // Whoever registers the service's address, say, must not be believed to hold it.
+  if (!is_host_address(ip, subnet_)) {
+    if (done) done(Error{ErrorCode::kNotFound, ip.text() + " is no host's address"});
+    return;
+  }
+  const auto asked = asked_.find(ip);
+  const bool full =
+      asked == asked_.end() ? asked_.size() >= kAskedMax : asked->second.size() >= kWaitersMax;
+  if (full) {
+    if (done) done(Error{ErrorCode::kExhausted, "too many addresses are being looked up"});
+    return;
+  }
+  auto& waiters = asked_[ip];
+  if (done) waiters.push_back(std::move(done));
+  if (asked != asked_.end()) return;
+  const TimePoint now = clock_.now();
+  dht_.get(ip_key(ip), [this, ip, now](auto answer) { on_answer(ip, now, answer); });
+}
+
+void Resolver::on_answer(const IpAddress& ip, TimePoint asked_at, const Result<DhtRecord>& answer) {
+  auto waiters = std::move(asked_.extract(ip).mapped());
+  Result<Binding> result = Error{ErrorCode::kNotFound, "nobody holds " + ip.text()};
+  const bool unavailable = !answer && answer.error().code != ErrorCode::kNotFound;
+  if (unavailable) {
+    // While the DHT does not answer, what it said before holds until its lease ends.
+    if (const Binding* binding = find(ip)) {
+      result = *binding;
+      entries_[ip].refresh_at = clock_.now() + kNegativeTtl;
+    } else {
+      result = answer.error();
+    }
+  } else {
+    if (!entries_.contains(ip)) make_room();
+    Entry& entry = entries_[ip];
+    entry = {std::nullopt, asked_at, asked_at};
+    const auto lease = answer ? parse_lease(*answer) : std::nullopt;
+    if (lease && lease->ip == ip && answer->ttl > answer->age) {
+      const Duration left = answer->ttl - answer->age;
+      entry.binding = Binding{ip, answer->owner, lease->name, asked_at + left};
+      entry.refresh_at = asked_at + std::min<Duration>(kRefreshAfter, left / 2);
+      result = *entry.binding;
+    }
+  }
+  changed_();
+  for (const Done& done : waiters) done(result);
+}
+
+void Resolver::make_room() {
+  if (entries_.size() < kEntriesMax) return;
+  // Negative and old entries have the earliest time of renewal.
+  entries_.erase(std::min_element(entries_.begin(), entries_.end(), [](auto& a, auto& b) {
+    return a.second.refresh_at < b.second.refresh_at;
+  }));
+}
+
+}  // namespace wow

@@ -1,0 +1,73 @@
+// Whom a virtual IP address belongs to, as the DHT says, with a bounded cache in front. Used for
+// frames both ways, so an answer here is what the receiver's source check rests on: the owner is
+// the record's signer, never what its value says.
+#pragma once
+
+#include <cstddef>
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/endpoint.h"
+#include "base/error.h"
+#include "tap/dht_calls.h"
+
+namespace wow {
+
+struct Binding {
+  IpAddress ip;
+  Address node;
+  std::string name;         // as the holder claims
+  TimePoint valid_until{};  // the lease ends, as far as we know
+};
+
+class Resolver {
+ public:
+  static constexpr std::size_t kEntriesMax = 4096;
+  static constexpr std::size_t kAskedMax = 256;    // addresses being asked for
+  static constexpr std::size_t kWaitersMax = 64;   // for one of them
+  static constexpr Duration kRefreshAfter = 5min;  // or half of what is left, if that is less
+  static constexpr Duration kNegativeTtl = 1s;
+  static constexpr Duration kDoubtAfter = 250ms;  // an answer this young is not asked for again
+
+  // kNotFound, kUnavailable, or kExhausted when too much is being asked.
+  using Done = std::function<void(Result<Binding>)>;
+
+  // `changed` is called after bindings came, went or moved; not from inside a call of ours.
+  Resolver(const Prefix& subnet, DhtCalls dht, Clock& clock, std::function<void()> changed);
+
+  // From the cache at once (before this returns), else from the DHT.
+  void resolve(const IpAddress& ip, Done done);
+  // For one who has reason to think the cache wrong: asks the DHT unless that was done a moment
+  // ago.
+  void resolve_again(const IpAddress& ip, Done done);
+  const Binding* find(const IpAddress& ip) const;  // valid, in the cache
+  // `node` says that it does not hold `ip`. True if we thought so and it is now forgotten.
+  bool refute(const IpAddress& ip, const Address& node);
+  // Asks anew for bindings that grew old and whose node is `in_use`; forgets those that ran out.
+  void sweep(const std::function<bool(const Address& node)>& in_use);
+  void for_each(const std::function<void(const Binding&)>& visit) const;
+  std::size_t size() const { return entries_.size(); }
+
+ private:
+  struct Entry {
+    std::optional<Binding> binding;  // nothing: nobody held it
+    TimePoint asked_at{}, refresh_at{};
+  };
+
+  void ask(const IpAddress& ip, Done done);
+  void on_answer(const IpAddress& ip, TimePoint asked_at, const Result<DhtRecord>& answer);
+  void make_room();
+
+  const Prefix subnet_;
+  DhtCalls dht_;
+  Clock& clock_;
+  std::function<void()> changed_;
+  std::map<IpAddress, Entry> entries_;
+  std::map<IpAddress, std::vector<Done>> asked_;
+};
+
+}  // namespace wow

@@ -1,0 +1,256 @@
+#include "tap/virtual_network.h"
+
+#include <array>
+#include <map>
+#include <utility>
+
+#include "proto/vnet.pb.h"
+#include "tap/dht_calls.h"
+#include "tap/directory.h"
+#include "tap/dns.h"
+#include "tap/inbound.h"
+#include "tap/lease_agent.h"
+#include "tap/names.h"
+#include "tap/outbound.h"
+#include "tap/pinger.h"
+#include "tap/resolver.h"
+#include "tap/service_host.h"
+
+namespace wow {
+namespace {
+
+constexpr Duration kSweepInterval = 30s;
+
+}  // namespace
+
+class VirtualNetwork::Impl {
+ public:
+  Impl(Node& node, Dht& dht, Clock& clock, Random& random, FramePort& port, MetricSlot& metrics,
+       VirtualNetworkOptions options, Hooks hooks);
+  ~Impl();
+
+  void start();
+  void resolve(const std::string& host, std::function<void(Result<LeaseRow>)> done);
+
+  Inbound::Hooks inbound_hooks();
+  Outbound::Hooks outbound_hooks();
+  LeaseAgent::Hooks lease_hooks();
+  void on_message(const Address& from, ByteView message);
+  void on_not_mine(const Address& from, const pb::NotMine& message);
+  void send(const Address& to, const pb::VnetMessage& message);
+  void to_host(ByteView frame) { port_.write(std::array{frame}); }
+
+  void publish_soon();
+  void publish();
+  void sweep();
+
+  // Answers of the DHT that come after our end are dropped.
+  std::shared_ptr<int> alive_ = std::make_shared<int>(0);
+  Node& node_;
+  FramePort& port_;
+  MetricSlot& metrics_;
+  const VirtualNetworkOptions options_;
+  Hooks hooks_;
+  const DhtCalls dht_;
+  Resolver resolver_;
+  Directory directory_;
+  DnsResponder dns_;
+  ServiceHost service_;
+  LeaseAgent agent_;
+  Outbound outbound_;
+  Inbound inbound_;
+  Pinger pinger_;
+  Timer publish_timer_, sweep_timer_;
+};
+
+VirtualNetwork::Impl::Impl(Node& node, Dht& dht, Clock& clock, Random& random, FramePort& port,
+                           MetricSlot& metrics, VirtualNetworkOptions options, Hooks hooks)
+    : node_(node),
+      port_(port),
+      metrics_(metrics),
+      options_(std::move(options)),
+      hooks_(std::move(hooks)),
+      dht_(calls_of(dht, alive_)),
+      resolver_(options_.subnet, dht_, clock, [this] { publish_soon(); }),
+      directory_(dht_, resolver_, clock, options_.pool),
+      dns_(options_.pool, options_.subnet, directory_),
+      service_(service_address(options_.subnet), dns_, metrics,
+               [this](ByteView frame) { to_host(frame); }),
+      agent_(node.address(), dht_, clock, random, options_, lease_hooks()),
+      outbound_(node.address(), options_.subnet, service_address(options_.subnet), resolver_,
+                metrics, outbound_hooks()),
+      inbound_(node.address(), resolver_, clock, metrics, inbound_hooks()),
+      pinger_(clock, random, [this](auto& to, auto& message) { send(to, message); }),
+      publish_timer_(clock),
+      sweep_timer_(clock) {}
+
+VirtualNetwork::Impl::~Impl() {
+  node_.set_handler(Service::kVnet, nullptr);
+  node_.set_frame_handler(nullptr);
+  node_.set_session_observer(nullptr);
+}
+
+void VirtualNetwork::Impl::start() {
+  node_.set_handler(Service::kVnet,
+                    [this](const Address& from, ByteView message) { on_message(from, message); });
+  node_.set_frame_handler([this](Session& from, ByteView frame, std::uint8_t facts) {
+    if (facts & kFactChecksumPartial) return metrics_.add(Metric::kDropFrameKind);
+    inbound_.take(from.peer(), frame);
+  });
+  node_.set_session_observer([this](const Address&, Session*) { publish_soon(); });
+  // The node keeps this call for as long as it lives.
+  node_.on_joined([this, alive = std::weak_ptr<int>(alive_)] {
+    if (!alive.expired()) agent_.start();
+  });
+  if (node_.joined()) agent_.start();
+  sweep();
+}
+
+Inbound::Hooks VirtualNetwork::Impl::inbound_hooks() {
+  return {
+      .own_ip = [this] { return agent_.usable_ip(); },
+      .to_host = [this](ByteView frame) { to_host(frame); },
+      .not_mine =
+          [this](const Address& peer, const IpAddress& ip) {
+            pb::VnetMessage message;
+            message.mutable_not_mine()->set_ip(ip.text());
+            send(peer, message);
+          },
+  };
+}
+
+Outbound::Hooks VirtualNetwork::Impl::outbound_hooks() {
+  return {
+      .own_ip = [this] { return agent_.usable_ip(); },
+      .to_host = [this](ByteView frame) { to_host(frame); },
+      .to_node = [this](const Address& node, ByteView frame,
+                        std::uint8_t facts) { node_.send_frame(node, frame, facts); },
+      .want_session = [this](const Address& node) { node_.want_shortcut(node); },
+      .to_service = [this](auto& ethernet, auto& ip) { service_.take(ethernet, ip); },
+  };
+}
+
+LeaseAgent::Hooks VirtualNetwork::Impl::lease_hooks() {
+  return {
+      .held =
+          [this](const LeaseInfo& lease) {
+            publish_soon();
+            if (hooks_.lease_held) hooks_.lease_held(lease);
+          },
+      .lost =
+          [this] {
+            // At once: not one more frame may leave with this address.
+            publish();
+            if (hooks_.lease_lost) hooks_.lease_lost();
+          },
+      .refused =
+          [this](const Error& error) {
+            if (hooks_.lease_refused) hooks_.lease_refused(error);
+          },
+      .usable_changed = [this] { publish(); },
+  };
+}
+
+void VirtualNetwork::Impl::on_message(const Address& from, ByteView bytes) {
+  pb::VnetMessage message;
+  if (!message.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) {
+    return metrics_.add(Metric::kDropMalformed);
+  }
+  if (message.has_echo()) return pinger_.on_echo(from, message.echo());
+  if (message.has_not_mine()) return on_not_mine(from, message.not_mine());
+  metrics_.add(Metric::kDropMalformed);
+}
+
+void VirtualNetwork::Impl::on_not_mine(const Address& from, const pb::NotMine& message) {
+  const auto ip = IpAddress::parse(message.ip());
+  if (!ip) return metrics_.add(Metric::kDropMalformed);
+  if (!resolver_.refute(*ip, from)) return;
+  resolver_.resolve(*ip, [this](Result<Binding> binding) {
+    if (binding) outbound_.announce(*binding);
+  });
+}
+
+void VirtualNetwork::Impl::send(const Address& to, const pb::VnetMessage& message) {
+  node_.send(to, Service::kVnet, view_of(message.SerializeAsString()));
+}
+
+void VirtualNetwork::Impl::publish_soon() {
+  if (publish_timer_.is_set()) return;
+  publish_timer_.after(Duration{}, [this] { publish(); });
+}
+
+void VirtualNetwork::Impl::publish() {
+  publish_timer_.cancel();
+  auto tables = std::make_unique<ForwardingTables>();
+  tables->own_mac = mac_key(mac_of(node_.address()).data());
+  const auto own_ip = agent_.usable_ip();
+  if (own_ip) tables->own_ip = *own_ip;
+  std::map<Address, IpAddress> ip_of;
+  resolver_.for_each([&](const Binding& binding) { ip_of.emplace(binding.node, binding.ip); });
+  node_.sessions().for_each([&](Session& session) {
+    const auto keys = session.is_direct() ? session.keys() : nullptr;
+    if (!keys) return;
+    const MacAddress mac = mac_of(session.peer());
+    const Endpoint to = session.path().path.endpoint;
+    ReceiveEntry receive{keys, to, mac_key(mac.data()), {}};
+    if (const auto ip = ip_of.find(session.peer()); ip != ip_of.end()) {
+      receive.source_ip = ip->second;
+      if (own_ip) tables->by_mac[mac_key(mac.data())] = {keys, to};
+    }
+    tables->by_index[keys->receive_index] = std::move(receive);
+  });
+  hooks_.tables(std::move(tables));
+}
+
+void VirtualNetwork::Impl::sweep() {
+  sweep_timer_.after(kSweepInterval, [this] { sweep(); });
+  resolver_.sweep([this](const Address& node) {
+    const Session* session = node_.session(node);
+    return session && session->state() == SessionState::kOpen;
+  });
+}
+
+void VirtualNetwork::Impl::resolve(const std::string& host,
+                                   std::function<void(Result<LeaseRow>)> done) {
+  if (const auto ip = IpAddress::parse(host)) return directory_.by_ip(*ip, std::move(done));
+  if (const auto name = host_name_of(host, options_.pool)) {
+    return directory_.by_name(*name, std::move(done));
+  }
+  done(Error{ErrorCode::kInvalidArgument,
+             "\"" + host + "\" is neither an address nor a name of pool " + options_.pool});
+}
+
+VirtualNetwork::VirtualNetwork(Node& node, Dht& dht, Clock& clock, Random& random, FramePort& port,
+                               MetricSlot& metrics, VirtualNetworkOptions options, Hooks hooks)
+    : impl_(std::make_unique<Impl>(node, dht, clock, random, port, metrics, std::move(options),
+                                   std::move(hooks))) {}
+VirtualNetwork::~VirtualNetwork() = default;
+
+void VirtualNetwork::start() { impl_->start(); }
+void VirtualNetwork::release(std::function<void()> done) { impl_->agent_.release(std::move(done)); }
+void VirtualNetwork::on_frame_out(ByteView frame, std::uint8_t facts) {
+  impl_->outbound_.take(frame, facts);
+}
+void VirtualNetwork::on_frame_in(Session& from, ByteView frame, std::uint8_t facts) {
+  if (facts & kFactChecksumPartial) return impl_->metrics_.add(Metric::kDropFrameKind);
+  impl_->inbound_.take(from.peer(), frame);
+}
+void VirtualNetwork::follow_names(Duration interval) {
+  impl_->directory_.follow(interval, [this](const std::vector<LeaseRow>& rows) {
+    if (impl_->hooks_.names_changed) impl_->hooks_.names_changed(rows);
+  });
+}
+const std::optional<LeaseInfo>& VirtualNetwork::lease() const { return impl_->agent_.lease(); }
+void VirtualNetwork::leases(std::function<void(Result<std::vector<LeaseRow>>)> done) {
+  impl_->directory_.list(std::move(done));
+}
+void VirtualNetwork::resolve(const std::string& host, std::function<void(Result<LeaseRow>)> done) {
+  impl_->resolve(host, std::move(done));
+}
+void VirtualNetwork::echo(const Address& node, Duration limit,
+                          std::function<void(Result<Duration>)> done) {
+  impl_->pinger_.echo(node, limit, std::move(done));
+}
+IpAddress VirtualNetwork::service_ip() const { return service_address(impl_->options_.subnet); }
+
+}  // namespace wow
