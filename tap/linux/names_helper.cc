@@ -1,0 +1,210 @@
+#include "tap/linux/names_helper.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <sstream>
+
+#include "tap/linux/hosts_file.h"
+
+namespace wow {
+namespace {
+
+// A message: its length in 4 bytes, then lines; the first says what to do.
+constexpr std::size_t kMessageBytesMax = NamesHelper::kNamesMax * 160;
+
+constexpr const char* kResolvectlPlaces[] = {"/usr/bin/resolvectl", "/bin/resolvectl"};
+
+const char* resolvectl() {
+  for (const char* place : kResolvectlPlaces) {
+    if (access(place, X_OK) == 0) return place;
+  }
+  return nullptr;
+}
+
+bool read_all(int fd, void* out, std::size_t bytes) {
+  auto* at = static_cast<char*>(out);
+  while (bytes > 0) {
+    const ssize_t got = read(fd, at, bytes);
+    if (got < 0 && errno == EINTR) continue;
+    if (got <= 0) return false;
+    at += got;
+    bytes -= static_cast<std::size_t>(got);
+  }
+  return true;
+}
+
+bool is_name(const std::string& text, const char* more) {
+  return !text.empty() && text.size() <= 63 &&
+         std::all_of(text.begin(), text.end(), [more](char c) {
+           return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ||
+                  std::strchr(more, c) != nullptr;
+         });
+}
+
+void run(const std::vector<std::string>& words) {
+  const pid_t child = fork();
+  if (child == 0) {
+    std::vector<char*> arguments;
+    for (const std::string& word : words) arguments.push_back(const_cast<char*>(word.c_str()));
+    arguments.push_back(nullptr);
+    execv(arguments[0], arguments.data());
+    _exit(127);
+  }
+  if (child > 0) waitpid(child, nullptr, 0);
+}
+
+// The child's side. What it is told comes from a process that parses hostile bytes: it is checked
+// again here.
+class Child {
+ public:
+  Child(int fd, std::string pool, std::string hosts_file)
+      : fd_(fd), pool_(std::move(pool)), hosts_file_(std::move(hosts_file)) {}
+
+  void serve() {
+    write_hosts_block(hosts_file_, pool_, "");
+    for (;;) {
+      std::uint32_t length = 0;
+      if (!read_all(fd_, &length, sizeof length) || length > kMessageBytesMax) break;
+      std::string message(length, 0);
+      if (!read_all(fd_, message.data(), length)) break;
+      obey(message);
+    }
+    undo();
+  }
+
+ private:
+  void obey(const std::string& message) {
+    std::istringstream in(message);
+    std::string what;
+    std::getline(in, what);
+    if (what == "hosts") {
+      set_hosts(in);
+    } else if (what == "resolved") {
+      set_resolved(in);
+    }
+  }
+
+  void set_hosts(std::istringstream& in) {
+    std::string lines, ip_text, name;
+    while (in >> ip_text >> name) {
+      const auto ip = IpAddress::parse(ip_text);
+      if (!ip || !is_name(name, "-")) continue;
+      lines += ip->text() + "\t" + name + "." + pool_ + ".internal " + name + "\n";
+    }
+    write_hosts_block(hosts_file_, pool_, lines);
+    wrote_hosts_ = true;
+  }
+
+  void set_resolved(std::istringstream& in) {
+    std::string interface, ip_text;
+    in >> interface >> ip_text;
+    const auto ip = IpAddress::parse(ip_text);
+    const char* program = resolvectl();
+    if (!ip || !is_name(interface, "-") || interface.rfind("wow-", 0) != 0 || program == nullptr)
+      return;
+    interface_ = interface;
+    run({program, "dns", interface, ip->text()});
+    run({program, "domain", interface, "~" + pool_ + ".internal"});
+    run({program, "default-route", interface, "false"});
+  }
+
+  void undo() {
+    if (wrote_hosts_) write_hosts_block(hosts_file_, pool_, "");
+    if (!interface_.empty() && resolvectl()) run({resolvectl(), "revert", interface_});
+  }
+
+  const int fd_;
+  const std::string pool_;
+  const std::string hosts_file_;
+  bool wrote_hosts_ = false;
+  std::string interface_;
+};
+
+// The child must not hold the daemon's descriptors open: a pipe's end, a port, a lock.
+void close_all_but(int keep) {
+  DIR* folder = opendir("/proc/self/fd");
+  if (folder == nullptr) return;
+  std::vector<int> open_now;
+  while (const dirent* entry = readdir(folder)) {
+    const int fd = std::atoi(entry->d_name);
+    if (fd > STDERR_FILENO && fd != keep && fd != dirfd(folder)) open_now.push_back(fd);
+  }
+  closedir(folder);
+  for (const int fd : open_now) close(fd);
+}
+
+}  // namespace
+
+Result<std::unique_ptr<NamesHelper>> NamesHelper::start(const std::string& pool,
+                                                        const std::string& hosts_file) {
+  int ends[2];
+  if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) {
+    return Error{ErrorCode::kIo, std::string("cannot make a socket pair: ") + std::strerror(errno)};
+  }
+  const pid_t child = fork();
+  if (child < 0)
+    return Error{ErrorCode::kIo,
+                 std::string("cannot start the names helper: ") + std::strerror(errno)};
+  if (child == 0) {
+    // It lives exactly as long as the other end is open: signals to the daemon's group are not for
+    // it.
+    setsid();
+    signal(SIGINT, SIG_IGN);
+    signal(SIGTERM, SIG_IGN);
+    signal(SIGHUP, SIG_IGN);
+    prctl(PR_SET_NAME, "wow-names");
+    close_all_but(ends[1]);
+    Child(ends[1], pool, hosts_file).serve();
+    _exit(0);
+  }
+  close(ends[1]);
+  return std::unique_ptr<NamesHelper>(new NamesHelper(ends[0], child));
+}
+
+NamesHelper::~NamesHelper() {
+  close(fd_);
+  waitpid(child_, nullptr, 0);
+}
+
+bool NamesHelper::resolved_runs() {
+  struct stat info {};
+  return stat("/run/systemd/resolve/stub-resolv.conf", &info) == 0 && resolvectl() != nullptr;
+}
+
+bool NamesHelper::set_hosts(const std::vector<HostName>& names) {
+  std::string message = "hosts\n";
+  for (std::size_t i = 0; i < std::min(names.size(), kNamesMax); ++i) {
+    message += names[i].ip.text() + " " + names[i].name + "\n";
+  }
+  return tell(message);
+}
+
+bool NamesHelper::set_resolved(const std::string& interface, const IpAddress& dns_server) {
+  return tell("resolved\n" + interface + " " + dns_server.text() + "\n");
+}
+
+bool NamesHelper::tell(const std::string& message) {
+  const auto length = static_cast<std::uint32_t>(message.size());
+  std::string whole(reinterpret_cast<const char*>(&length), sizeof length);
+  whole += message;
+  for (std::size_t sent = 0; sent < whole.size();) {
+    const ssize_t put = send(fd_, whole.data() + sent, whole.size() - sent, MSG_NOSIGNAL);
+    if (put < 0 && errno == EINTR) continue;
+    if (put <= 0) return false;
+    sent += static_cast<std::size_t>(put);
+  }
+  return true;
+}
+
+}  // namespace wow

@@ -1,0 +1,40 @@
+// The host's interfaces and routes through netlink (libnl-route-3): addressing our TAP, finding
+// what our subnet would collide with, and hearing of changes. CAP_NET_ADMIN suffices for the
+// writing calls.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "base/endpoint.h"
+#include "base/error.h"
+
+namespace wow {
+
+// Gives the interface its only IPv4 address, with the subnet's route, and brings it up.
+Result<void> configure_interface(int index, const IpAddress& ip, const Prefix& subnet);
+// Takes all IPv4 addresses away.
+Result<void> clear_interface(int index);
+
+// A route of this host that overlaps `subnet`, as a sentence's part ("10.128.4.0/22 on eth1"); the
+// default route and interfaces of our own (named wow-) do not count.
+Result<std::optional<std::string>> colliding_route(const Prefix& subnet);
+
+// A descriptor that becomes readable when links, addresses or routes change. Not thread-safe.
+class NetworkMonitor {
+ public:
+  static Result<NetworkMonitor> open();
+  NetworkMonitor(NetworkMonitor&&) noexcept;
+  NetworkMonitor& operator=(NetworkMonitor&&) = delete;
+  ~NetworkMonitor();
+
+  int fd() const { return fd_; }
+  // Reads what is there; true if another interface than `own_index` changed.
+  bool drain(int own_index);
+
+ private:
+  explicit NetworkMonitor(int fd) : fd_(fd) {}
+  int fd_;
+};
+
+}  // namespace wow

@@ -1,0 +1,37 @@
+// A TAP interface: one descriptor per queue, gone when the process is (it is not persistent).
+// Follows linux/Documentation/networking/tuntap.rst.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "base/error.h"
+#include "tunnel/forwarding.h"
+
+namespace wow {
+
+class TapDevice {
+ public:
+  // `name` is cut to 15 bytes. The interface is made with its MAC address and MTU, down, without an
+  // address; router advertisements and redirects are not believed on it. Errors say what is missing
+  // and the cure.
+  static Result<TapDevice> open(const std::string& name, const MacAddress& mac, int mtu,
+                                int queues);
+  TapDevice(TapDevice&&) noexcept;
+  TapDevice& operator=(TapDevice&&) = delete;
+  ~TapDevice();
+
+  const std::string& name() const { return name_; }
+  int index() const { return index_; }
+  // Non-blocking.
+  const std::vector<int>& fds() const { return fds_; }
+
+ private:
+  TapDevice() = default;
+
+  std::string name_;
+  int index_ = 0;
+  std::vector<int> fds_;
+};
+
+}  // namespace wow
