@@ -1,0 +1,219 @@
+#include "dht/asio/node_host.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <boost/json/array.hpp>
+#include <boost/json/object.hpp>
+#include <boost/json/parse.hpp>
+#include <boost/json/serialize.hpp>
+
+#include "base/asio/files.h"
+#include "base/log.h"
+#include "dht/asio/build_date.h"
+#include "tunnel/identity/member.h"
+
+namespace wow {
+
+namespace json = boost::json;
+
+namespace {
+constexpr Duration kSaveEvery = 1min;
+
+std::vector<Endpoint> parse_endpoints(const std::vector<std::string>& texts) {
+  std::vector<Endpoint> out;
+  for (const std::string& text : texts) {
+    if (const auto endpoint = Endpoint::parse(text)) {
+      out.push_back(*endpoint);
+    } else {
+      log_warn("bootstrap ignored", {{"endpoint", text}, {"why", "not an address and a port"}});
+    }
+  }
+  return out;
+}
+}  // namespace
+
+NodeHost::NodeHost(boost::asio::any_io_executor executor, NodeHostOptions options)
+    : executor_(executor),
+      options_(std::move(options)),
+      clock_(executor),
+      slot_(metrics_.add_slot()),
+      save_timer_(clock_) {}
+
+NodeHost::~NodeHost() {
+  if (lock_fd_ >= 0) close(lock_fd_);
+}
+
+Result<std::unique_ptr<NodeHost>> NodeHost::open(boost::asio::any_io_executor executor,
+                                                 const NodeHostOptions& options) {
+  std::unique_ptr<NodeHost> host(new NodeHost(std::move(executor), options));
+  NodeOptions node_options;
+  if (auto done = host->load(node_options); !done) return done.error();
+  if (auto done = host->lock(); !done) return done.error();
+  if (auto done = host->open_sockets(); !done) return done.error();
+  auto store = FileStore::open(options.directory / kStoreFile);
+  if (!store) return store.error();
+  host->store_ = std::move(*store);
+
+  NodeHost& h = *host;
+  h.transport_ =
+      std::make_unique<UdpTransport>(h.sockets_.front(), h.slot_, options.allow_loopback);
+  h.node_ = std::make_unique<Node>(*h.credentials_, h.clock_, h.random_, *h.transport_, h.slot_,
+                                   node_options);
+  h.network_ = std::make_unique<NodeNetwork>(*h.node_);
+  DhtOptions dht_options;
+  if (const auto founder = Address::parse(view_of(h.settings_.founder())))
+    dht_options.founder = founder;
+  dht_options.lease_subnet = Prefix::parse(h.settings_.subnet());
+  h.dht_ = std::make_unique<Dht>(*h.network_, *h.store_, *h.credentials_, h.clock_, h.random_,
+                                 h.slot_, dht_options);
+  h.network_->attach(*h.dht_);
+  h.node_->set_settings_observer([&h] { h.on_settings(); });
+  return host;
+}
+
+Result<void> NodeHost::load(NodeOptions& node_options) {
+  const auto file = read_file(options_.directory / kMemberFile);
+  if (!file) {
+    if (file.error().code != ErrorCode::kNotFound) return file.error();
+    return Error{ErrorCode::kNotFound, options_.directory.string() +
+                                           " holds no membership: make one with `wow join INVITE`"};
+  }
+  auto membership = Membership::parse(text_of(*file));
+  if (!membership) {
+    return Error{membership.error().code,
+                 (options_.directory / kMemberFile).string() + ": " + membership.error().message};
+  }
+  settings_ = membership->settings();
+  invite_id_ = membership->invite_id;
+  node_options.bootstraps = parse_endpoints(membership->bootstraps);
+  node_options.bootstraps.insert(node_options.bootstraps.end(), options_.bootstraps.begin(),
+                                 options_.bootstraps.end());
+  node_options.virtual_subnet = Prefix::parse(settings_.subnet());
+  node_options.allow_loopback = options_.allow_loopback;
+  node_options.limits.workers = options_.workers;
+  auto credentials = TlsCredentials::make(*membership, clock_, build_date());
+  if (!credentials) return credentials.error();
+  credentials_ = std::move(*credentials);
+  if (const auto newer = read_file(options_.directory / kSettingsFile)) {
+    if (credentials_->adopt_settings(*newer)) settings_ = credentials_->settings();
+  }
+  load_state(node_options);
+  return {};
+}
+
+Result<void> NodeHost::lock() {
+  const auto path = options_.directory / kLockFile;
+  lock_fd_ = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+  if (lock_fd_ < 0)
+    return Error{ErrorCode::kPermission,
+                 "cannot write in " + options_.directory.string() + ": use sudo?"};
+  if (flock(lock_fd_, LOCK_EX | LOCK_NB) != 0) {
+    return Error{ErrorCode::kAlreadyExists, "another daemon runs for pool " + settings_.name() +
+                                                " here: `wow status` asks it, `wow down` stops it"};
+  }
+  return {};
+}
+
+Result<void> NodeHost::open_sockets() {
+  const int count = std::max(options_.workers, 1);
+  const bool shared = count > 1;
+  auto first = UdpSocket::open(options_.listen.value_or(last_port_), shared);
+  // A port that was merely used before is no promise: take any other.
+  if (!first && !options_.listen && last_port_ != 0) first = UdpSocket::open(0, shared);
+  if (!first) return first.error();
+  sockets_.push_back(std::move(*first));
+  while (static_cast<int>(sockets_.size()) < count) {
+    auto next = UdpSocket::open(port(), true);
+    if (!next) return next.error();
+    sockets_.push_back(std::move(*next));
+  }
+  if (shared && !sockets_.front().steer_by_receiver_index(count)) {
+    return Error{ErrorCode::kIo, "this kernel cannot steer packets to workers: use --workers 1"};
+  }
+  return {};
+}
+
+void NodeHost::start() {
+  if (options_.workers == 0) {
+    transport_->start(executor_, [this](MutableBytes packet, const Endpoint& from) {
+      node_->on_datagram(packet, from);
+    });
+  }
+  node_->start();
+  dht_->start();
+  save_state();
+}
+
+void NodeHost::stop() {
+  save_state();
+  save_timer_.cancel();
+  node_->stop();
+  transport_->stop();
+}
+
+void NodeHost::load_state(NodeOptions& node_options) {
+  const auto file = read_file(options_.directory / kStateFile);
+  boost::system::error_code error;
+  const json::value parsed = file ? json::parse(text_of(*file), error) : json::value();
+  const json::object* state = parsed.if_object();
+  if (!state) return;
+  if (const auto* port = state->if_contains("port"); port && port->is_int64()) {
+    last_port_ = static_cast<std::uint16_t>(port->get_int64());
+  }
+  const auto* members = state->if_contains("members");
+  if (!members || !members->is_array()) return;
+  for (const json::value& entry : members->get_array()) {
+    const auto* member = entry.if_object();
+    const auto* hex = member ? member->if_contains("address") : nullptr;
+    const auto* endpoints = member ? member->if_contains("endpoints") : nullptr;
+    if (!hex || !hex->is_string() || !endpoints || !endpoints->is_array()) continue;
+    const auto address = Address::from_hex(hex->get_string());
+    if (!address) continue;
+    NodeOptions::Remembered remembered{*address, {}};
+    for (const json::value& text : endpoints->get_array()) {
+      const auto endpoint = text.is_string() ? Endpoint::parse(text.get_string()) : std::nullopt;
+      if (endpoint) remembered.endpoints.push_back(*endpoint);
+    }
+    node_options.remembered.push_back(std::move(remembered));
+  }
+  remembered_ = node_options.remembered;
+}
+
+void NodeHost::save_state() {
+  // Nobody met yet is no reason to forget those of last time.
+  if (auto met = node_->remember(); !met.empty()) remembered_ = std::move(met);
+  json::array members;
+  for (const auto& member : remembered_) {
+    json::array endpoints;
+    for (const Endpoint& endpoint : member.endpoints) endpoints.emplace_back(endpoint.text());
+    members.push_back(
+        json::object{{"address", member.address.hex()}, {"endpoints", std::move(endpoints)}});
+  }
+  const json::object state{{"port", port()}, {"members", std::move(members)}};
+  if (auto done = write_file(options_.directory / kStateFile, view_of(json::serialize(state)));
+      !done) {
+    log_warn("state not saved", {{"why", done.error().message}});
+  }
+  save_timer_.after(kSaveEvery, [this] { save_state(); });
+}
+
+Result<void> NodeHost::adopt(ByteView signed_settings) {
+  if (node_->adopt_settings(signed_settings)) return {};
+  return Error{ErrorCode::kUntrusted,
+               "these settings are not signed for this pool, or not newer than number " +
+                   std::to_string(credentials_->settings_number())};
+}
+
+void NodeHost::on_settings() {
+  settings_ = credentials_->settings();
+  if (auto done = write_file(options_.directory / kSettingsFile, credentials_->signed_settings());
+      !done) {
+    log_warn("settings not saved", {{"why", done.error().message}});
+  }
+  log_info("settings adopted", {{"number", settings_.number()}});
+  if (settings_observer_) settings_observer_();
+}
+
+}  // namespace wow

@@ -1,0 +1,105 @@
+// A node with what it stands on: membership files, UDP sockets, clock, randomness, metrics, the
+// store's file. The public Router and the daemon are both made of one. On one Asio executor (one
+// thread or a strand).
+#pragma once
+
+#include <boost/asio/any_io_executor.hpp>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "base/asio/asio_clock.h"
+#include "base/asio/system_random.h"
+#include "base/asio/udp_transport.h"
+#include "base/error.h"
+#include "base/metrics.h"
+#include "dht/asio/file_store.h"
+#include "dht/dht.h"
+#include "dht/node_network.h"
+#include "overlay/node.h"
+#include "proto/identity.pb.h"
+#include "tunnel/identity/tls_credentials.h"
+
+namespace wow {
+
+// Files of a membership's folder.
+inline constexpr const char* kMemberFile =
+    "member";  // key and certificates (tunnel/identity/member.h)
+inline constexpr const char* kSettingsFile = "settings";  // the newest settings met
+inline constexpr const char* kStoreFile = "dht";          // the replica's log
+inline constexpr const char* kStateFile = "state";        // port and remembered members
+inline constexpr const char* kLockFile = "lock";          // held while a daemon runs
+
+struct NodeHostOptions {
+  std::filesystem::path directory;
+  std::optional<std::uint16_t> listen;  // empty: the port used before, or any
+  std::vector<Endpoint> bootstraps;     // beside the invite's
+  bool allow_loopback = false;
+  int workers = 0;  // sockets that packet workers will read, one each; 0: the executor reads one
+};
+
+class NodeHost {
+ public:
+  // Opens files and sockets; nothing is sent yet. kNotFound: no membership there; kAlreadyExists:
+  // another process has it, or the port; else what is wrong with a file.
+  static Result<std::unique_ptr<NodeHost>> open(boost::asio::any_io_executor executor,
+                                                const NodeHostOptions& options);
+  ~NodeHost();
+
+  void start();
+  // Says goodbye and remembers members; the sockets close when the host is destroyed.
+  void stop();
+
+  const boost::asio::any_io_executor& executor() const { return executor_; }
+  Clock& clock() { return clock_; }
+  Random& random() { return random_; }
+  Metrics& metrics() { return metrics_; }
+  MetricSlot& metric_slot() { return slot_; }
+  const UdpSocket& socket(int worker) const { return sockets_[static_cast<std::size_t>(worker)]; }
+  std::uint16_t port() const { return sockets_.front().port(); }
+  TlsCredentials& credentials() { return *credentials_; }
+  const pb::Settings& settings() const { return settings_; }
+  ByteView invite_id() const { return invite_id_; }
+  Node& node() { return *node_; }
+  Dht& dht() { return *dht_; }
+
+  // Takes settings from a command: kUntrusted if they are not this pool's or not newer.
+  Result<void> adopt(ByteView signed_settings);
+  // Called after settings from anywhere were adopted and stored.
+  void set_settings_observer(std::function<void()> observer) {
+    settings_observer_ = std::move(observer);
+  }
+
+ private:
+  NodeHost(boost::asio::any_io_executor executor, NodeHostOptions options);
+  Result<void> lock();
+  Result<void> open_sockets();
+  Result<void> load(NodeOptions& node_options);
+  void load_state(NodeOptions& node_options);
+  void save_state();
+  void on_settings();
+
+  boost::asio::any_io_executor executor_;
+  NodeHostOptions options_;
+  int lock_fd_ = -1;
+  AsioClock clock_;
+  SystemRandom random_;
+  Metrics metrics_;
+  MetricSlot& slot_;
+  std::vector<UdpSocket> sockets_;
+  std::uint16_t last_port_ = 0;
+  std::vector<NodeOptions::Remembered> remembered_;
+  pb::Settings settings_;
+  Bytes invite_id_;
+  std::unique_ptr<TlsCredentials> credentials_;
+  std::unique_ptr<FileStore> store_;
+  std::unique_ptr<UdpTransport> transport_;
+  std::unique_ptr<Node> node_;
+  std::unique_ptr<NodeNetwork> network_;
+  std::unique_ptr<Dht> dht_;
+  Timer save_timer_;
+  std::function<void()> settings_observer_;
+};
+
+}  // namespace wow

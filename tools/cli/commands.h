@@ -1,0 +1,50 @@
+// The commands of `wow`. Each function adds some to the program; a command that fails throws
+// CommandError with one sentence for the user, and has changed nothing.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <boost/json/object.hpp>
+#include <stdexcept>
+#include <string>
+
+#include "base/error.h"
+#include "tools/cli/paths.h"
+
+namespace wow {
+
+class CommandError : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
+// The value, or its error thrown for the user.
+template <typename T>
+T value_or_throw(Result<T> result) {
+  if (!result) throw CommandError(result.error().message);
+  if constexpr (!std::is_void_v<T>) return std::move(*result);
+}
+
+struct CommandContext {
+  Paths paths = Paths::of_this_user();
+  std::string pool;   // -p
+  bool json = false;  // --json
+};
+
+// pool create | show | publish; invite create | show | close; revoke
+void add_pool_commands(CLI::App& app, CommandContext& context);
+// join, leave
+void add_member_commands(CLI::App& app, CommandContext& context);
+// up, router, down
+void add_daemon_commands(CLI::App& app, CommandContext& context);
+// status, peers, leases, ping, dht
+void add_query_commands(CLI::App& app, CommandContext& context);
+
+// The pool named by an argument, by -p, or the only one; then its daemon's answer.
+boost::json::object ask(const CommandContext& context, const std::string& pool,
+                        const std::string& command, const boost::json::object& arguments = {});
+
+// Makes this machine a member by an invite's text (wow join, wow up --invite) and returns the
+// pool's name.
+std::string join_pool(const CommandContext& context, const std::string& invite_file);
+
+}  // namespace wow

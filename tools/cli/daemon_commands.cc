@@ -1,0 +1,222 @@
+// up, router and down: starting and stopping the daemon. Without --foreground it goes to the
+// background once it is ready, so that the command's end means "the pool is there", and its exit
+// status whether.
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <iostream>
+#include <thread>
+
+#include "base/log.h"
+#include "dht/asio/node_host.h"
+#include "tools/cli/commands.h"
+#include "tools/cli/config.h"
+#include "tools/cli/control_client.h"
+#include "tools/daemon/daemon.h"
+#include "tools/daemon/notify.h"
+#include "tools/daemon/privileges.h"
+
+namespace wow {
+namespace {
+
+struct UpArguments {
+  std::string pool;
+  std::string invite;
+  bool foreground = false;
+  std::string log_level = "info";
+  std::string ip;
+  std::vector<std::string> bootstraps;
+  std::optional<std::uint16_t> listen;
+  DaemonOptions daemon;
+};
+
+std::string default_host_name() {
+  char raw[256] = {};
+  gethostname(raw, sizeof raw - 1);
+  std::string out;
+  for (const char c : std::string(raw)) {
+    if (c == '.') break;
+    const char lower = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+    out += is_valid_name(std::string("a") + lower + "a") ? lower : '-';
+  }
+  while (!out.empty() && out.front() == '-') out.erase(0, 1);
+  while (!out.empty() && out.back() == '-') out.pop_back();
+  return out.empty() ? "host" : out.substr(0, 63);
+}
+
+void set_level(const std::string& level) {
+  set_log_level(level == "debug"  ? LogLevel::kDebug
+                : level == "warn" ? LogLevel::kWarn
+                                  : LogLevel::kInfo);
+}
+
+// Files first, then what they name: everything that can be wrong is said before anything is
+// started.
+DaemonOptions prepare(const CommandContext& context, CLI::App& command, UpArguments& arguments,
+                      bool router) {
+  std::string pool = arguments.pool.empty() ? context.pool : arguments.pool;
+  if (!arguments.invite.empty()) {
+    const auto joined = join_pool(context, arguments.invite);
+    if (!pool.empty() && pool != joined)
+      throw CommandError("the invite is to pool " + joined + ", not " + pool);
+    pool = joined;
+  }
+  pool = value_or_throw(context.paths.choose_pool(pool));
+  value_or_throw(apply_config(command, context.paths.config_file(pool)));
+
+  DaemonOptions options = arguments.daemon;
+  options.pool = pool;
+  options.router = router;
+  options.directory = context.paths.member_directory(pool);
+  options.socket = context.paths.runtime / (pool + ".sock");
+  options.listen = arguments.listen;
+  options.name_is_explicit = !options.name.empty();
+  if (!options.name_is_explicit) options.name = default_host_name();
+  if (!is_valid_name(options.name))
+    throw CommandError("\"" + options.name + "\" cannot be a host name: a-z, 0-9 and - only");
+  if (!arguments.ip.empty()) {
+    options.ip = IpAddress::parse(arguments.ip);
+    if (!options.ip)
+      throw CommandError("--ip takes an address such as 10.128.0.9, not \"" + arguments.ip + "\"");
+  }
+  for (const std::string& text : arguments.bootstraps) {
+    const auto endpoint = Endpoint::parse(text);
+    if (!endpoint)
+      throw CommandError("--bootstrap takes ADDRESS:PORT such as 198.51.100.7:4433, not \"" + text +
+                         "\"");
+    options.bootstraps.push_back(*endpoint);
+  }
+  if (daemon_listens(options.socket)) {
+    throw CommandError("a daemon runs for pool " + pool + " already: `wow status " + pool +
+                       "` asks it, `wow down " + pool + "` stops it");
+  }
+  value_or_throw(make_directory(context.paths.runtime, false));
+  // The daemon gives root up, and removes its socket at the end.
+  if (const auto user = geteuid() == 0 ? find_user(kDaemonUser) : std::nullopt) {
+    if (chown(context.paths.runtime.c_str(), user->uid, user->gid) != 0) {
+      throw CommandError("cannot give " + context.paths.runtime.string() + " to user " +
+                         kDaemonUser);
+    }
+  }
+  return options;
+}
+
+int run_in_foreground(const DaemonOptions& options) {
+  return run_daemon(options, [](const Result<std::string>& ready) {
+    if (ready) {
+      std::cout << *ready << std::endl;
+      notify_systemd("READY=1\nSTATUS=" + *ready);
+    } else {
+      std::cerr << "wow: " << ready.error().message << std::endl;
+    }
+  });
+}
+
+// The child becomes the daemon; its first line through the pipe is '+' and a sentence, or '-' and
+// an error.
+int run_in_background(const DaemonOptions& options) {
+  int fds[2];
+  if (pipe2(fds, O_CLOEXEC) != 0) throw CommandError("cannot make a pipe");
+  const pid_t child = fork();
+  if (child < 0) throw CommandError("cannot start another process");
+  if (child == 0) {
+    close(fds[0]);
+    setsid();
+    const int log =
+        open((options.directory / "log").c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    const int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    dup2(null, STDIN_FILENO);
+    dup2(null, STDOUT_FILENO);
+    dup2(log >= 0 ? log : null, STDERR_FILENO);
+    const int status = run_daemon(options, [&fds](const Result<std::string>& ready) {
+      const std::string line = ready ? "+" + *ready : "-" + ready.error().message;
+      [[maybe_unused]] const auto written = write(fds[1], line.data(), line.size());
+      close(std::exchange(fds[1], -1));
+    });
+    _exit(status);
+  }
+  close(fds[1]);
+  std::string line;
+  char buffer[1024];
+  for (ssize_t got; (got = read(fds[0], buffer, sizeof buffer)) > 0;)
+    line.append(buffer, static_cast<std::size_t>(got));
+  close(fds[0]);
+  if (line.empty())
+    throw CommandError("the daemon ended before it was ready: see " +
+                       (options.directory / "log").string());
+  if (line[0] == '-') throw CommandError(line.substr(1));
+  std::cout << line.substr(1) << "\n";
+  return 0;
+}
+
+void add_start_command(CLI::App& app, CommandContext& context, bool router) {
+  auto arguments = std::make_shared<UpArguments>();
+  CLI::App* command =
+      router
+          ? app.add_subcommand("router",
+                               "Run a router: a member without a virtual interface; no root needed")
+          : app.add_subcommand("up", "Bring this machine into its pool: interface, address, name");
+  command->add_option("POOL", arguments->pool, "Name of the pool");
+  command->add_option("--invite", arguments->invite, "Join by this invite first");
+  command->add_flag("--foreground", arguments->foreground,
+                    "Stay in the foreground (systemd, containers)");
+  command
+      ->add_option("--listen", arguments->listen, "UDP port; default: the one used before, or any")
+      ->check(CLI::Range(1, 65535));
+  command->add_option("--bootstrap", arguments->bootstraps,
+                      "ADDRESS:PORT to start from, beside the invite's");
+  command->add_option("--log-level", arguments->log_level, "debug, info or warn")
+      ->check(CLI::IsMember({"debug", "info", "warn"}));
+  command->add_flag("--allow-loopback", arguments->daemon.allow_loopback,
+                    "Reach nodes of this very machine through 127.0.0.1");
+  if (!router) {
+    command->add_option("--name", arguments->daemon.name,
+                        "Name in the pool; refused if taken. Default: the host name");
+    command->add_option("--ip", arguments->ip,
+                        "Virtual address; refused if taken. Default: any free one");
+    command->add_option("--workers", arguments->daemon.workers, "Packet threads")
+        ->check(CLI::Range(1, 7))
+        ->capture_default_str();
+    command
+        ->add_option("--names", arguments->daemon.names,
+                     "How this host learns the pool's names: auto, resolved, hosts or off")
+        ->check(CLI::IsMember({"auto", "resolved", "hosts", "off"}))
+        ->capture_default_str();
+    command->add_flag("--ignore-routes", arguments->daemon.ignore_routes,
+                      "Come up though the subnet collides with a route of this host");
+  }
+  command->callback([&context, command, arguments, router] {
+    const DaemonOptions options = prepare(context, *command, *arguments, router);
+    set_level(arguments->log_level);
+    const int status =
+        arguments->foreground ? run_in_foreground(options) : run_in_background(options);
+    if (status != 0) throw CLI::RuntimeError(status);
+  });
+}
+
+void down(const CommandContext& context, const std::string& pool) {
+  ask(context, pool, "down");
+  // The answer comes before the end: wait until the socket is gone, so that `wow up` may follow at
+  // once.
+  const auto socket = context.paths.socket(pool);
+  for (int i = 0; i < 100 && daemon_listens(socket); ++i)
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  std::cout << "Pool " << pool
+            << " is down on this machine; its address stays leased for the next `wow up`.\n";
+}
+
+}  // namespace
+
+void add_daemon_commands(CLI::App& app, CommandContext& context) {
+  add_start_command(app, context, false);
+  add_start_command(app, context, true);
+  auto pool = std::make_shared<std::string>();
+  CLI::App* command = app.add_subcommand("down", "Stop the daemon of a pool");
+  command->add_option("POOL", *pool, "Name of the pool");
+  command->callback([&context, pool] {
+    down(context, value_or_throw(context.paths.choose_pool(pool->empty() ? context.pool : *pool)));
+  });
+}
+
+}  // namespace wow

@@ -1,0 +1,233 @@
+// Commands that ask the daemon and show its answer: status, peers, leases, ping, dht.
+#include <boost/json/serialize.hpp>
+#include <cstdio>
+#include <iostream>
+#include <thread>
+
+#include "tools/cli/commands.h"
+#include "tools/cli/control_client.h"
+#include "tools/cli/table.h"
+
+namespace wow {
+
+namespace json = boost::json;
+
+json::object ask(const CommandContext& context, const std::string& pool, const std::string& command,
+                 const json::object& arguments) {
+  return value_or_throw(ask_daemon(context.paths.socket(pool), pool, command, arguments));
+}
+
+namespace {
+
+std::string text(const json::object& row, const char* key) {
+  const json::value* value = row.if_contains(key);
+  return value && value->is_string() ? std::string(value->get_string()) : "";
+}
+double number(const json::object& row, const char* key) {
+  const json::value* value = row.if_contains(key);
+  if (!value) return 0;
+  return value->is_double()   ? value->get_double()
+         : value->is_int64()  ? static_cast<double>(value->get_int64())
+         : value->is_uint64() ? static_cast<double>(value->get_uint64())
+                              : 0;
+}
+std::string or_dash(const std::string& s) { return s.empty() ? "-" : s; }
+std::string count(std::size_t n, const char* thing) {
+  return std::to_string(n) + " " + thing + (n == 1 ? "" : "s");
+}
+
+void print_json(const json::object& answer) { std::cout << json::serialize(answer) << "\n"; }
+
+void show_status(const json::object& s) {
+  const auto line = [](const char* name, const std::string& value) {
+    std::printf("%-12s %s\n", name, value.c_str());
+  };
+  line("pool", bold(text(s, "pool")) + " (" + text(s, "subnet") + ", settings number " +
+                   std::to_string(static_cast<long>(number(s, "settings"))) + ")");
+  line("node", text(s, "address") + (s.at("router").as_bool() ? ", router" : ""));
+  if (!s.at("router").as_bool()) {
+    if (const json::value* lease = s.if_contains("lease"); lease && lease->is_object()) {
+      const json::object& held = lease->as_object();
+      line("address", bold(text(held, "ip")) + " on " + text(s, "interface") + ", lease for " +
+                          human_duration(number(held, "expires_in")));
+      line("name", bold(text(held, "name") + "." + text(s, "pool") + ".internal"));
+    } else {
+      line("address", "none yet: " + text(s, "lease_state"));
+    }
+  }
+  line("ring", text(s, "ring_state") + ", " +
+                   count(static_cast<std::size_t>(number(s, "edges")), "edge") + ", about " +
+                   count(static_cast<std::size_t>(number(s, "size_estimate")), "node"));
+  const json::object& dht = s.at("dht").as_object();
+  const std::size_t replicas = dht.at("members").as_array().size();
+  line("store", replicas == 0 ? "not found yet"
+                              : "epoch " + std::to_string(static_cast<long>(number(dht, "epoch"))) +
+                                    ", " + count(replicas, "replica") +
+                                    (dht.at("member").as_bool() ? ", one here" : ""));
+  line("network", "UDP port " + std::to_string(static_cast<long>(number(s, "port"))) +
+                      ", NAT mapping " + text(s, "nat_mapping"));
+  line("up for", human_duration(number(s, "up_for")));
+  std::string drops;
+  for (const auto& [name, value] : s.at("counters").as_object()) {
+    const double n = value.is_uint64() ? static_cast<double>(value.get_uint64())
+                                       : static_cast<double>(value.to_number<long>());
+    if (std::string_view(name).substr(0, 5) == "drop_" && n > 0) {
+      drops += (drops.empty() ? "" : ", ") + std::string(name).substr(5) + " " +
+               std::to_string(static_cast<long>(n));
+    }
+  }
+  line("dropped", drops.empty() ? "nothing" : drops);
+}
+
+void show_peers(const json::object& answer) {
+  Table table({"NAME", "IP", "NODE", "EDGE", "PATH", "ROUND TRIP", "SINCE", "IN", "OUT"});
+  for (const json::value& value : answer.at("peers").as_array()) {
+    const json::object& row = value.as_object();
+    std::string roles;
+    for (const json::value& role : row.at("roles").as_array()) {
+      roles += (roles.empty() ? "" : ",") + std::string(role.as_string());
+    }
+    const double rtt = number(row, "round_trip");
+    table.add({or_dash(text(row, "name")), or_dash(text(row, "ip")),
+               text(row, "address").substr(0, 8), or_dash(roles), text(row, "path"),
+               rtt > 0 ? human_duration(rtt) : "-", human_duration(number(row, "open_for")),
+               human_bytes(number(row, "bytes_in")), human_bytes(number(row, "bytes_out"))});
+  }
+  if (table.size() == 0) {
+    std::cout << "No peers yet: " << text(answer, "ring_state") << ".\n";
+  } else {
+    std::cout << table.text(colour_wanted());
+  }
+}
+
+void show_leases(const json::object& answer) {
+  Table table({"IP", "NAME", "NODE", "TIME LEFT"});
+  for (const json::value& value : answer.at("leases").as_array()) {
+    const json::object& row = value.as_object();
+    table.add({text(row, "ip"), or_dash(text(row, "name")), text(row, "node").substr(0, 8),
+               human_duration(number(row, "ttl_left"))});
+  }
+  std::cout << table.text(colour_wanted());
+}
+
+struct PingArguments {
+  std::string host;
+  int count = 4;
+};
+
+// One echo after another, a second apart, as ping(8) does.
+void ping(const CommandContext& context, const PingArguments& arguments) {
+  const std::string pool = value_or_throw(context.paths.choose_pool(context.pool));
+  const json::object row = ask(context, pool, "resolve", {{"host", arguments.host}});
+  if (!context.json)
+    std::cout << text(row, "name") << " (" << text(row, "ip") << ", node "
+              << text(row, "node").substr(0, 8) << ")\n";
+  json::array results;
+  int answered = 0;
+  for (int i = 0; i < arguments.count; ++i) {
+    if (i > 0) std::this_thread::sleep_for(std::chrono::seconds(1));
+    const auto reply =
+        ask_daemon(context.paths.socket(pool), pool, "echo", {{"node", text(row, "node")}});
+    answered += reply.has_value();
+    if (context.json) {
+      results.push_back(reply ? json::value(number(*reply, "round_trip")) : json::value(nullptr));
+    } else if (reply) {
+      std::cout << "answer " << i + 1 << ": " << human_duration(number(*reply, "round_trip"))
+                << ", " << text(*reply, "path") << std::endl;
+    } else {
+      std::cout << "answer " << i + 1 << ": none (" << reply.error().message << ")" << std::endl;
+    }
+  }
+  if (context.json) {
+    print_json({{"host", row}, {"round_trips", std::move(results)}, {"answered", answered}});
+  } else {
+    std::cout << answered << " of " << arguments.count << " answered\n";
+  }
+  if (answered == 0) throw CommandError(arguments.host + " does not answer");
+}
+
+struct DhtArguments {
+  std::string key;
+  std::string value;
+  long ttl_seconds = 3600;
+};
+
+void dht(const CommandContext& context, const std::string& op, const DhtArguments& arguments) {
+  const std::string pool = value_or_throw(context.paths.choose_pool(context.pool));
+  const json::object record = ask(context, pool, "dht",
+                                  {{"op", op},
+                                   {"key", arguments.key},
+                                   {"value", arguments.value},
+                                   {"ttl", arguments.ttl_seconds}});
+  if (context.json) return print_json(record);
+  if (op == "get") {
+    std::cout << text(record, "value") << "\n";
+    std::cerr << "owner " << text(record, "owner").substr(0, 8) << ", version "
+              << number(record, "version") << ", for "
+              << human_duration(number(record, "ttl") - number(record, "age")) << "\n";
+  } else if (op == "rm") {
+    std::cout << arguments.key << " removed\n";
+  } else {
+    std::cout << arguments.key << " stored for " << human_duration(number(record, "ttl")) << "\n";
+  }
+}
+
+// A command without arguments of its own: POOL may be given, the answer goes to `show`.
+void add_simple(CLI::App& app, CommandContext& context, const char* name, const char* help,
+                void (*show)(const json::object&)) {
+  auto pool = std::make_shared<std::string>();
+  CLI::App* command = app.add_subcommand(name, help);
+  command->add_option("POOL", *pool, "Name of the pool");
+  command->add_flag("--json", context.json, "Answer in JSON");
+  command->callback([&context, pool, name = std::string(name), show] {
+    const auto chosen =
+        value_or_throw(context.paths.choose_pool(pool->empty() ? context.pool : *pool));
+    const json::object answer = ask(context, chosen, name);
+    if (context.json) {
+      print_json(answer);
+    } else {
+      show(answer);
+    }
+  });
+}
+
+void add_dht_commands(CLI::App& app, CommandContext& context) {
+  CLI::App* group =
+      app.add_subcommand("dht", "Use the pool's replicated store")->require_subcommand(1);
+  auto arguments = std::make_shared<DhtArguments>();
+  const auto add = [&](const std::string& op, const char* help, bool value, bool ttl) {
+    CLI::App* command = group->add_subcommand(op, help);
+    command->add_option("KEY", arguments->key, "At most 255 bytes")->required();
+    if (value) command->add_option("VALUE", arguments->value, "At most 1 KiB")->required();
+    if (ttl)
+      command->add_option("--ttl", arguments->ttl_seconds, "Time to live, seconds")
+          ->check(CLI::PositiveNumber);
+    command->add_flag("--json", context.json, "Answer in JSON");
+    command->callback([&context, arguments, op] { dht(context, op, *arguments); });
+  };
+  add("get", "Print a value", false, false);
+  add("put", "Store a value, or replace one of our own", true, true);
+  add("create", "Store a value only if nobody has the key", true, true);
+  add("renew", "Prolong a value of our own", false, true);
+  add("rm", "Remove a value of our own", false, false);
+}
+
+}  // namespace
+
+void add_query_commands(CLI::App& app, CommandContext& context) {
+  add_simple(app, context, "status", "Show this node: address, name, ring, what was dropped",
+             show_status);
+  add_simple(app, context, "peers", "Show who is linked to us, how, and how fast", show_peers);
+  add_simple(app, context, "leases", "Show all addresses and names of the pool", show_leases);
+
+  auto pinged = std::make_shared<PingArguments>();
+  CLI::App* command =
+      app.add_subcommand("ping", "Measure the round trip to a host through the overlay");
+  command->add_option("HOST", pinged->host, "Name or virtual address")->required();
+  command->add_option("-c,--count", pinged->count, "How many")->check(CLI::Range(1, 1000));
+  command->add_flag("--json", context.json, "Answer in JSON");
+  command->callback([&context, pinged] { ping(context, *pinged); });
+  add_dht_commands(app, context);
+}
+
+}  // namespace wow

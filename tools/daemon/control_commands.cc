@@ -1,0 +1,197 @@
+#include "tools/daemon/control_commands.h"
+
+#include "proto/vnet.pb.h"
+#include "tools/daemon/status.h"
+
+namespace wow {
+
+namespace json = boost::json;
+using Access = ControlServer::Access;
+using Reply = ControlServer::Reply;
+
+namespace {
+
+constexpr Duration kEchoLimit = 2s;
+
+std::string argument(const json::object& arguments, const char* key) {
+  const json::value* value = arguments.if_contains(key);
+  return value && value->is_string() ? std::string(value->get_string()) : "";
+}
+
+std::string ring_state(const Node& node) {
+  if (node.alone()) return "alone (no other member answered yet)";
+  return node.joined() ? "joined" : "joining";
+}
+
+json::object status_json(const ControlContext& c) {
+  const pb::Settings& settings = c.host.settings();
+  const Node& node = c.host.node();
+  std::int64_t edges = 0;
+  for (const EdgeInfo& edge : node.edges()) edges += !edge.roles.empty();
+  json::object out{{"pool", settings.name()},
+                   {"subnet", settings.subnet()},
+                   {"settings", settings.number()},
+                   {"address", node.address().hex()},
+                   {"router", c.host_side == nullptr},
+                   {"port", c.host.port()},
+                   {"joined", node.joined()},
+                   {"alone", node.alone()},
+                   {"ring_state", ring_state(node)},
+                   {"edges", edges},
+                   {"size_estimate", std::round(node.size_estimate())},
+                   {"nat_mapping", to_string(node.nat_mapping())},
+                   {"up_for", to_seconds(c.host.clock().now() - c.started)},
+                   {"dht", dht_json(c.host.dht().status())},
+                   {"counters", counters_json(c.host.metrics())}};
+  if (c.host_side) {
+    out["interface"] = c.host_side->interface();
+    out["lease_state"] = c.host_side->lease_state();
+    if (const auto& lease = c.host_side->network().lease()) {
+      out["lease"] =
+          json::object{{"ip", lease->ip.text()},
+                       {"name", lease->name},
+                       {"expires_in", to_seconds(lease->expires - c.host.clock().now())}};
+    }
+  }
+  return out;
+}
+
+// The pool's leases; a router reads them from the store as a host does.
+void all_leases(const ControlContext& c, std::function<void(Result<std::vector<LeaseRow>>)> done) {
+  if (c.host_side) return c.host_side->network().leases(std::move(done));
+  c.host.dht().list("ip/", {}, [done](Result<std::vector<DhtRecord>> records, const Bytes&) {
+    if (!records) return done(records.error());
+    std::vector<LeaseRow> rows;
+    for (const DhtRecord& record : *records) {
+      pb::Lease lease;
+      const auto ip = IpAddress::parse(std::string_view(record.key).substr(3));
+      if (!ip || !lease.ParseFromArray(record.data.data(), static_cast<int>(record.data.size())))
+        continue;
+      rows.push_back({*ip, lease.name(), record.owner, record.ttl - record.age});
+    }
+    done(std::move(rows));
+  });
+}
+
+void peers(const ControlContext& c, Reply reply) {
+  // Names are a courtesy: without the store the table comes without them.
+  all_leases(c, [&c, reply](Result<std::vector<LeaseRow>> rows) {
+    NodeNames names;
+    if (rows) {
+      for (const LeaseRow& row : *rows) names.emplace(row.node, row);
+    }
+    reply(json::object{{"peers", peers_json(c.host.node().edges(), names)},
+                       {"ring_state", ring_state(c.host.node())}});
+  });
+}
+
+void resolve(const ControlContext& c, const std::string& host, Reply reply) {
+  all_leases(c, [host, reply,
+                 suffix = "." + c.options.pool + ".internal"](Result<std::vector<LeaseRow>> rows) {
+    if (!rows) return reply(rows.error());
+    for (const LeaseRow& row : *rows) {
+      if (host == row.ip.text() || host == row.name || host == row.name + suffix) {
+        return reply(
+            json::object{{"ip", row.ip.text()}, {"name", row.name}, {"node", row.node.hex()}});
+      }
+    }
+    reply(Error{ErrorCode::kNotFound,
+                "nobody in the pool is called " + host + ": `wow leases` lists who is there"});
+  });
+}
+
+void echo(const ControlContext& c, const std::string& node, Reply reply) {
+  const auto address = Address::from_hex(node);
+  if (!address) return reply(Error{ErrorCode::kInvalidArgument, "a node's address has 40 digits"});
+  if (!c.host_side)
+    return reply(Error{ErrorCode::kInvalidArgument,
+                       "a router has no virtual interface to ping from: use a host"});
+  c.host_side->network().echo(
+      *address, kEchoLimit, [&c, address, reply](Result<Duration> round_trip) {
+        if (!round_trip) return reply(round_trip.error());
+        Session* session = c.host.node().session(*address);
+        reply(json::object{{"round_trip", to_seconds(*round_trip)},
+                           {"path", session ? session->path().path.text() : "local"}});
+      });
+}
+
+void dht(const ControlContext& c, const json::object& arguments, Reply reply) {
+  const std::string op = argument(arguments, "op"), key = argument(arguments, "key"),
+                    value = argument(arguments, "value");
+  const json::value* seconds = arguments.if_contains("ttl");
+  const Duration ttl =
+      std::chrono::seconds(seconds && seconds->is_int64() ? seconds->get_int64() : 3600);
+  const auto done = [reply](Result<DhtRecord> record) {
+    reply(record ? Result<json::object>(record_json(*record))
+                 : Result<json::object>(record.error()));
+  };
+  Dht& store = c.host.dht();
+  if (op == "get") return store.get(key, done);
+  if (op == "put") return store.put(key, view_of(value), ttl, done);
+  if (op == "create") return store.create(key, view_of(value), ttl, done);
+  if (op == "renew") return store.renew(key, ttl, done);
+  if (op == "rm") return store.remove(key, done);
+  reply(Error{ErrorCode::kInvalidArgument, "the store knows get, put, create, renew and rm"});
+}
+
+void members(const ControlContext& c, Reply reply) {
+  c.host.dht().list("node/", {}, [reply](Result<std::vector<DhtRecord>> records, const Bytes&) {
+    if (!records) return reply(records.error());
+    json::array out;
+    for (const DhtRecord& record : *records) {
+      pb::NodeRecord node;
+      if (!node.ParseFromArray(record.data.data(), static_cast<int>(record.data.size()))) continue;
+      out.push_back(json::object{{"address", record.owner.hex()},
+                                 {"name", node.name()},
+                                 {"invite", to_hex(view_of(node.invite_id()))},
+                                 {"router", node.router()}});
+    }
+    reply(json::object{{"members", std::move(out)}});
+  });
+}
+
+}  // namespace
+
+void add_control_commands(ControlServer& server, const ControlContext& context) {
+  const ControlContext* c = &context;
+  server.handle("status", Access::kRead,
+                [c](const json::object&, Reply reply) { reply(status_json(*c)); });
+  server.handle("metrics", Access::kRead, [c](const json::object&, Reply reply) {
+    reply(json::object{{"text", counters_prometheus(c->host.metrics(), c->options.pool)}});
+  });
+  server.handle("peers", Access::kRead,
+                [c](const json::object&, Reply reply) { peers(*c, std::move(reply)); });
+  server.handle("members", Access::kRead,
+                [c](const json::object&, Reply reply) { members(*c, std::move(reply)); });
+  server.handle("leases", Access::kRead, [c](const json::object&, const Reply& reply) {
+    all_leases(*c, [reply](Result<std::vector<LeaseRow>> rows) {
+      reply(rows ? Result<json::object>(json::object{{"leases", leases_json(*rows)}})
+                 : Result<json::object>(rows.error()));
+    });
+  });
+  server.handle("resolve", Access::kRead, [c](const json::object& a, Reply reply) {
+    resolve(*c, argument(a, "host"), std::move(reply));
+  });
+  server.handle("echo", Access::kRead, [c](const json::object& a, Reply reply) {
+    echo(*c, argument(a, "node"), std::move(reply));
+  });
+  server.handle("dht", Access::kChange,
+                [c](const json::object& a, Reply reply) { dht(*c, a, std::move(reply)); });
+  server.handle("settings", Access::kChange, [c](const json::object& a, const Reply& reply) {
+    const auto bytes = from_hex(argument(a, "signed_settings"));
+    if (!bytes)
+      return reply(Error{ErrorCode::kInvalidArgument, "the settings are not hexadecimal"});
+    const auto adopted = c->host.adopt(*bytes);
+    reply(adopted ? Result<json::object>(json::object{}) : Result<json::object>(adopted.error()));
+  });
+  server.handle("release", Access::kChange, [c](const json::object&, const Reply& reply) {
+    if (!c->host_side) return reply(json::object{});
+    c->host_side->network().release([reply] { reply(json::object{}); });
+  });
+  server.handle("down", Access::kChange, [c](const json::object&, const Reply& reply) {
+    reply(json::object{});
+    c->stop();
+  });
+}
+
+}  // namespace wow

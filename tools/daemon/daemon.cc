@@ -1,0 +1,228 @@
+#include "tools/daemon/daemon.h"
+
+#include <unistd.h>
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/asio/signal_set.hpp>
+#include <csignal>
+
+#include "base/log.h"
+#include "proto/vnet.pb.h"
+#include "tools/daemon/control_commands.h"
+#include "tools/daemon/host_side.h"
+#include "tools/daemon/notify.h"
+#include "tools/daemon/privileges.h"
+
+namespace wow {
+
+namespace asio = boost::asio;
+
+namespace {
+
+// Changes of the network come in bursts; the first is acted on after this.
+constexpr Duration kNetworkSettle = 20ms;
+// After `wow down` the answer must still leave.
+constexpr Duration kStopAfter = 50ms;
+constexpr Duration kNodeRecordLife = 24h;
+
+class Daemon {
+ public:
+  using Ready = std::function<void(Result<std::string>)>;
+
+  Daemon(const DaemonOptions& options, Ready ready)
+      : options_(options),
+        ready_(std::move(ready)),
+        signals_(io_, SIGTERM, SIGINT),
+        monitor_wait_(io_) {}
+
+  int run() {
+    if (auto done = open(); !done) {
+      ready_(done.error());
+      return 1;
+    }
+    start();
+    io_.run();
+    return failed_ ? 1 : 0;
+  }
+
+ private:
+  // Everything that needs root, then root is given up.
+  Result<void> open() {
+    forbid_core_dumps();
+    std::unique_ptr<NamesHelper> names;
+    if (!options_.router && options_.names != "off") {
+      auto started = NamesHelper::start(options_.pool);
+      if (!started) return started.error();
+      names = std::move(*started);
+    }
+    NodeHostOptions host_options;
+    host_options.directory = options_.directory;
+    host_options.listen = options_.listen;
+    host_options.bootstraps = options_.bootstraps;
+    host_options.allow_loopback = options_.allow_loopback;
+    host_options.workers = options_.router ? 0 : options_.workers;
+    auto host = NodeHost::open(io_.get_executor(), host_options);
+    if (!host) return host.error();
+    host_ = std::move(*host);
+    if (!options_.router) {
+      auto side = HostSide::open(*host_, options_, std::move(names));
+      if (!side) return side.error();
+      host_side_ = std::move(*side);
+    }
+    auto monitor = NetworkMonitor::open();
+    if (!monitor) return monitor.error();
+    monitor_ = std::make_unique<NetworkMonitor>(std::move(*monitor));
+    try {
+      server_ = std::make_unique<ControlServer>(io_.get_executor(), options_.socket,
+                                                geteuid() == 0 ? find_group(kDaemonUser) : -1);
+    } catch (const std::exception& error) {
+      return Error{ErrorCode::kIo, error.what()};
+    }
+    return give_up_root();
+  }
+
+  Result<void> give_up_root() {
+    if (geteuid() == 0) {
+      const auto user = find_user(kDaemonUser);
+      if (user) {
+        if (auto own = own_files(*user); !own) return own;
+        if (auto become = become_user(*user, !options_.router); !become) return become;
+      } else {
+        log_warn("running as root",
+                 {{"why", "there is no user wow; the package or tools/setup makes it"}});
+      }
+    }
+    return restrict_system_calls();
+  }
+
+  // Files made as root until now, and by `wow join` before the user existed.
+  Result<void> own_files(const UserIds& user) {
+    std::error_code error;
+    std::vector<std::filesystem::path> paths = {options_.directory};
+    for (const auto& entry : std::filesystem::directory_iterator(options_.directory, error))
+      paths.push_back(entry.path());
+    for (const auto& path : paths) {
+      if (lchown(path.c_str(), user.uid, user.gid) != 0) {
+        return Error{ErrorCode::kPermission,
+                     "cannot give " + path.string() + " to user " + kDaemonUser};
+      }
+    }
+    return {};
+  }
+
+  void start() {
+    record_timer_ = std::make_unique<Timer>(host_->clock());
+    stop_timer_ = std::make_unique<Timer>(host_->clock());
+    settle_timer_ = std::make_unique<Timer>(host_->clock());
+    control_ = std::make_unique<ControlContext>(
+        ControlContext{options_, *host_, host_side_.get(), host_->clock().now(),
+                       [this] { stop_timer_->after(kStopAfter, [this] { stop(); }); }});
+    add_control_commands(*server_, *control_);
+    server_->start();
+    signals_.async_wait([this](const boost::system::error_code& error, int) {
+      if (!error) stop();
+    });
+    watch_network();
+    host_->set_settings_observer([this] { on_settings(); });
+    host_->node().on_joined([this] { on_joined(); });
+    if (host_side_)
+      host_side_->start([this](const Result<std::string>& result) { tell_ready(result); });
+    host_->start();
+    log_info("started", {{"pool", options_.pool},
+                         {"node", host_->node().address().hex()},
+                         {"as", options_.router ? "router" : "host"},
+                         {"port", host_->port()}});
+  }
+
+  void on_joined() {
+    keep_node_record();
+    if (options_.router) {
+      tell_ready("router " + host_->node().address().short_hex() + " of pool " + options_.pool +
+                 " is up on UDP port " + std::to_string(host_->port()));
+    }
+  }
+
+  void tell_ready(const Result<std::string>& result) {
+    if (!told_) {
+      told_ = true;
+      ready_(result);
+    } else if (result) {
+      notify_systemd("STATUS=" + *result);
+    }
+    if (!result) {
+      failed_ = true;
+      stop_timer_->after(kStopAfter, [this] { stop(); });
+    }
+  }
+
+  // Tells the pool who this node is and by which invite it came: `wow invite close` asks for that.
+  void keep_node_record() {
+    pb::NodeRecord record;
+    record.set_invite_id(to_string(host_->invite_id()));
+    record.set_name(options_.name);
+    record.set_router(options_.router);
+    const std::string bytes = record.SerializeAsString();
+    host_->dht().put("node/" + host_->node().address().hex(), view_of(bytes), kNodeRecordLife,
+                     [this](Result<DhtRecord> stored) {
+                       record_timer_->after(stored ? kNodeRecordLife / 2 : Duration(30s),
+                                            [this] { keep_node_record(); });
+                     });
+  }
+
+  void on_settings() {
+    if (host_->credentials().welcome(host_->credentials().self())) return;
+    tell_ready(Error{ErrorCode::kUntrusted, "this node was expelled from pool " + options_.pool +
+                                                ": ask for a new invite"});
+  }
+
+  void watch_network() {
+    monitor_wait_.assign(dup(monitor_->fd()));
+    wait_for_change();
+  }
+  void wait_for_change() {
+    monitor_wait_.async_wait(
+        asio::posix::stream_descriptor::wait_read, [this](const boost::system::error_code& error) {
+          if (error) return;
+          const bool changed = monitor_->drain(host_side_ ? host_side_->interface_index() : 0);
+          if (changed && !settle_timer_->is_set()) {
+            settle_timer_->after(kNetworkSettle, [this] { host_->node().on_network_change(); });
+          }
+          wait_for_change();
+        });
+  }
+
+  void stop() {
+    if (stopped_) return;
+    stopped_ = true;
+    notify_systemd("STOPPING=1");
+    log_info("stopping", {{"pool", options_.pool}});
+    host_->stop();
+    server_.reset();
+    io_.stop();
+  }
+
+  const DaemonOptions options_;
+  Ready ready_;
+  asio::io_context io_{1};
+  asio::signal_set signals_;
+  asio::posix::stream_descriptor monitor_wait_;
+  std::unique_ptr<NodeHost> host_;
+  std::unique_ptr<HostSide> host_side_;
+  std::unique_ptr<NetworkMonitor> monitor_;
+  std::unique_ptr<ControlServer> server_;
+  std::unique_ptr<ControlContext> control_;
+  std::unique_ptr<Timer> record_timer_, stop_timer_, settle_timer_;
+  bool told_ = false;
+  bool failed_ = false;
+  bool stopped_ = false;
+};
+
+}  // namespace
+
+int run_daemon(const DaemonOptions& options,
+               const std::function<void(Result<std::string>)>& ready) {
+  return Daemon(options, ready).run();
+}
+
+}  // namespace wow

@@ -1,0 +1,38 @@
+// What `wow up` and `wow router` run: a node with its sockets, for hosts also TAP, packet workers
+// and the virtual network, and the control socket. Returns when told to stop (SIGTERM, SIGINT, `wow
+// down`).
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/endpoint.h"
+#include "base/error.h"
+
+namespace wow {
+
+struct DaemonOptions {
+  std::string pool;
+  bool router = false;              // no TAP, no lease
+  std::filesystem::path directory;  // of the membership
+  std::filesystem::path socket;     // control
+  std::string name;                 // wanted in the pool
+  bool name_is_explicit = false;
+  std::optional<IpAddress> ip;
+  std::optional<std::uint16_t> listen;
+  std::vector<Endpoint> bootstraps;
+  bool allow_loopback = false;
+  int workers = 1;
+  std::string names = "auto";  // auto, resolved, hosts or off: how the host learns the pool's names
+  bool ignore_routes =
+      false;  // a subnet that collides with a route of the host is used all the same
+};
+
+// `ready` is called once: with a line for the user when the node has joined (and holds its lease),
+// or with why it never will; the latter also makes this return non-zero.
+int run_daemon(const DaemonOptions& options, const std::function<void(Result<std::string>)>& ready);
+
+}  // namespace wow

@@ -1,0 +1,137 @@
+#include "tools/daemon/host_side.h"
+
+#include <boost/json/object.hpp>
+#include <boost/json/parse.hpp>
+#include <boost/json/serialize.hpp>
+
+#include "base/asio/files.h"
+#include "base/log.h"
+#include "tunnel/identity/settings.h"
+
+namespace wow {
+
+namespace json = boost::json;
+
+namespace {
+constexpr const char* kLeaseFile = "lease";  // the address held last, tried first
+constexpr Duration kNamesInterval = 3s;      // how fresh the hosts block is
+}  // namespace
+
+Result<std::unique_ptr<HostSide>> HostSide::open(NodeHost& host, const DaemonOptions& options,
+                                                 std::unique_ptr<NamesHelper> names) {
+  const auto subnet = Prefix::parse(host.settings().subnet());
+  const auto collision = colliding_route(*subnet);
+  if (!collision) return collision.error();
+  if (*collision && !options.ignore_routes) {
+    return Error{ErrorCode::kAlreadyExists, "the pool's subnet " + subnet->text() +
+                                                " collides with this host's route " + **collision +
+                                                ": leave that network, make the pool with another "
+                                                "--subnet, or come up with --ignore-routes"};
+  }
+  auto tap = TapDevice::open("wow-" + options.pool, mac_of(host.node().address()),
+                             static_cast<int>(host.settings().mtu()), options.workers);
+  if (!tap) return tap.error();
+  return std::unique_ptr<HostSide>(new HostSide(host, options, std::move(*tap), std::move(names)));
+}
+
+HostSide::HostSide(NodeHost& host, const DaemonOptions& options, TapDevice tap,
+                   std::unique_ptr<NamesHelper> names)
+    : host_(host),
+      options_(options),
+      tap_(std::move(tap)),
+      names_(std::move(names)),
+      port_(tap_.fds().front(), host.metric_slot()),
+      plane_(host, tap_.fds()) {}
+
+HostSide::~HostSide() = default;
+
+VirtualNetworkOptions HostSide::network_options() const {
+  const pb::Settings& settings = host_.settings();
+  VirtualNetworkOptions out;
+  out.pool = options_.pool;
+  out.subnet = *Prefix::parse(settings.subnet());
+  out.mtu = static_cast<int>(settings.mtu());
+  out.lease_ttl = std::chrono::seconds(lease_seconds(settings));
+  out.name = options_.name;
+  out.name_is_explicit = options_.name_is_explicit;
+  out.wanted_ip = options_.ip;
+  const auto file = read_file(options_.directory / kLeaseFile);
+  boost::system::error_code error;
+  const json::value last = file ? json::parse(text_of(*file), error) : json::value();
+  if (const auto* lease = last.if_object()) {
+    const auto* ip = lease->if_contains("ip");
+    const auto* name = lease->if_contains("name");
+    if (ip && ip->is_string()) out.last_ip = IpAddress::parse(ip->get_string());
+    if (name && name->is_string()) out.last_name = std::string(name->get_string());
+  }
+  return out;
+}
+
+void HostSide::start(Ready ready) {
+  ready_ = std::move(ready);
+  VirtualNetwork::Hooks hooks;
+  hooks.lease_held = [this](const LeaseInfo& lease) { on_lease(lease); };
+  hooks.lease_lost = [this] {
+    lease_state_ = "the lease was lost; taking another";
+    log_warn("lease lost", {{"pool", options_.pool}});
+    clear_interface(tap_.index());
+  };
+  hooks.lease_refused = [this](const Error& error) {
+    lease_state_ = error.message;
+    log_error("no lease", {{"why", error.message}});
+    if (ready_) ready_(error);
+  };
+  hooks.names_changed = [this](const std::vector<LeaseRow>& rows) { tell_names(rows); };
+  hooks.tables = [this](std::unique_ptr<ForwardingTables> tables) {
+    plane_.publish(std::move(tables));
+  };
+  network_ = std::make_unique<VirtualNetwork>(host_.node(), host_.dht(), host_.clock(),
+                                              host_.random(), port_, host_.metric_slot(),
+                                              network_options(), std::move(hooks));
+  plane_.start(*network_);
+  network_->start();
+}
+
+void HostSide::on_lease(const LeaseInfo& lease) {
+  const Prefix subnet = *Prefix::parse(host_.settings().subnet());
+  if (auto done = configure_interface(tap_.index(), lease.ip, subnet); !done) {
+    if (ready_) ready_(done.error());
+    return;
+  }
+  save_lease(lease);
+  lease_state_ = "held";
+  log_info("lease held",
+           {{"ip", lease.ip.text()}, {"name", lease.name}, {"interface", tap_.name()}});
+  if (names_) {
+    const bool resolved =
+        options_.names == "resolved" || (options_.names == "auto" && NamesHelper::resolved_runs());
+    if (resolved) {
+      names_->set_resolved(tap_.name(), network_->service_ip());
+    } else {
+      network_->follow_names(kNamesInterval);
+    }
+  }
+  if (ready_) {
+    ready_(lease.name + "." + options_.pool + ".internal is up at " + lease.ip.text() + " on " +
+           tap_.name());
+  }
+}
+
+void HostSide::save_lease(const LeaseInfo& lease) const {
+  const json::object saved{{"ip", lease.ip.text()}, {"name", lease.name}};
+  if (auto done = write_file(options_.directory / kLeaseFile, view_of(json::serialize(saved)));
+      !done) {
+    log_warn("lease not saved", {{"why", done.error().message}});
+  }
+}
+
+void HostSide::tell_names(const std::vector<LeaseRow>& rows) {
+  if (!names_) return;
+  std::vector<HostName> names;
+  for (const LeaseRow& row : rows) {
+    if (!row.name.empty()) names.push_back({row.ip, row.name});
+  }
+  if (!names_->set_hosts(names)) log_warn("names not kept", {{"why", "the names helper is gone"}});
+}
+
+}  // namespace wow

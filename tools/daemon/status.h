@@ -1,0 +1,28 @@
+// What the daemon tells about itself, as JSON: the answers to `wow status`, `wow peers` and `wow
+// leases`. Keys are part of the command line's promise (`--json`); times are in seconds, sizes in
+// bytes.
+#pragma once
+
+#include <boost/json/array.hpp>
+#include <boost/json/object.hpp>
+#include <unordered_map>
+#include <vector>
+
+#include "base/metrics.h"
+#include "overlay/node.h"
+#include "tap/virtual_network.h"
+
+namespace wow {
+
+using NodeNames = std::unordered_map<Address, LeaseRow, AddressHash>;
+
+boost::json::object counters_json(const Metrics& metrics);
+// The same as lines of the Prometheus text format.
+std::string counters_prometheus(const Metrics& metrics, const std::string& pool);
+
+boost::json::array peers_json(const std::vector<EdgeInfo>& edges, const NodeNames& names);
+boost::json::object dht_json(const DhtStatus& status);
+boost::json::object record_json(const DhtRecord& record);
+boost::json::array leases_json(const std::vector<LeaseRow>& rows);
+
+}  // namespace wow

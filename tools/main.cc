@@ -1,0 +1,69 @@
+// The `wow` program: commands from tools/cli; the daemon behind `wow up` and `wow router` from
+// tools/daemon.
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <csignal>
+#include <iostream>
+
+#include "tools/cli/commands.h"
+#include "tools/cli/config.h"
+
+namespace {
+
+constexpr const char* kVersion = "0.1.0";
+
+// "wow help X Y" is "wow X Y --help".
+std::vector<std::string> arguments_of(int argc, char** argv) {
+  std::vector<std::string> out(argv + 1, argv + argc);
+  if (!out.empty() && out.front() == "help") {
+    out.erase(out.begin());
+    out.push_back("--help");
+  }
+  // CLI11 takes them last first.
+  return {out.rbegin(), out.rend()};
+}
+
+void check_command(const CLI::App& app, const std::string& typed) {
+  std::vector<std::string> names;
+  for (const CLI::App* command : app.get_subcommands({})) names.push_back(command->get_name());
+  if (std::find(names.begin(), names.end(), typed) != names.end()) return;
+  const std::string meant = wow::nearest_word(typed, names);
+  throw wow::CommandError(
+      "there is no command \"" + typed + "\"" +
+      (meant.empty() ? ": `wow help` lists them" : "; did you mean `wow " + meant + "`?"));
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  std::signal(SIGPIPE, SIG_IGN);
+  CLI::App app(
+      "wow makes machines at many sites, behind NATs and firewalls, one pool with one Ethernet.\n"
+      "`wow help COMMAND` explains a command.",
+      "wow");
+  app.set_version_flag("--version", std::string("wow ") + kVersion);
+  app.require_subcommand(1);
+  app.fallthrough();
+  wow::CommandContext context;
+  app.add_option("-p,--pool", context.pool, "Which pool, if this machine is in several");
+  wow::add_pool_commands(app, context);
+  wow::add_member_commands(app, context);
+  wow::add_daemon_commands(app, context);
+  wow::add_query_commands(app, context);
+  try {
+    if (argc > 1 && argv[1][0] != '-' && std::string(argv[1]) != "help")
+      check_command(app, argv[1]);
+    app.parse(arguments_of(argc, argv));
+    return 0;
+  } catch (const CLI::RuntimeError& error) {
+    return error.get_exit_code();
+  } catch (const CLI::Success& done) {
+    return app.exit(done);
+  } catch (const CLI::ParseError& error) {
+    std::cerr << "wow: " << error.what() << "\n";
+    return 2;
+  } catch (const std::exception& error) {
+    std::cerr << "wow: " << error.what() << "\n";
+    return 1;
+  }
+}
