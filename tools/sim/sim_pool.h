@@ -1,0 +1,76 @@
+// Nodes on the hosts of a World: the very class that the daemon runs, with stand-in credentials.
+// For tests and simulations; the first node added is the bootstrap of the later ones unless their
+// options name another. Same seed, same run.
+#pragma once
+
+#include <deque>
+#include <memory>
+#include <string_view>
+#include <vector>
+
+#include "base/metrics.h"
+#include "overlay/node.h"
+#include "tools/sim/fake_credentials.h"
+#include "tools/sim/world.h"
+
+namespace wow {
+
+// A member: what survives a crash (its key, its place in the pool) and the node while it runs.
+struct SimNode {
+  SimHost& host;
+  const std::uint64_t key_seed;
+  NodeOptions options;
+  std::uint64_t incarnation = 0;
+  Metrics metrics;
+  MetricSlot& slot = metrics.add_slot();
+  std::unique_ptr<FakeCredentials> credentials;
+  std::unique_ptr<Node> node;  // null: not running
+
+  Node* operator->() { return node.get(); }
+  Node& operator*() { return *node; }
+  const Address& address() const { return credentials->address(); }
+};
+
+class SimPool {
+ public:
+  explicit SimPool(World& world) : world_(world), random_(world.seed() + 1) {}
+  ~SimPool();
+
+  // Starts a node on the host, at once. The reference holds as long as the pool.
+  SimNode& add(SimHost& host, NodeOptions options = {});
+  // Without a word to anybody; the host goes down. Call from outside of events, as all of these.
+  void crash(SimNode& member);
+  // Again with the same key, and with what it remembered when it went down.
+  void restart(SimNode& member);
+  // Says goodbye first.
+  void leave(SimNode& member);
+  // The host wakes up elsewhere, and its node is told.
+  void move(SimNode& member, std::string_view ip, Site* site = nullptr);
+
+  std::deque<SimNode>& members() { return members_; }
+  SimNode& operator[](std::size_t i) { return members_.at(i); }
+  // Running members in the order of the ring.
+  std::vector<SimNode*> ring();
+
+  bool all_joined();
+  // Whether each node has direct near edges to its true neighbours, `per_side` on each side.
+  bool ring_is_whole(std::size_t per_side = 1);
+  // Whether two nodes have open sessions with each other on direct paths.
+  bool direct(SimNode& a, SimNode& b);
+  // Whether a packet from `a` arrives at `b` along the ring: `a` looks for the owner of b's
+  // address. Runs the world, up to 3 s.
+  bool routable(SimNode& a, SimNode& b);
+  // Every running member from every other; for pools of up to 60.
+  bool all_routable();
+  std::uint64_t total(Metric metric) const;
+
+ private:
+  void start(SimNode& member);
+  void shut_down(SimNode& member);
+
+  World& world_;
+  SeededRandom random_;
+  std::deque<SimNode> members_;
+};
+
+}  // namespace wow
