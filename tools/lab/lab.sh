@@ -78,7 +78,7 @@ lab_reexec() {
     env --default-signal=INT,QUIT bash "$0" "$@" <&0 &
   lab=$!
   trap : INT QUIT # a terminal sends these inside, too
-  trap 'lab__stop "$lab"' TERM HUP
+  trap 'lab__stop "$lab"; exit 143' TERM HUP
   { while kill -0 "$lab"; do wait "$lab" || :; done; } 2>/dev/null # bash would report a killed job
   status=0
   wait "$lab" || status=$?
