@@ -51,7 +51,7 @@ void DataPlane::take_punts() {
   for (Punt& punt : punts_.take_all()) {
     switch (punt.kind) {
       case Punt::Kind::kDatagram:
-        take_datagram(punt);
+        host_.node().on_datagram(punt.bytes, punt.from);
         break;
       case Punt::Kind::kOpened:
         host_.node().on_opened(punt.index, punt.bytes, punt.from);
@@ -61,18 +61,6 @@ void DataPlane::take_punts() {
         break;
     }
   }
-}
-
-// Packets on workers' lanes are opened by workers alone. One that came before its worker saw the
-// session in its tables is given back, now that they are published.
-void DataPlane::take_datagram(Punt& punt) {
-  const auto header = DataHeader::parse(punt.bytes);
-  if (header && header->lane != 0 && tables_.latest().by_index.contains(header->receiver_index)) {
-    const std::size_t worker = header->receiver_index % workers_.size();
-    workers_[worker]->retry(std::move(punt.bytes), punt.from);
-    return;
-  }
-  host_.node().on_datagram(punt.bytes, punt.from);
 }
 
 }  // namespace wow

@@ -37,7 +37,6 @@ class DataPlane {
 
  private:
   void take_punts();
-  void take_datagram(Punt& punt);
 
   NodeHost& host_;
   std::vector<int> tap_fds_;

@@ -5,7 +5,9 @@
 #include <unistd.h>
 
 #include <array>
+#include <atomic>
 #include <system_error>
+#include <vector>
 
 #include "base/asio/asio_clock.h"
 #include "base/packet_buffer.h"
@@ -14,13 +16,7 @@ namespace wow {
 namespace {
 
 constexpr std::size_t kEthernetHeaderBytes = 14;
-constexpr std::size_t kRetriesMax = 256;
 constexpr int kFramesPerTurn = 64;  // then the other side has its turn
-
-struct Retry {
-  Bytes packet;
-  Endpoint from;
-};
 
 std::int64_t now_ns() { return AsioClock::boot_now().time_since_epoch().count(); }
 
@@ -60,7 +56,6 @@ class PacketWorker::Loop {
       p_.tables.asleep(p_.number);
       poll(fds.data(), fds.size(), -1);
       p_.tables.awake(p_.number);
-      if (fds[2].revents) take_retries();
       if (fds[0].revents) underlay_to_tap();
       if (fds[1].revents) tap_to_underlay();
     }
@@ -68,36 +63,11 @@ class PacketWorker::Loop {
   }
   void stop() {
     stop_ = true;
-    wake();
-  }
-  void retry(Retry item) {
-    {
-      const std::lock_guard lock(retry_mutex_);
-      if (retries_.size() >= kRetriesMax) return;
-      retries_.push_back(std::move(item));
-    }
-    wake();
-  }
-
- private:
-  void wake() const {
     const std::uint64_t one = 1;
     [[maybe_unused]] const auto written = write(event_fd_, &one, sizeof one);
   }
 
-  void take_retries() {
-    std::uint64_t count;
-    [[maybe_unused]] const auto got = read(event_fd_, &count, sizeof count);
-    std::vector<Retry> items;
-    {
-      const std::lock_guard lock(retry_mutex_);
-      items.swap(retries_);
-    }
-    for (Retry& item : items) {
-      if (!open_and_deliver(item.packet, item.from)) p_.metrics.add(Metric::kDropUnknownIndex);
-    }
-  }
-
+ private:
   void underlay_to_tap() {
     for (const auto& [from, packet] : receiver_.receive(p_.socket, p_.metrics)) {
       const auto header = DataHeader::parse(packet);
@@ -106,7 +76,7 @@ class PacketWorker::Loop {
     }
   }
 
-  // False if the tables do not know the session.
+  // False if the tables do not know the session: the control thread then opens it.
   bool open_and_deliver(MutableBytes packet, const Endpoint& from) {
     const std::uint32_t index = DataHeader::parse(packet)->receiver_index;
     const ForwardingTables& tables = p_.tables.read();
@@ -215,8 +185,6 @@ class PacketWorker::Loop {
   UdpReceiver receiver_;
   std::vector<PacketBuffer> buffers_;  // buffers_[i] belongs to batch_[i]
   std::vector<Datagram> batch_;
-  std::mutex retry_mutex_;
-  std::vector<Retry> retries_;
 };
 
 PacketWorker::PacketWorker(const Parts& parts)
@@ -225,10 +193,6 @@ PacketWorker::PacketWorker(const Parts& parts)
 PacketWorker::~PacketWorker() {
   loop_->stop();
   thread_.join();
-}
-
-void PacketWorker::retry(Bytes packet, const Endpoint& from) {
-  loop_->retry({std::move(packet), from});
 }
 
 }  // namespace wow

@@ -1,15 +1,11 @@
 // The data path: a thread that reads one TAP queue and one UDP socket, seals and opens by the
 // published tables, and hands all else to the control thread. Each worker seals on its own lane; a
 // session's packets on workers' lanes are opened by the one worker that its receiver index is
-// steered to, those on lane 0 by the control thread, so that no key state is shared between
-// threads.
+// steered to, those on lane 0 by the control thread, so that neither waits for the other.
 #pragma once
 
-#include <atomic>
 #include <memory>
-#include <mutex>
 #include <thread>
-#include <vector>
 
 #include "base/asio/udp_socket.h"
 #include "base/metrics.h"
@@ -36,10 +32,6 @@ class PacketWorker {
   };
   explicit PacketWorker(const Parts& parts);
   ~PacketWorker();  // stops and joins
-
-  // Control thread: a data packet on a worker's lane that a worker punted before it saw the tables
-  // that name its session. Tried once more, after the tables now published.
-  void retry(Bytes packet, const Endpoint& from);
 
  private:
   class Loop;
