@@ -1,0 +1,83 @@
+// The world around the pure parts of tap/: a clock that is moved by hand and a DHT that is one
+// table, shared by all nodes of a test. Answers take a round trip; the DHT can be made unavailable.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "base/metrics.h"
+#include "base/random.h"
+#include "base/timer_queue.h"
+#include "tap/dht_calls.h"
+#include "tap/virtual_network.h"
+
+namespace wow {
+
+class ManualClock final : public Clock {
+ public:
+  TimePoint now() const override { return now_; }
+  WallTime wall() const override { return {}; }
+  TimerId schedule(TimePoint at, std::function<void()> fire) override {
+    return timers_.add(at, std::move(fire));
+  }
+  void cancel(TimerId id) override { timers_.cancel(id); }
+
+  void run_for(Duration span) {
+    const TimePoint end = now_ + span;
+    while (const auto due = timers_.next_due()) {
+      if (*due > end) break;
+      now_ = std::max(now_, *due);
+      timers_.fire_one(now_);
+    }
+    now_ = end;
+  }
+  // The machine sleeps: time passes and no timer fires.
+  void sleep_for(Duration span) { now_ += span; }
+
+ private:
+  TimePoint now_{1h};
+  TimerQueue timers_;
+};
+
+class FakeDht {
+ public:
+  static constexpr Duration kRoundTrip = 20ms;
+
+  explicit FakeDht(ManualClock& clock) : clock_(clock) {}
+
+  DhtCalls calls_for(const Address& self);
+
+  // As a node would register it.
+  void set(const std::string& key, const Address& owner, Bytes data, Duration ttl = 1h) {
+    table_[key] = {key, std::move(data), owner, 1, ttl, {}};
+    written_[key] = clock_.now();
+  }
+  void set_lease(const std::string& ip, const Address& owner, const std::string& name = "",
+                 Duration ttl = 1h);
+  void set_name(const std::string& name, const Address& owner, const std::string& ip);
+  void erase(const std::string& key) { table_.erase(key); }
+  const DhtRecord* find(const std::string& key);
+  std::size_t size() const { return table_.size(); }
+
+  bool available = true;
+  // Every operation so far, as "create ip/10.0.0.1".
+  std::vector<std::string> asked;
+
+ private:
+  using Answer = std::function<Result<DhtRecord>()>;
+  void later(const std::string& what, Answer answer, Dht::Done done);
+  Result<DhtRecord> write(const std::string& key, const Address& owner, const Bytes& data,
+                          Duration ttl);
+
+  ManualClock& clock_;
+  std::map<std::string, DhtRecord> table_;
+  std::map<std::string, TimePoint> written_;
+};
+
+// An address whose first byte is `n`, so that its MAC and hex are easy to see.
+Address node_address(std::uint8_t n);
+IpAddress ip(const std::string& text);
+
+}  // namespace wow
