@@ -28,6 +28,7 @@ class Forwarder {
 
   // `peer` can be reached through `via`, it says. Forgotten after a minute, or with a zero `via`.
   void set_via(const Address& peer, const Address& via);
+  std::size_t vias() const { return vias_.size(); }
 
  private:
   struct Via {

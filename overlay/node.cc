@@ -70,5 +70,11 @@ std::vector<NodeOptions::Remembered> Node::remember() const { return impl_->reme
 std::vector<Endpoint> Node::own_candidates() const { return impl_->whereabouts_.candidates(); }
 NatMapping Node::nat_mapping() const { return impl_->whereabouts_.mapping(); }
 double Node::size_estimate() const { return impl_->ring_.size(); }
+NodeTables Node::tables() const {
+  return {impl_->sessions_.size(),         impl_->linker_.size(),
+          impl_->introducer_.pending(),    impl_->ring_.hints(),
+          impl_->forwarder_.vias(),        impl_->shortcuts_.size(),
+          impl_->messages_.outbox_bytes(), impl_->messages_.partial_bytes()};
+}
 
 }  // namespace wow

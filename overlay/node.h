@@ -49,6 +49,12 @@ struct EdgeInfo {
   bool direct = false;
 };
 
+// How full the bounded tables are, for status and tests.
+struct NodeTables {
+  std::size_t sessions = 0, links = 0, requests = 0, hints = 0, vias = 0, shortcuts = 0;
+  std::size_t outbox_bytes = 0, partial_bytes = 0;
+};
+
 class Node {
  public:
   static constexpr std::size_t kMessageBytesMax = 64 * 1024;
@@ -114,6 +120,7 @@ class Node {
   NatMapping nat_mapping() const;
   // The network size as the density of near neighbours suggests; at least 1.
   double size_estimate() const;
+  NodeTables tables() const;
 
  private:
   class Impl;

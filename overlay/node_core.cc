@@ -105,7 +105,6 @@ void Node::Impl::start() {
 
 void Node::Impl::stop() {
   if (stopped_) return;
-  for (const auto& [peer, edge] : edges_.all()) send_role(peer, EdgeRole::kNone, true);
   stopped_ = true;
   join_.stop();
   ring_.stop();
@@ -290,12 +289,7 @@ void Node::Impl::on_role(const Address& from, const pb::RoleChange& change) {
   if (edge == nullptr || !pb::EdgeRole_IsValid(change.role())) {
     return metrics.add(Metric::kDropMalformed);
   }
-  const auto role = static_cast<EdgeRole>(change.role());
-  if (role == EdgeRole::kNone) {  // the peer leaves the ring
-    if (change.drop()) later([this, from] { sessions_.close(from, CloseReason::kPeerClosed); });
-    return;
-  }
-  const Roles bit = role_bit(role);
+  const Roles bit = role_bit(static_cast<EdgeRole>(change.role()));
   const bool was_near = edge->is_near();
   edges_.set_theirs(*edge, change.drop() ? edge->theirs & ~bit : edge->theirs | bit);
   note_usable(*edge);

@@ -13,12 +13,6 @@ namespace pb {
 class Neighbours;
 }
 
-// Of `members`, the `per_side` nearest to `center` on each side (without itself), nearest first.
-std::vector<Address> near_set(const Address& center, const std::vector<Address>& members,
-                              std::size_t per_side);
-// How many nodes the density of the near set suggests, at least 1 + the distinct `members`.
-double estimate_size(const Address& self, const std::vector<Address>& members);
-
 class Ring {
  public:
   explicit Ring(Hub& hub);

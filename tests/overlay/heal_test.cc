@@ -1,0 +1,106 @@
+// Members die, leave, return; rings that were apart meet.
+#include "tests/overlay/pool_fixture.h"
+
+namespace wow {
+namespace {
+
+class HealTest : public PoolTest {
+ protected:
+  void whole_ring_of(int n) {
+    add_many(n);
+    ASSERT_TRUE(becomes_whole(5s));
+    world_.run_for(20s);
+  }
+};
+
+TEST_F(HealTest, AfterADeathTheRingIsWholeWithinEightSeconds) {
+  whole_ring_of(20);
+  for (const std::size_t victim : {5u, 0u, 13u}) {
+    pool_.crash(pool_[victim]);
+    EXPECT_TRUE(becomes_whole(8s)) << victim;
+    EXPECT_TRUE(pool_.all_routable());
+    world_.run_for(Duration(3700ms) * (victim + 1));
+  }
+}
+
+TEST_F(HealTest, OfAPoolOfThreeTwoRemainARing) {
+  whole_ring_of(3);
+  pool_.crash(pool_[0]);
+  EXPECT_TRUE(becomes_whole(8s));
+  EXPECT_TRUE(pool_.routable(pool_[1], pool_[2]));
+}
+
+TEST_F(HealTest, TheLastOneIsAlone) {
+  whole_ring_of(2);
+  pool_.crash(pool_[0]);
+  EXPECT_TRUE(becomes([&] { return pool_[1]->alone(); }, 12s));
+  EXPECT_TRUE(pool_[1]->joined());
+}
+
+TEST_F(HealTest, WhoLeavesIsReplacedAtOnce) {
+  whole_ring_of(20);
+  pool_.leave(pool_[7]);
+  EXPECT_TRUE(becomes_whole(1s));
+  EXPECT_TRUE(pool_.all_routable());
+}
+
+TEST_F(HealTest, HalfOfTheNodesDieAtOnce) {
+  whole_ring_of(30);
+  for (std::size_t i = 1; i < 30; i += 2) pool_.crash(pool_[i]);
+  EXPECT_TRUE(becomes_whole(20s));
+  EXPECT_TRUE(pool_.all_routable());
+}
+
+TEST_F(HealTest, ACrashedNodeReturnsBeforeAnybodyNoticed) {
+  whole_ring_of(10);
+  pool_.crash(pool_[4]);
+  world_.run_for(500ms);
+  pool_.restart(pool_[4]);
+  EXPECT_TRUE(becomes([&] { return pool_[4]->joined(); }, 2s));
+  EXPECT_TRUE(becomes_whole(3s));
+  EXPECT_TRUE(pool_.all_routable());
+}
+
+TEST_F(HealTest, ANodeRestartsWithRememberedMembersAndNoBootstrap) {
+  whole_ring_of(10);
+  pool_.crash(pool_[0]);  // everybody's bootstrap, for good
+  world_.run_for(15s);
+  pool_.crash(pool_[4]);
+  world_.run_for(15s);
+  pool_.restart(pool_[4]);
+  EXPECT_TRUE(becomes([&] { return pool_[4]->joined(); }, 1s));
+  EXPECT_TRUE(becomes_whole(2s));
+}
+
+TEST_F(HealTest, TheWholePoolStopsAndStarts) {
+  whole_ring_of(8);
+  for (std::size_t i = 0; i < 8; ++i) pool_.crash(pool_[i]);
+  world_.run_for(1min);
+  for (std::size_t i = 0; i < 8; ++i) pool_.restart(pool_[i]);
+  EXPECT_TRUE(becomes_whole(5s));
+  EXPECT_TRUE(pool_.all_routable());
+}
+
+TEST_F(HealTest, SeparatedHalvesMeetAgain) {
+  whole_ring_of(12);
+  world_.set_blocked(
+      [](const SimHost& from, const SimHost& to) { return (from.id() < 6) != (to.id() < 6); });
+  world_.run_for(2min);
+  world_.set_blocked({});
+  EXPECT_TRUE(becomes_whole(3min));
+  EXPECT_TRUE(pool_.all_routable());
+}
+
+TEST_F(HealTest, IdleSessionsEndAndEdgesStay) {
+  whole_ring_of(30);
+  for (std::size_t i = 1; i < 30; ++i) pool_[0]->send(pool_[i].address(), Service::kUserFirst, {});
+  world_.run_for(2s);
+  EXPECT_EQ(pool_[0]->tables().sessions, 29u);
+  world_.run_for(12min);
+  EXPECT_LT(pool_[0]->tables().sessions, 29u);
+  for (const auto& edge : pool_[0]->edges()) EXPECT_FALSE(edge.roles.empty());
+  EXPECT_TRUE(pool_.ring_is_whole(3));
+}
+
+}  // namespace
+}  // namespace wow

@@ -1,0 +1,146 @@
+// Pools of every small size come up, one node after another or all at once.
+#include "tests/overlay/pool_fixture.h"
+
+namespace wow {
+namespace {
+
+class JoinTest : public PoolTest {};
+
+TEST_F(JoinTest, ANodeWithNobodyToAskIsAloneAndJoinedAtOnce) {
+  SimNode& only = add_public();
+  int joined = 0;
+  only->on_joined([&] { ++joined; });
+  world_.run_for(10ms);
+  EXPECT_TRUE(only->alone());
+  EXPECT_TRUE(only->joined());
+  EXPECT_EQ(joined, 1);
+  EXPECT_EQ(only->size_estimate(), 1);
+}
+
+TEST_F(JoinTest, ANodeWhoseBootstrapIsSilentIsAloneAfterThreeSeconds) {
+  NodeOptions options;
+  options.bootstraps = {*Endpoint::parse("203.0.113.9:4433")};
+  SimNode& only = pool_.add(world_.add_host("198.51.100.1"), options);
+  world_.run_for(2900ms);
+  EXPECT_FALSE(only->alone());
+  EXPECT_FALSE(only->joined());
+  world_.run_for(200ms);
+  EXPECT_TRUE(only->alone());
+  EXPECT_TRUE(only->joined());
+}
+
+TEST_F(JoinTest, TwoNodesAreARing) {
+  SimNode& a = add_public();
+  SimNode& b = add_public();
+  int joined = 0;
+  b->on_joined([&] { ++joined; });
+  EXPECT_TRUE(becomes_whole(200ms));
+  EXPECT_EQ(joined, 1);
+  EXPECT_FALSE(a->alone());
+  EXPECT_FALSE(b->alone());
+  EXPECT_TRUE(pool_.all_routable());
+}
+
+TEST_F(JoinTest, ThreeNodesAtOnceAreARing) {
+  add_many(3);
+  EXPECT_TRUE(becomes_whole(1s));
+  EXPECT_TRUE(pool_.all_routable());
+}
+
+TEST_F(JoinTest, TwoFoundersThatNameEachOtherMeet) {
+  NodeOptions to_b, to_a;
+  to_b.bootstraps = {*Endpoint::parse("198.51.100.2:4433")};
+  to_a.bootstraps = {*Endpoint::parse("198.51.100.1:4433")};
+  pool_.add(world_.add_host("198.51.100.1"), to_b);
+  pool_.add(world_.add_host("198.51.100.2"), to_a);
+  EXPECT_TRUE(becomes_whole(1s));
+}
+
+TEST_F(JoinTest, ANodeThatNamesItselfAsBootstrapIsNotConfused) {
+  NodeOptions options;
+  options.bootstraps = {*Endpoint::parse("198.51.100.1:4433")};
+  SimNode& only = pool_.add(world_.add_host("198.51.100.1"), options);
+  world_.run_for(4s);
+  EXPECT_TRUE(only->joined());
+  EXPECT_TRUE(only->edges().empty());
+}
+
+TEST_F(JoinTest, EightOneAfterAnother) {
+  for (int i = 0; i < 8; ++i) {
+    add_public();
+    EXPECT_TRUE(becomes([&] { return pool_.all_joined(); }, 1s)) << i;
+  }
+  EXPECT_TRUE(becomes_whole(1s));
+  EXPECT_TRUE(pool_.all_routable());
+}
+
+TEST_F(JoinTest, EightAtOnce) {
+  add_many(8);
+  EXPECT_TRUE(becomes_whole(2s));
+  EXPECT_TRUE(pool_.all_routable());
+}
+
+TEST_F(JoinTest, FiftyOneAfterAnother) {
+  for (int i = 0; i < 50; ++i) {
+    add_public();
+    ASSERT_TRUE(becomes([&] { return pool_.all_joined(); }, 1s)) << i;
+  }
+  EXPECT_TRUE(becomes_whole(2s));
+  EXPECT_TRUE(pool_.all_routable());
+}
+
+TEST_F(JoinTest, FiftyAtOnce) {
+  add_many(50);
+  EXPECT_TRUE(becomes([&] { return pool_.all_joined(); }, 1s));
+  EXPECT_TRUE(becomes_whole(4s));
+  EXPECT_TRUE(pool_.all_routable());
+}
+
+TEST_F(JoinTest, FiftyAtOnceOverLossyLinks) {
+  world_.set_link(::wow::Link{.latency = 10ms, .jitter = 5ms, .loss = 0.05, .duplicate = 0.01});
+  add_many(50);
+  EXPECT_TRUE(becomes_whole(10s));
+  world_.set_link(::wow::Link{.latency = 10ms});
+  EXPECT_TRUE(pool_.all_routable());
+}
+
+TEST_F(JoinTest, EdgesAreFewAndTheSizeIsKnown) {
+  add_many(50);
+  world_.run_for(60s);
+  double sum = 0;
+  for (SimNode* node : pool_.ring()) {
+    std::map<EdgeRole, int> count;
+    for (const auto& edge : (*node)->edges()) {
+      for (const auto role : edge.roles) ++count[role];
+    }
+    EXPECT_GE(count[EdgeRole::kNear], 6);
+    EXPECT_LE(count[EdgeRole::kNear], 8);
+    EXPECT_GE(count[EdgeRole::kFar], 3);
+    EXPECT_LE(count[EdgeRole::kFar], 24);
+    sum += (*node)->size_estimate();
+  }
+  EXPECT_NEAR(sum / 50, 50, 20);
+}
+
+TEST(JoinRuns, TheSameSeedGivesTheSameRun) {
+  const auto run = [](std::uint64_t seed) {
+    set_log_sink([](LogLevel, const std::string&) {});
+    World world(seed);
+    world.set_link(::wow::Link{.latency = 10ms, .jitter = 3ms, .loss = 0.02});
+    SimPool pool(world);
+    for (int i = 1; i <= 12; ++i) {
+      pool.add(world.add_host("198.51.100." + std::to_string(i)));
+      world.run_for(50ms);
+    }
+    world.run_for(5s);
+    pool.crash(pool[3]);
+    world.run_for(10s);
+    set_log_sink({});
+    return world.trace_hash();
+  };
+  EXPECT_EQ(run(7), run(7));
+  EXPECT_NE(run(7), run(8));
+}
+
+}  // namespace
+}  // namespace wow

@@ -1,0 +1,116 @@
+// Hosts behind NATs find direct paths; until then, and where there is none, their packets are
+// routed.
+//
+//   router (public)
+//      |
+//   --------- internet ---------
+//    |          |          |
+//   NAT A      NAT B     NAT C (another port for each destination)
+//   a1 a2      b1         c1
+#include "tests/overlay/pool_fixture.h"
+
+namespace wow {
+namespace {
+
+class NatLinkTest : public PoolTest {
+ protected:
+  void SetUp() override {
+    for (int i = 0; i < 12; ++i) add_public();
+    ASSERT_TRUE(becomes_whole(3s));
+    world_.run_for(10s);
+  }
+  SimNode& behind(Site& site, std::string_view ip) {
+    NodeOptions options;
+    options.bootstraps = {pool_[0].host.endpoint(), pool_[1].host.endpoint()};
+    return pool_.add(world_.add_host(ip, site), options);
+  }
+  void join() {
+    ASSERT_TRUE(becomes([&] { return pool_.all_joined(); }, 2s));
+    world_.run_for(10s);
+  }
+  // Sends from one to the other until their path is direct; all must arrive.
+  ::testing::AssertionResult becomes_direct(SimNode& a, SimNode& b, Duration limit) {
+    count_messages(b);
+    std::size_t sent = 0;
+    const auto done = [&] {
+      a->send(b.address(), Service::kUserFirst, view_of("x"));
+      ++sent;
+      return pool_.direct(a, b);
+    };
+    const bool direct = world_.run_until(done, limit);
+    world_.run_for(500ms);
+    if (received(b) != sent) {
+      return ::testing::AssertionFailure() << received(b) << " of " << sent << " arrived";
+    }
+    return direct ? ::testing::AssertionSuccess() : ::testing::AssertionFailure() << "not direct";
+  }
+
+  Site& a_ = world_.add_nat("203.0.113.1");
+  Site& b_ = world_.add_nat("203.0.113.2", {.preserve_port = false});
+  Site& c_ = world_.add_nat("203.0.113.3",
+                            {.mapping = NatScope::kAddressPortDependent, .preserve_port = false});
+};
+
+TEST_F(NatLinkTest, TwoPortRestrictedNatsArePunchedThrough) {
+  SimNode& a = behind(a_, "192.168.1.10");
+  SimNode& b = behind(b_, "192.168.1.10");
+  join();
+  EXPECT_TRUE(becomes_direct(a, b, 1500ms));
+  EXPECT_EQ(a->session(b.address())->path().path.endpoint.ip.text(), "203.0.113.2");
+  EXPECT_EQ(a->nat_mapping(), NatMapping::kEndpointIndependent);
+}
+
+TEST_F(NatLinkTest, HostsOfOneLanLinkOverItWithoutHairpin) {
+  SimNode& a1 = behind(a_, "192.168.1.10");
+  SimNode& a2 = behind(a_, "192.168.1.11");
+  join();
+  EXPECT_TRUE(becomes_direct(a1, a2, 1500ms));
+  EXPECT_EQ(a1->session(a2.address())->path().path.endpoint.text(), "192.168.1.11:4433");
+}
+
+TEST_F(NatLinkTest, AHostBehindAFirewallLinksWithOneBehindANat) {
+  Site& firewall = world_.add_firewall();
+  SimNode& f = behind(firewall, "198.18.0.5");
+  SimNode& a = behind(a_, "192.168.1.10");
+  join();
+  EXPECT_TRUE(becomes_direct(a, f, 1500ms));
+}
+
+TEST_F(NatLinkTest, WhatCannotLinkStaysRoutedAndLosesNothing) {
+  SimNode& b = behind(b_, "192.168.1.10");
+  SimNode& c = behind(c_, "192.168.1.10");
+  join();
+  count_messages(c);
+  for (int i = 0; i < 1000; ++i) {
+    b->send(c.address(), Service::kUserFirst, view_of("x"));
+    world_.run_for(30ms);
+  }
+  world_.run_for(200ms);
+  EXPECT_EQ(received(c), 1000u);
+  EXPECT_FALSE(pool_.direct(b, c));
+  EXPECT_EQ(c->nat_mapping(), NatMapping::kDependent);
+}
+
+TEST_F(NatLinkTest, CandidatesAreOwnAddressesThenWhatOthersSee) {
+  SimNode& a = behind(a_, "192.168.1.10");
+  join();
+  const auto candidates = a->own_candidates();
+  ASSERT_EQ(candidates.size(), 2u);
+  EXPECT_EQ(candidates[0].text(), "192.168.1.10:4433");
+  EXPECT_EQ(candidates[1].text(), "203.0.113.1:4433");
+}
+
+TEST_F(NatLinkTest, TheVirtualSubnetIsNeverACandidate) {
+  NodeOptions options;
+  options.bootstraps = {pool_[0].host.endpoint()};
+  options.virtual_subnet = Prefix::parse("10.128.0.0/16");
+  SimHost& host = world_.add_host("198.51.101.9");
+  world_.add_address(host, "10.128.3.4", &a_);
+  SimNode& node = pool_.add(host, options);
+  join();
+  ASSERT_EQ(node->own_candidates().size(), 1u);
+  EXPECT_EQ(node->own_candidates()[0].text(), "198.51.101.9:4433");
+}
+
+}  // namespace
+}  // namespace wow

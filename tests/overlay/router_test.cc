@@ -1,0 +1,149 @@
+#include "overlay/router.h"
+
+#include <gtest/gtest.h>
+
+namespace wow {
+namespace {
+
+// A ring of 256 places: only the first byte counts.
+Address at(int place) {
+  Bytes bytes(Address::kBytes);
+  bytes[0] = static_cast<std::uint8_t>(place);
+  bytes[1] = 1;
+  return Address::from_bytes(bytes);
+}
+
+Hop member(int place, std::vector<int> knows = {}) {
+  Hop hop{at(place), true, false, {}};
+  for (const int k : knows) hop.knows.push_back(at(k));
+  return hop;
+}
+
+Hop leaf(int place) { return {at(place), false, false, {}}; }
+
+RouteQuery query(int self, int destination, RouteMode mode = RouteMode::kExact) {
+  RouteQuery q;
+  q.self = at(self);
+  q.destination = at(destination);
+  q.source = at(200);
+  q.came_from = at(199);
+  q.mode = mode;
+  return q;
+}
+
+std::string way(const Route& route) {
+  switch (route.kind) {
+    case Route::Kind::kDeliver:
+      return "deliver";
+    case Route::Kind::kNowhere:
+      return "nowhere";
+    case Route::Kind::kForward:
+      break;
+  }
+  return (route.uphill ? "uphill " : "") + std::to_string(route.next.bytes()[0]);
+}
+
+TEST(Router, DeliversWhatIsForUs) { EXPECT_EQ(way(next_hop({}, query(10, 10))), "deliver"); }
+
+TEST(Router, GoesToTheEdgeThatIsNearest) {
+  const std::vector<Hop> hops = {member(20), member(40), member(90)};
+  EXPECT_EQ(way(next_hop(hops, query(10, 50))), "40");
+}
+
+TEST(Router, GoesTheShorterWayRound) {
+  const std::vector<Hop> hops = {member(100), member(250)};
+  EXPECT_EQ(way(next_hop(hops, query(10, 245))), "250");
+}
+
+TEST(Router, PrefersWhoKnowsANodeThatIsNearerStill) {
+  const std::vector<Hop> hops = {member(40, {42}), member(30, {48})};
+  EXPECT_EQ(way(next_hop(hops, query(10, 50))), "30");
+}
+
+TEST(Router, AnEdgeToTheDestinationWinsEvenIfItIsALeaf) {
+  const std::vector<Hop> hops = {member(49, {50}), leaf(50)};
+  EXPECT_EQ(way(next_hop(hops, query(10, 50))), "50");
+}
+
+TEST(Router, LeavesForwardNothing) {
+  const std::vector<Hop> hops = {leaf(49), member(30)};
+  EXPECT_EQ(way(next_hop(hops, query(10, 50))), "30");
+}
+
+TEST(Router, NearestIsDeliveredWhereNoEdgeIsNearer) {
+  const std::vector<Hop> hops = {member(10), member(70)};
+  EXPECT_EQ(way(next_hop(hops, query(45, 50, RouteMode::kNearest))), "deliver");
+  EXPECT_EQ(way(next_hop(hops, query(45, 65, RouteMode::kNearest))), "70");
+}
+
+TEST(Router, TheSourceIsNeverTheNearestToItself) {
+  auto q = query(45, 50, RouteMode::kNearest);
+  q.source = at(50);
+  q.came_from = at(10);
+  EXPECT_EQ(way(next_hop(std::vector<Hop>{leaf(50), member(10)}, q)), "deliver");
+  // Nor does it draw the packet by being known to others.
+  EXPECT_EQ(way(next_hop(std::vector<Hop>{member(47, {50}), member(48)}, q)), "48");
+}
+
+TEST(Router, ExactThatIsStuckTakesOneStepAwayButNeverTwo) {
+  const std::vector<Hop> hops = {member(20), member(90)};
+  auto q = query(45, 50);
+  EXPECT_EQ(way(next_hop(hops, q)), "uphill 20");
+  q.uphill_used = true;
+  EXPECT_EQ(way(next_hop(hops, q)), "nowhere");
+}
+
+TEST(Router, NeverStraightBack) {
+  auto q = query(45, 50);
+  q.came_from = at(49);
+  EXPECT_EQ(way(next_hop(std::vector<Hop>{member(49)}, q)), "nowhere");
+}
+
+// The destination has moved: our edge to it is broken, but a router far away still has one.
+TEST(Router, GoesAroundABrokenEdgeByWhomTheDestinationNamed) {
+  const std::vector<Hop> hops = {member(48), member(120), member(130)};
+  auto q = query(45, 50);
+  q.destination_knows = {at(130)};
+  EXPECT_EQ(way(next_hop(hops, q)), "uphill 130");
+  q.uphill_used = true;
+  EXPECT_EQ(way(next_hop(hops, q)), "48");
+}
+
+TEST(Router, GoesAroundABrokenEdgeByWhoNamesTheDestination) {
+  const std::vector<Hop> hops = {member(20), member(120, {50})};
+  EXPECT_EQ(way(next_hop(hops, query(45, 50))), "uphill 120");
+}
+
+// Every hop but the flagged one is strictly nearer, so a packet cannot go in circles.
+TEST(Router, OnRandomRingsEveryPacketArrivesWithinTheHopLimit) {
+  std::vector<std::vector<Hop>> ring;  // each node knows its neighbours and one node across
+  const int n = 64;
+  for (int i = 0; i < n; ++i) {
+    std::vector<Hop> hops;
+    for (const int d : {1, 2, 3, n - 1, n - 2, n - 3, (i * 7) % n}) {
+      if (d != 0) hops.push_back(member((i + d) % n * 4));
+    }
+    ring.push_back(hops);
+  }
+  for (int from = 0; from < n; ++from) {
+    for (int to = 0; to < n; ++to) {
+      auto q = query(from * 4, to * 4);
+      q.came_from = {};
+      int hops = 0;
+      while (true) {
+        const Route r = next_hop(ring[q.self.bytes()[0] / 4], q);
+        if (r.kind == Route::Kind::kDeliver) break;
+        ASSERT_EQ(r.kind, Route::Kind::kForward);
+        ASSERT_FALSE(r.uphill);
+        ASSERT_TRUE(nearer(r.next, q.self, q.destination));
+        q.came_from = q.self;
+        q.self = r.next;
+        ASSERT_LE(++hops, RoutedHeader::kHopLimit);
+      }
+      EXPECT_EQ(q.self, at(to * 4));
+    }
+  }
+}
+
+}  // namespace
+}  // namespace wow
