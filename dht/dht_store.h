@@ -3,8 +3,11 @@
 // in no old epoch.
 #pragma once
 
+#include <algorithm>
 #include <functional>
+#include <span>
 #include <string>
+#include <utility>
 
 #include "base/bytes.h"
 
@@ -18,6 +21,13 @@ class DhtStore {
   // Durable when it returns true. Keys and values are the replica's own business; an empty value
   // removes the key.
   virtual bool write(const std::string& key, ByteView value) = 0;
+
+  using Entry = std::pair<std::string, Bytes>;
+  // The same for several entries, all of them or, after a crash, maybe the first few.
+  virtual bool write_all(std::span<const Entry> entries) {
+    return std::all_of(entries.begin(), entries.end(),
+                       [this](const Entry& entry) { return write(entry.first, entry.second); });
+  }
 };
 
 }  // namespace wow

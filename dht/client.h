@@ -1,0 +1,74 @@
+// This node's own operations: signs what is written, asks one member after another until one
+// answers, verifies what is read. Each operation ends within kDhtOperationLimit.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "dht/group_book.h"
+#include "dht/version_memory.h"
+
+namespace wow::dht {
+
+class Client {
+ public:
+  // `look_up` is called when the group does not answer.
+  Client(Context& context, GroupBook& book, RecordChecker& checker, std::function<void()> look_up);
+
+  void get(const std::string& key, Dht::Done done);
+  // CREATE or PUT.
+  void write(pb::ClientRequest::Op op, const std::string& key, ByteView data, Duration ttl,
+             Dht::Done done);
+  void renew(const std::string& key, Duration ttl, Dht::Done done);
+  void remove(const std::string& key, Dht::Done done);
+  void list(const std::string& prefix, const Bytes& digest, Dht::Listed done);
+
+  void on_reply(const ReplicaId& from, const pb::DhtMessage& message);
+
+ private:
+  // Null: no answer in time.
+  using Handler = std::function<void(const pb::ClientReply* reply)>;
+  struct Call {
+    explicit Call(Clock& clock) : timer(clock) {}
+    std::uint64_t id = 0;
+    pb::ClientRequest request;
+    Handler handler;
+    TimePoint deadline{};
+    Address asked;
+    std::vector<Address> tried;  // in this turn through the members
+    Timer timer;
+  };
+  struct List;
+
+  void call(pb::ClientRequest request, TimePoint deadline, Handler handler);
+  void send(Call& call);
+  std::optional<Address> choose(Call& call) const;
+  void retry_after(Call& call, Duration delay);
+  void end(std::uint64_t id, const pb::ClientReply* reply);
+  bool believe(const Call& call, const pb::ClientReply& reply);
+  std::optional<DhtRecord> verified(const pb::Record& record, std::uint64_t age_ms) const;
+
+  void write_signed(pb::ClientRequest::Op op, Value value, TimePoint deadline, Dht::Done done);
+  void read(const std::string& key, TimePoint deadline, Dht::Done done);
+  // Reads our own record of the key first; `then` is called with it.
+  void with_own(const std::string& key, TimePoint deadline, Dht::Done done,
+                std::function<void(DhtRecord own)> then);
+  void next_page(std::shared_ptr<List> list);
+  std::uint64_t next_version(const std::string& key);
+  TimePoint deadline() const { return context_.clock.now() + kDhtOperationLimit; }
+
+  Context& context_;
+  GroupBook& book_;
+  RecordChecker& checker_;
+  std::function<void()> look_up_;
+  std::map<std::uint64_t, std::unique_ptr<Call>> calls_;
+  std::map<Address, TimePoint> silent_;  // members that did not answer lately
+  VersionMemory versions_;
+  Lineage lineage_;  // that versions_ are of
+  std::uint64_t last_version_ = 0;
+};
+
+}  // namespace wow::dht

@@ -1,0 +1,311 @@
+#include "dht/coordinator.h"
+
+#include <openssl/sha.h>
+
+#include <utility>
+
+namespace wow::dht {
+namespace {
+
+constexpr std::size_t kOperationsMax = 256;  // of clients, at once
+constexpr std::size_t kRepairsMax = 64;      // of one listing; the client's next try does the rest
+constexpr std::size_t kSnapshotsMax = 8;
+constexpr Duration kSnapshotLife = 2s;
+constexpr std::size_t kPageBytes = 16 * 1024;  // of records, to a client
+
+pb::ClientReply status_reply(pb::ClientReply::Status status, std::string reason = {}) {
+  pb::ClientReply reply;
+  reply.set_status(status);
+  reply.set_reason(std::move(reason));
+  return reply;
+}
+
+// In the order of keys: the same records give the same digest wherever they are listed.
+void add_to_digest(Writer& out, const std::string& key, const Value& value) {
+  out.u16(static_cast<std::uint16_t>(key.size())).bytes(view_of(key));
+  out.bytes(value.owner.bytes()).u64(value.version);
+}
+
+}  // namespace
+
+Coordinator::Coordinator(Context& context, Replica& replica, const GroupBook& book,
+                         RecordChecker& checker)
+    : context_(context), replica_(replica), book_(book), checker_(checker), sweep_(context.clock) {}
+
+void Coordinator::on_request(const Address& from, const pb::DhtMessage& message) {
+  const auto ticket = std::pair(from, message.id());
+  if (in_progress_.contains(ticket)) return;
+  in_progress_.insert(ticket);
+  auto answer = [this, ticket](pb::ClientReply reply) {
+    in_progress_.erase(ticket);
+    pb::DhtMessage out;
+    set_epoch(out, replica_.serving_id());
+    if (reply.status() == pb::ClientReply::WRONG_GROUP && book_.newest()) {
+      *out.mutable_known() = book_.newest()->to_wire();
+    }
+    *out.mutable_client_reply() = std::move(reply);
+    out.set_id(ticket.second);
+    out.set_reply(true);
+    context_.send(ticket.first, out);
+  };
+  const Epoch* epoch = replica_.serving();
+  if (!epoch) return answer(status_reply(pb::ClientReply::WRONG_GROUP));
+  if (in_progress_.size() > kOperationsMax) {
+    context_.metrics.add(Metric::kDropQueueFull);
+    return answer(status_reply(pb::ClientReply::UNAVAILABLE));
+  }
+  const Group group = epoch->group;
+  run(group, message.client_request(), std::move(answer));
+}
+
+void Coordinator::run(const Group& group, const pb::ClientRequest& request, Answer answer) {
+  if (request.op() == pb::ClientRequest::LIST) return list(group, request, std::move(answer));
+  const auto& key = request.key();
+  if (key.empty() || key.size() > kDhtKeyBytesMax) {
+    return answer(status_reply(pb::ClientReply::REFUSED, "a key has 1 to 255 bytes"));
+  }
+  if (request.op() == pb::ClientRequest::GET) {
+    return start_round(
+        group, key, true,
+        [this](const Seen& seen) {
+          return decide(is_held(seen) ? pb::ClientReply::OK : pb::ClientReply::NOT_FOUND, seen);
+        },
+        std::move(answer));
+  }
+  auto value = Value::parse(request.record());
+  if (!value || value->key != key ||
+      value->removed != (request.op() == pb::ClientRequest::REMOVE)) {
+    return answer(status_reply(pb::ClientReply::REFUSED, "malformed value"));
+  }
+  if (!checker_.authentic(request.record(), *value)) {
+    return answer(status_reply(pb::ClientReply::REFUSED, "the signature does not hold"));
+  }
+  const auto why = value->removed ? std::string() : checker_.objection(*value);
+  if (!why.empty()) return answer(status_reply(pb::ClientReply::REFUSED, why));
+  start_round(
+      group, key, false,
+      [this, request, value = std::move(*value)](const Seen& seen) {
+        return change(request, value, seen);
+      },
+      std::move(answer));
+}
+
+bool Coordinator::is_held(const Seen& seen) {
+  // A member that was sent away holds nothing.
+  return seen.live && checker_.authentic(*seen.record, *seen.value);
+}
+
+Decision Coordinator::decide(pb::ClientReply::Status status, const Seen& seen) {
+  Decision out{status_reply(status), {}};
+  if (status != pb::ClientReply::OK && status != pb::ClientReply::TAKEN) return out;
+  *out.reply.add_records() = *seen.record;
+  out.reply.add_age_ms(to_ms(seen.age));
+  return out;
+}
+
+Decision Coordinator::change(const pb::ClientRequest& request, const Value& value,
+                             const Seen& seen) {
+  // It was written before, by another coordinator or by a ballot of ours that did not hear so.
+  if (seen.record && seen.record->value() == request.record().value()) {
+    return decide(pb::ClientReply::OK, seen);
+  }
+  const bool held = is_held(seen);
+  const bool ours = seen.value && seen.value->owner == value.owner;
+  if (held && !ours) return decide(pb::ClientReply::TAKEN, seen);
+  // The writer learns the version that it has to exceed.
+  if (ours && seen.value->version >= value.version) return decide(pb::ClientReply::TAKEN, seen);
+  const bool needs_holder =
+      request.op() == pb::ClientRequest::RENEW || request.op() == pb::ClientRequest::REMOVE;
+  if (needs_holder && !held) return decide(pb::ClientReply::NOT_FOUND, seen);
+  Decision out{status_reply(pb::ClientReply::OK), request.record()};
+  *out.reply.add_records() = request.record();
+  out.reply.add_age_ms(0);
+  return out;
+}
+
+void Coordinator::start_round(const Group& group, const std::string& key, bool read_first,
+                              Round::Change change, Round::Done done) {
+  const std::uint64_t id = fresh_id();
+  auto ended = [this, id, done = std::move(done)](pb::ClientReply reply) {
+    bury(id);
+    done(std::move(reply));
+  };
+  auto round = std::make_unique<Round>(context_, replica_, id, group, key, read_first,
+                                       std::move(change), std::move(ended));
+  auto& started = *(rounds_[id] = std::move(round));
+  started.start();
+}
+
+void Coordinator::bury(std::uint64_t id) {
+  if (auto round = rounds_.extract(id)) ended_rounds_.push_back(std::move(round.mapped()));
+  if (auto listing = listings_.extract(id)) {
+    ended_listings_.push_back(std::move(listing.mapped()));
+  }
+  sweep_.after({}, [this] {
+    ended_rounds_.clear();
+    ended_listings_.clear();
+  });
+}
+
+void Coordinator::on_reply(const ReplicaId& from, const pb::DhtMessage& message) {
+  if (message.has_list_keys_reply()) {
+    const auto found = listings_.find(message.id());
+    if (found != listings_.end()) found->second->on_reply(from, message.list_keys_reply());
+    return;
+  }
+  const auto found = rounds_.find(message.id() >> 16 << 16);
+  if (found != rounds_.end()) found->second->on_reply(from, message);
+}
+
+void Coordinator::on_group_change(const EpochId& newest) {
+  std::vector<std::uint64_t> over;
+  for (const auto& [id, round] : rounds_) {
+    if (round->epoch() != newest) over.push_back(id);
+  }
+  for (const auto& [id, listing] : listings_) {
+    if (listing->epoch() != newest) over.push_back(id);
+  }
+  for (const std::uint64_t id : over) {
+    if (const auto round = rounds_.find(id); round != rounds_.end()) round->second->abort();
+    if (const auto found = listings_.find(id); found != listings_.end()) found->second->abort();
+  }
+  snapshots_.clear();
+}
+
+void Coordinator::decide_next(const Group& wanted, Decided decided) {
+  const Epoch* epoch = replica_.serving();
+  if (!epoch) return decided(std::nullopt);
+  const Group group = epoch->group;
+  pb::Record record;
+  record.set_value(wanted.to_wire().SerializeAsString());
+  auto change = [record](const Seen& seen) {
+    Decision out{status_reply(pb::ClientReply::OK), {}};
+    if (!seen.record) out.write = record;
+    *out.reply.add_records() = seen.record ? *seen.record : record;
+    return out;
+  };
+  start_round(group, kNextKey, false, change, [decided](const pb::ClientReply& reply) {
+    pb::Group wire;
+    if (reply.status() != pb::ClientReply::OK) return decided(std::nullopt);
+    wire.ParseFromString(reply.records(0).value());
+    decided(Group::parse(wire));
+  });
+}
+
+// --- Lists ---
+
+void Coordinator::list(const Group& group, const pb::ClientRequest& request, Answer answer) {
+  const auto& prefix = request.key();
+  if (prefix.size() > kDhtKeyBytesMax || request.after_key().size() > kDhtKeyBytesMax) {
+    return answer(status_reply(pb::ClientReply::REFUSED, "a key has 1 to 255 bytes"));
+  }
+  const auto made = snapshots_.find(prefix);
+  if (!request.after_key().empty() && made != snapshots_.end() &&
+      context_.clock.now() - made->second.made < kSnapshotLife) {
+    return answer(page(made->second, request));
+  }
+  const std::uint64_t id = fresh_id();
+  auto ended = [this, id, group, request, answer = std::move(answer)](const Listing::Keys* keys) {
+    bury(id);
+    if (!keys) return answer(status_reply(pb::ClientReply::UNAVAILABLE));
+    repair(group, request.key(), *keys, [this, request, answer](const Snapshot* snapshot) {
+      answer(snapshot ? page(*snapshot, request) : status_reply(pb::ClientReply::UNAVAILABLE));
+    });
+  };
+  auto listing = std::make_unique<Listing>(context_, replica_, id, group, prefix, std::move(ended));
+  auto& started = *(listings_[id] = std::move(listing));
+  started.start();
+}
+
+void Coordinator::repair(const Group& group, const std::string& prefix, const Listing::Keys& keys,
+                         std::function<void(const Snapshot*)> done) {
+  const Epoch* epoch = replica_.held(group.id);
+  if (!epoch) return done(nullptr);
+  struct Repair {
+    Listing::Keys keys;
+    std::function<void(const Snapshot*)> done;
+    std::size_t left = 1;
+    bool failed = false;
+  };
+  auto repair = std::make_shared<Repair>(Repair{keys, std::move(done)});
+  auto one_done = [this, repair, prefix, group](const pb::ClientReply& reply) {
+    if (reply.status() != pb::ClientReply::OK) repair->failed = true;
+    if (--repair->left > 0) return;
+    if (replica_.serving_id() != group.id) repair->failed = true;
+    repair->done(repair->failed ? nullptr : &take_snapshot(prefix, repair->keys));
+  };
+  std::vector<std::string> behind;
+  for (const auto& [key, found] : keys) {
+    const auto own = epoch->registers.find(key);
+    const bool current = own != epoch->registers.end() && own->second.accepted >= found.latest;
+    if (current) continue;
+    if (behind.size() < kRepairsMax) {
+      behind.push_back(key);
+    } else {
+      repair->failed = true;
+    }
+  }
+  for (const auto& key : behind) {
+    ++repair->left;
+    // A prepare and an accept, not a read: afterwards our own register is current.
+    start_round(
+        group, key, false,
+        [](const Seen&) {
+          return Decision{status_reply(pb::ClientReply::OK), {}, true};
+        },
+        one_done);
+  }
+  one_done({});
+}
+
+const Coordinator::Snapshot& Coordinator::take_snapshot(const std::string& prefix,
+                                                        const Listing::Keys& keys) {
+  const TimePoint now = context_.clock.now();
+  Snapshot snapshot{{}, {}, now};
+  Writer digest;
+  const Epoch* epoch = replica_.serving();
+  for (const auto& [key, found] : keys) {
+    const auto it = epoch->registers.find(key);
+    if (it == epoch->registers.end() || !it->second.value || it->second.value->removed) continue;
+    const Register& state = it->second;
+    const Duration age =
+        state.accepted == found.latest ? std::min(found.age, now - state.since) : now - state.since;
+    if (age > state.value->lifetime() || !checker_.authentic(state.record, *state.value)) continue;
+    snapshot.keys.emplace_back(key, age);
+    add_to_digest(digest, key, *state.value);
+  }
+  snapshot.digest.resize(SHA256_DIGEST_LENGTH);
+  SHA256(digest.view().data(), digest.view().size(),
+         reinterpret_cast<std::uint8_t*>(snapshot.digest.data()));
+  std::erase_if(snapshots_,
+                [now](const auto& entry) { return now - entry.second.made >= kSnapshotLife; });
+  if (snapshots_.size() >= kSnapshotsMax) snapshots_.erase(snapshots_.begin());
+  return snapshots_[prefix] = std::move(snapshot);
+}
+
+pb::ClientReply Coordinator::page(const Snapshot& snapshot, const pb::ClientRequest& request) {
+  auto reply = status_reply(pb::ClientReply::OK);
+  reply.set_digest(snapshot.digest);
+  if (request.digest() == snapshot.digest) {
+    reply.set_status(pb::ClientReply::UNCHANGED);
+    return reply;
+  }
+  const Epoch* epoch = replica_.serving();
+  if (!epoch) return status_reply(pb::ClientReply::WRONG_GROUP);
+  std::size_t bytes = 0;
+  for (const auto& [key, age] : snapshot.keys) {
+    if (key <= request.after_key()) continue;
+    if (bytes > kPageBytes) {
+      reply.set_more(true);
+      break;
+    }
+    const auto state = epoch->registers.find(key);
+    if (state == epoch->registers.end() || !state->second.accepted.is_set()) continue;
+    *reply.add_records() = state->second.record;
+    reply.add_age_ms(to_ms(age));
+    bytes += state->second.record.ByteSizeLong();
+  }
+  return reply;
+}
+
+}  // namespace wow::dht

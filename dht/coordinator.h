@@ -1,0 +1,70 @@
+// Carries out what clients ask of the group, as one of its serving members: each operation is a
+// change function on a register (get, create, put, renew, remove) or a listing. Bounded; whatever
+// does not fit is answered "unavailable", and the client asks another member.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "dht/group_book.h"
+#include "dht/listing.h"
+#include "dht/round.h"
+
+namespace wow::dht {
+
+class Coordinator {
+ public:
+  using Answer = std::function<void(pb::ClientReply)>;
+  using Decided = std::function<void(std::optional<Group>)>;
+
+  Coordinator(Context& context, Replica& replica, const GroupBook& book, RecordChecker& checker);
+
+  void on_request(const Address& from, const pb::DhtMessage& message);
+  // Replies to rounds and listings.
+  void on_reply(const ReplicaId& from, const pb::DhtMessage& message);
+  // Decides the group after the one served: `wanted`, unless another was decided before.
+  void decide_next(const Group& wanted, Decided decided);
+  // Operations in other epochs end.
+  void on_group_change(const EpochId& newest);
+
+ private:
+  // A list that was made and is read page by page.
+  struct Snapshot {
+    std::vector<std::pair<std::string, Duration>> keys;  // with ages
+    std::string digest;
+    TimePoint made{};
+  };
+
+  void run(const Group& group, const pb::ClientRequest& request, Answer answer);
+  void list(const Group& group, const pb::ClientRequest& request, Answer answer);
+  void repair(const Group& group, const std::string& prefix, const Listing::Keys& keys,
+              std::function<void(const Snapshot*)> done);
+  const Snapshot& take_snapshot(const std::string& prefix, const Listing::Keys& keys);
+  pb::ClientReply page(const Snapshot& snapshot, const pb::ClientRequest& request);
+  void start_round(const Group& group, const std::string& key, bool read_first,
+                   Round::Change change, Round::Done done);
+  std::uint64_t fresh_id() { return context_.fresh_id() << 16; }
+  bool is_held(const Seen& seen);
+  Decision change(const pb::ClientRequest& request, const Value& value, const Seen& seen);
+  Decision decide(pb::ClientReply::Status status, const Seen& seen);
+  void bury(std::uint64_t id);
+
+  Context& context_;
+  Replica& replica_;
+  const GroupBook& book_;
+  RecordChecker& checker_;
+  std::map<std::uint64_t, std::unique_ptr<Round>> rounds_;
+  std::map<std::uint64_t, std::unique_ptr<Listing>> listings_;
+  std::map<std::string, Snapshot> snapshots_;
+  std::set<std::pair<Address, std::uint64_t>> in_progress_;
+  // Ended, maybe inside their own calls: destroyed on the next turn.
+  std::vector<std::unique_ptr<Round>> ended_rounds_;
+  std::vector<std::unique_ptr<Listing>> ended_listings_;
+  Timer sweep_;
+};
+
+}  // namespace wow::dht

@@ -1,0 +1,50 @@
+// Keeps the group where the ring says it belongs: surveys who is alive near the shard's centre, and
+// when the nearest differ from the members for long enough, has the next group decided. Every
+// serving member runs one; those further from the centre wait a little longer.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <set>
+
+#include "dht/coordinator.h"
+#include "dht/group_book.h"
+
+namespace wow::dht {
+
+class GroupChanger {
+ public:
+  GroupChanger(Context& context, const Replica& replica, GroupBook& book, Coordinator& coordinator);
+
+  // Serving or not may have changed, or the ring around us: look soon.
+  void look_soon();
+  // Looks soon if the ring around the centre has changed.
+  void watch();
+  // `from` is alive and knows these near the centre.
+  void on_announce(const ReplicaId& from, const pb::Announce& announce);
+  // Carries on with a decision that somebody began and did not end.
+  void finish_started();
+
+ private:
+  void survey();
+  void ask(const Address& node);
+  void query(const Address& node);
+  void close_survey();
+  std::vector<ReplicaId> wanted(const Group& now) const;
+  Duration patience(const Group& now, const std::vector<ReplicaId>& wanted) const;
+  void change(const Group& now, std::vector<ReplicaId> members);
+
+  Context& context_;
+  const Replica& replica_;
+  GroupBook& book_;
+  Coordinator& coordinator_;
+  std::vector<Address> near_;  // when last watched
+  std::set<Address> asked_;
+  std::map<Address, std::uint64_t> alive_;  // and their incarnations
+  std::optional<TimePoint> differs_since_;
+  EpochId differs_in_;
+  bool is_deciding_ = false;
+  Timer next_survey_, survey_end_;
+};
+
+}  // namespace wow::dht

@@ -1,0 +1,327 @@
+#include "dht/replica.h"
+
+#include <limits>
+
+#include "base/log.h"
+
+namespace wow::dht {
+namespace {
+
+constexpr char kMetaPrefix = 'e', kRegisterPrefix = 'r';  // in the store
+constexpr std::size_t kPageBytes = 24 * 1024;
+constexpr std::size_t kBatchEntries = 512;
+// Longer than any operation may last, so that no coordinator still counts on what is dropped.
+constexpr Duration kGarbageSlack = 60s;
+
+std::string store_key(char prefix, std::uint64_t epoch, const std::string& key = {}) {
+  Writer out;
+  out.u8(static_cast<std::uint8_t>(prefix)).u64(epoch).bytes(view_of(key));
+  return to_string(out.view());
+}
+
+bool is_over(const Register& state, TimePoint now) {
+  return !state.accepted.is_set() || state.is_expired(now);
+}
+
+pb::ReplicaReply answer(pb::ReplicaReply::Status status) {
+  pb::ReplicaReply out;
+  out.set_status(status);
+  return out;
+}
+
+pb::ReplicaReply refusal(std::string reason) {
+  auto out = answer(pb::ReplicaReply::REFUSED);
+  out.set_reason(std::move(reason));
+  return out;
+}
+
+}  // namespace
+
+void Replica::load(const std::string& key, ByteView value) {
+  Reader in(view_of(key));
+  const auto prefix = static_cast<char>(in.u8());
+  const std::uint64_t number = in.u64();
+  if (!in.ok()) return;
+  const auto size = static_cast<int>(value.size());
+  if (prefix == kMetaPrefix) {
+    pb::EpochState wire;
+    if (!wire.ParseFromArray(value.data(), size)) return;
+    const auto group = Group::parse(wire.group());
+    if (!group) return;
+    lineage_ = group->id.lineage;
+    epochs_[number] = {*group, wire.sealed(), wire.round_floor(), {}};
+  } else if (prefix == kRegisterPrefix) {
+    pb::Register wire;
+    if (!wire.ParseFromArray(value.data(), size)) return;
+    auto state = Register::parse(wire);
+    if (!state) return;
+    // How long the machine was off is unknown: the timer starts again.
+    state->since = context_.clock.now();
+    loading_[number].emplace_back(to_string(in.rest()), std::move(*state));
+  }
+}
+
+void Replica::loaded() {
+  for (auto& [number, states] : loading_) {
+    const auto epoch = epochs_.find(number);
+    for (auto& [key, state] : states) {
+      // Registers without their epoch are what a crash left of an installation.
+      if (epoch != epochs_.end()) {
+        epoch->second.registers.emplace(key, std::move(state));
+      } else {
+        context_.store.write(store_key(kRegisterPrefix, number, key), {});
+      }
+    }
+  }
+  loading_.clear();
+}
+
+const Epoch* Replica::serving() const {
+  if (epochs_.empty() || epochs_.rbegin()->second.sealed) return nullptr;
+  return &epochs_.rbegin()->second;
+}
+
+Epoch* Replica::find(const EpochId& id) {
+  const auto found = epochs_.find(id.epoch);
+  return found != epochs_.end() && found->second.group.id == id ? &found->second : nullptr;
+}
+
+const Epoch* Replica::held_before(const EpochId& id) const {
+  if (epochs_.empty() || lineage_ != id.lineage) return nullptr;
+  const Epoch& first = epochs_.begin()->second;
+  return first.group.id.epoch < id.epoch ? &first : nullptr;
+}
+
+DhtStore::Entry Replica::meta_entry(const Epoch& epoch) const {
+  pb::EpochState wire;
+  *wire.mutable_group() = epoch.group.to_wire();
+  wire.set_sealed(epoch.sealed);
+  wire.set_round_floor(epoch.round_floor);
+  return {store_key(kMetaPrefix, epoch.group.id.epoch), to_bytes(wire.SerializeAsString())};
+}
+
+bool Replica::install(const Group& group, std::map<std::string, Register> registers) {
+  const TimePoint now = context_.clock.now();
+  Epoch epoch{group, false, 0, std::move(registers)};
+  std::vector<DhtStore::Entry> batch;
+  for (auto& [key, state] : epoch.registers) {
+    state.promised = {};
+    state.since = now;
+    batch.emplace_back(store_key(kRegisterPrefix, group.id.epoch, key),
+                       to_bytes(state.to_wire(key, now, true).SerializeAsString()));
+    if (batch.size() < kBatchEntries) continue;
+    if (!context_.store.write_all(batch)) return false;
+    batch.clear();
+  }
+  // Last, so that a crash leaves either the whole epoch or none.
+  batch.push_back(meta_entry(epoch));
+  if (!context_.store.write_all(batch)) return false;
+  log_info("dht epoch installed", {{"epoch", group.id.epoch},
+                                   {"members", group.members.size()},
+                                   {"records", epoch.registers.size()}});
+  lineage_ = group.id.lineage;
+  epochs_[group.id.epoch] = std::move(epoch);
+  return true;
+}
+
+bool Replica::seal(const EpochId& id) {
+  Epoch* epoch = find(id);
+  if (!epoch || epoch->sealed) return epoch;
+  epoch->sealed = true;
+  const auto entry = meta_entry(*epoch);
+  epoch->sealed = context_.store.write(entry.first, entry.second);
+  return epoch->sealed;
+}
+
+void Replica::drop(std::map<std::uint64_t, Epoch>::iterator it) {
+  const std::uint64_t number = it->first;
+  // First what makes it an epoch: after a crash the rest is swept up by loaded().
+  std::vector<DhtStore::Entry> batch{{store_key(kMetaPrefix, number), {}}};
+  for (const auto& [key, state] : it->second.registers) {
+    batch.emplace_back(store_key(kRegisterPrefix, number, key), Bytes{});
+  }
+  context_.store.write_all(batch);
+  epochs_.erase(it);
+}
+
+void Replica::forget_before(const EpochId& id) {
+  while (!epochs_.empty() && (lineage_ != id.lineage || epochs_.begin()->first < id.epoch)) {
+    drop(epochs_.begin());
+  }
+}
+
+Epoch* Replica::open(const EpochId& id, const std::string& key) {
+  Epoch* epoch = find(id);
+  // `next` stays open, so that whoever was interrupted learns what was decided.
+  return epoch && (!epoch->sealed || key == kNextKey) ? epoch : nullptr;
+}
+
+Register Replica::state_of(const Epoch& epoch, const std::string& key) const {
+  const auto found = epoch.registers.find(key);
+  if (found != epoch.registers.end()) return found->second;
+  Register none;
+  // A register that was dropped as garbage may have promised up to the floor.
+  static const Address kLast = Address() - Address::power_of_two(0);
+  if (epoch.round_floor > 0) none.promised = {epoch.round_floor, kLast};
+  return none;
+}
+
+std::uint64_t Replica::next_round(const EpochId& id, const std::string& key) const {
+  const Epoch* epoch = held(id);
+  return epoch ? state_of(*epoch, key).promised.round + 1 : 1;
+}
+
+bool Replica::write(Epoch& epoch, const std::string& key, Register wanted) {
+  const auto wire = wanted.to_wire(key, context_.clock.now(), true).SerializeAsString();
+  if (!context_.store.write(store_key(kRegisterPrefix, epoch.group.id.epoch, key), view_of(wire))) {
+    return false;
+  }
+  epoch.registers[key] = std::move(wanted);
+  return true;
+}
+
+Replica::Reply Replica::prepare(const EpochId& id, const pb::Prepare& request) {
+  Epoch* epoch = open(id, request.key());
+  if (!epoch) return answer(pb::ReplicaReply::WRONG_EPOCH);
+  const TimePoint now = context_.clock.now();
+  auto state = state_of(*epoch, request.key());
+  auto out = answer(pb::ReplicaReply::OK);
+  if (request.has_ballot()) {
+    const Ballot ballot = Ballot::parse(request.ballot());
+    if (ballot < state.promised) {
+      out.set_status(pb::ReplicaReply::HIGHER_BALLOT);
+    } else if (!epoch->registers.contains(request.key()) &&
+               epoch->registers.size() >= context_.options.records_max) {
+      return refusal("the store is full");
+    } else if (ballot > state.promised) {
+      state.promised = ballot;
+      if (!state.accepted.is_set()) state.since = now;
+      if (!write(*epoch, request.key(), state)) return std::nullopt;
+    }
+  }
+  *out.mutable_state() = state.to_wire(request.key(), now, true);
+  return out;
+}
+
+Replica::Reply Replica::accept(const EpochId& id, const pb::Accept& request) {
+  Epoch* epoch = open(id, request.key());
+  if (!epoch) return answer(pb::ReplicaReply::WRONG_EPOCH);
+  const TimePoint now = context_.clock.now();
+  const auto state = state_of(*epoch, request.key());
+  const Ballot ballot = Ballot::parse(request.ballot());
+  if (ballot < state.promised || ballot == Ballot{}) {
+    auto out = answer(pb::ReplicaReply::HIGHER_BALLOT);
+    *out.mutable_state() = state.to_wire(request.key(), now, false);
+    return out;
+  }
+  if (state.accepted == Stamp{id.epoch, ballot}) return answer(pb::ReplicaReply::OK);
+  Register wanted{ballot, {id.epoch, ballot}, request.record(), {}, now};
+  if (request.key() != kNextKey) wanted.value = Value::parse(request.record());
+  const auto why = objection(*epoch, request, wanted);
+  if (!why.empty()) return refusal(why);
+  if (wanted.value) wanted.value->data.clear();
+  if (request.keep_timer()) {
+    const auto age_max = to_ms(kTtlMax);
+    wanted.since -= std::chrono::milliseconds(std::min(request.age_ms(), age_max));
+  }
+  if (!write(*epoch, request.key(), std::move(wanted))) return std::nullopt;
+  return answer(pb::ReplicaReply::OK);
+}
+
+std::string Replica::objection(const Epoch& epoch, const pb::Accept& request,
+                               const Register& wanted) {
+  if (request.key() == kNextKey) {
+    pb::Group wire;
+    const bool parsed = wire.ParseFromString(request.record().value());
+    const auto next = parsed ? Group::parse(wire) : std::nullopt;
+    const bool follows = next && next->id.lineage == epoch.group.id.lineage &&
+                         next->id.epoch == epoch.group.id.epoch + 1 &&
+                         next->previous == epoch.group.members;
+    return follows ? "" : "not a group that can follow";
+  }
+  if (!wanted.value || wanted.value->key != request.key()) return "malformed value";
+  if (!checker_.authentic(request.record(), *wanted.value)) return "the signature does not hold";
+  // What was written once is written again for readers, whatever the rules have become.
+  if (request.keep_timer() || wanted.value->removed) return {};
+  auto why = checker_.objection(*wanted.value);
+  return why.empty() ? owner_objection(epoch, *wanted.value) : why;
+}
+
+std::string Replica::owner_objection(const Epoch& epoch, const Value& value) const {
+  const TimePoint now = context_.clock.now();
+  const bool is_lease = value.key.starts_with("ip/");
+  std::size_t owned = 0;
+  for (const auto& [key, state] : epoch.registers) {
+    if (key == value.key || !state.value || state.value->owner != value.owner) continue;
+    if (state.value->removed || state.is_expired(now)) continue;
+    if (is_lease && key.starts_with("ip/")) return "its owner already holds " + key;
+    ++owned;
+  }
+  return owned < context_.options.records_per_owner_max ? "" : "its owner has too many records";
+}
+
+std::optional<pb::FetchReply> Replica::fetch(const EpochId& id,
+                                             const std::string& after_key) const {
+  const Epoch* epoch = held(id);
+  if (!epoch) return std::nullopt;
+  const TimePoint now = context_.clock.now();
+  pb::FetchReply out;
+  out.set_after_key(after_key);
+  std::size_t bytes = 0;
+  // The empty key, `next`, sorts before every other, so a page never holds it.
+  for (auto it = epoch->registers.upper_bound(after_key); it != epoch->registers.end(); ++it) {
+    if (is_over(it->second, now)) continue;
+    if (bytes > kPageBytes) {
+      out.set_more(true);
+      break;
+    }
+    *out.add_registers() = it->second.to_wire(it->first, now, true);
+    bytes += out.registers(out.registers_size() - 1).ByteSizeLong();
+  }
+  return out;
+}
+
+std::optional<pb::ListKeysReply> Replica::list(const EpochId& id,
+                                               const pb::ListKeys& request) const {
+  const Epoch* epoch = held(id);
+  if (!epoch || epoch->sealed) return std::nullopt;
+  const TimePoint now = context_.clock.now();
+  pb::ListKeysReply out;
+  out.set_after_key(request.after_key());
+  std::size_t bytes = 0;
+  const auto& from = std::max(request.prefix(), request.after_key());
+  for (auto it = epoch->registers.lower_bound(from); it != epoch->registers.end(); ++it) {
+    if (!it->first.starts_with(request.prefix())) break;
+    if (it->first == request.after_key() || is_over(it->second, now)) continue;
+    if (bytes > kPageBytes) {
+      out.set_more(true);
+      break;
+    }
+    *out.add_registers() = it->second.to_wire(it->first, now, false);
+    bytes += out.registers(out.registers_size() - 1).ByteSizeLong();
+  }
+  return out;
+}
+
+void Replica::collect_garbage() {
+  const TimePoint now = context_.clock.now();
+  for (auto& [number, epoch] : epochs_) {
+    std::vector<DhtStore::Entry> batch(1);
+    for (const auto& [key, state] : epoch.registers) {
+      if (key == kNextKey) continue;
+      const Duration kept = state.value ? state.value->lifetime() : Duration{};
+      if (now - state.since <= kept + kGarbageSlack) continue;
+      epoch.round_floor = std::max(epoch.round_floor, state.promised.round);
+      batch.emplace_back(store_key(kRegisterPrefix, number, key), Bytes{});
+    }
+    if (batch.size() == 1) continue;
+    // The floor first: were it lost, an old ballot could win a register that had moved on.
+    batch.front() = meta_entry(epoch);
+    if (!context_.store.write_all(batch)) continue;
+    for (std::size_t i = 1; i < batch.size(); ++i) {
+      epoch.registers.erase(batch[i].first.substr(store_key(kRegisterPrefix, number).size()));
+    }
+  }
+}
+
+}  // namespace wow::dht

@@ -1,0 +1,77 @@
+// What this node keeps as a member of groups: registers by epoch, in the store before anybody hears
+// of them (CASPaxos acceptor). At most two epochs at a time: the one that it serves, and the sealed
+// one before until the members of the next have its registers. Knows nothing of messages' ways.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+
+#include "dht/register.h"
+
+namespace wow::dht {
+
+struct Epoch {
+  Group group;
+  bool sealed = false;
+  std::uint64_t round_floor = 0;
+  std::map<std::string, Register> registers;
+};
+
+class Replica {
+ public:
+  Replica(Context& context, RecordChecker& checker) : context_(context), checker_(checker) {}
+
+  // One entry of the store at start, then the end of it. Entries of others are left alone.
+  void load(const std::string& key, ByteView value);
+  void loaded();
+
+  // The epoch that we serve: installed and not sealed.
+  const Epoch* serving() const;
+  EpochId serving_id() const { return serving() ? serving()->group.id : EpochId{}; }
+  const Epoch* held(const EpochId& id) const { return const_cast<Replica*>(this)->find(id); }
+  // Whether epochs before `id` are held.
+  const Epoch* held_before(const EpochId& id) const;
+  bool holds_lineage(const Lineage& lineage) const {
+    return !epochs_.empty() && lineage_ == lineage;
+  }
+
+  // Takes an epoch with its registers, whose timers start now. False if the store failed.
+  bool install(const Group& group, std::map<std::string, Register> registers);
+  // No more promises or accepts, except in `next`.
+  bool seal(const EpochId& id);
+  // Drops epochs of other lineages and those before `id`.
+  void forget_before(const EpochId& id);
+
+  // A replica's answers; nothing if the store failed, for what is not on disk was not promised.
+  using Reply = std::optional<pb::ReplicaReply>;
+  Reply prepare(const EpochId& id, const pb::Prepare& request);
+  Reply accept(const EpochId& id, const pb::Accept& request);
+  // Registers in key order, without those that are over: all of a held epoch, or (only their
+  // states) of the one served.
+  std::optional<pb::FetchReply> fetch(const EpochId& id, const std::string& after_key) const;
+  std::optional<pb::ListKeysReply> list(const EpochId& id, const pb::ListKeys& request) const;
+
+  // A round that nobody has promised here yet.
+  std::uint64_t next_round(const EpochId& id, const std::string& key) const;
+  // Forgets what has long expired.
+  void collect_garbage();
+
+ private:
+  Epoch* find(const EpochId& id);
+  Epoch* open(const EpochId& id, const std::string& key);
+  Register state_of(const Epoch& epoch, const std::string& key) const;
+  std::string objection(const Epoch& epoch, const pb::Accept& request, const Register& wanted);
+  std::string owner_objection(const Epoch& epoch, const Value& value) const;
+  bool write(Epoch& epoch, const std::string& key, Register wanted);
+  DhtStore::Entry meta_entry(const Epoch& epoch) const;
+  void drop(std::map<std::uint64_t, Epoch>::iterator it);
+
+  Context& context_;
+  RecordChecker& checker_;
+  Lineage lineage_;
+  std::map<std::uint64_t, Epoch> epochs_;
+  std::map<std::uint64_t, std::vector<std::pair<std::string, Register>>> loading_;
+};
+
+}  // namespace wow::dht

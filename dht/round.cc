@@ -1,0 +1,196 @@
+#include "dht/round.h"
+
+#include <algorithm>
+
+namespace wow::dht {
+namespace {
+
+constexpr Duration kResendAfter = 250ms;
+constexpr Duration kBackoffFirst =
+    40ms;  // doubles with each attempt; a random part of it is waited
+constexpr int kBackoffDoublingsMax = 4;
+
+}  // namespace
+
+Round::Round(Context& context, Replica& replica, std::uint64_t id, const Group& group,
+             std::string key, bool read_first, Change change, Done done)
+    : context_(context),
+      replica_(replica),
+      id_(id),
+      group_(group),
+      key_(std::move(key)),
+      read_first_(read_first),
+      change_(std::move(change)),
+      done_(std::move(done)),
+      deadline_(context.clock.now() + kDhtOperationLimit),
+      timer_(context.clock) {}
+
+void Round::start() { begin(read_first_ ? Phase::kRead : Phase::kPrepare); }
+
+void Round::begin(Phase phase) {
+  if (context_.clock.now() >= deadline_) return finish(pb::ClientReply::UNAVAILABLE);
+  phase_ = phase;
+  ++phase_number_;
+  states_.clear();
+  accepted_.clear();
+  rejected_.clear();
+  refused_.clear();
+  if (phase == Phase::kPrepare) {
+    const auto round = std::max(highest_round_ + 1, replica_.next_round(group_.id, key_));
+    ballot_ = {round, context_.network.self()};
+  }
+  timer_.after(kResendAfter, [this] { on_resend(); });
+  // Ourselves first: our own store remembers which ballots we have used.
+  const auto number = phase_number_;
+  ask(context_.self());
+  if (phase_number_ != number || phase_ != phase) return;
+  for (const auto& member : group_.members) {
+    if (member != context_.self()) ask(member);
+  }
+}
+
+void Round::ask(const ReplicaId& member) {
+  auto message = request();
+  if (member != context_.self()) return context_.send(member.address, message);
+  const auto answer = message.has_accept() ? replica_.accept(group_.id, message.accept())
+                                           : replica_.prepare(group_.id, message.prepare());
+  if (answer) return on_answer(member.address, *answer);
+  finish(pb::ClientReply::UNAVAILABLE);  // our store failed
+}
+
+pb::DhtMessage Round::request() const {
+  pb::DhtMessage message;
+  message.set_id(id_ + phase_number_);
+  set_epoch(message, group_.id);
+  if (phase_ == Phase::kAccept) {
+    *message.mutable_accept() = accept_;
+  } else {
+    message.mutable_prepare()->set_key(key_);
+    if (phase_ == Phase::kPrepare) ballot_.to_wire(*message.mutable_prepare()->mutable_ballot());
+  }
+  return message;
+}
+
+void Round::on_reply(const ReplicaId& from, const pb::DhtMessage& message) {
+  if (phase_ == Phase::kPause || message.id() != id_ + phase_number_ || !group_.has(from)) return;
+  on_answer(from.address, message.replica_reply());
+}
+
+bool Round::out_of_reach(std::size_t lost) const {
+  return group_.members.size() - lost < group_.majority();
+}
+
+void Round::on_answer(const Address& from, const pb::ReplicaReply& answer) {
+  if (phase_ == Phase::kPause || phase_ == Phase::kOver) return;
+  switch (answer.status()) {
+    case pb::ReplicaReply::OK:
+      if (phase_ == Phase::kAccept) {
+        accepted_.insert(from);
+        if (accepted_.size() >= group_.majority()) finish(std::move(reply_));
+        return;
+      }
+      if (auto state = Register::parse(answer.state()); state && answer.state().key() == key_) {
+        states_[from] = std::move(*state);
+        states_[from].since =
+            context_.clock.now() -
+            std::chrono::milliseconds(std::min(answer.state().age_ms(), 2 * to_ms(kTtlMax)));
+        if (states_.size() >= group_.majority()) on_states();
+      }
+      return;
+    case pb::ReplicaReply::HIGHER_BALLOT:
+      highest_round_ = std::max(highest_round_, answer.state().promised().round());
+      rejected_.insert(from);
+      if (out_of_reach(rejected_.size())) pause();
+      return;
+    case pb::ReplicaReply::REFUSED:
+      return on_refused(from, answer.reason());
+    default:
+      // Ours is sealed or gone: so is the epoch. Of others we heard the newer group, if any, and
+      // our own replica will be told.
+      if (from == context_.network.self()) finish(pb::ClientReply::WRONG_GROUP);
+  }
+}
+
+void Round::on_refused(const Address& from, const std::string& reason) {
+  refusal_ = reason;
+  refused_.insert(from);
+  // Our own word is enough: a write that a replica must refuse need not be tried at the others.
+  if (from == context_.network.self() || out_of_reach(refused_.size())) {
+    finish(pb::ClientReply::REFUSED, refusal_);
+  }
+}
+
+void Round::on_states() {
+  const Register* latest = nullptr;
+  bool agreed = true;
+  for (const auto& [from, state] : states_) {
+    if (latest && state.accepted != latest->accepted) agreed = false;
+    if (!latest || state.accepted > latest->accepted) latest = &state;
+  }
+  const TimePoint now = context_.clock.now();
+  Seen seen;
+  if (latest->accepted.is_set()) {
+    seen.record = &latest->record;
+    seen.value = latest->value ? &*latest->value : nullptr;
+    seen.age = now - latest->since;
+    for (const auto& [from, state] : states_) {
+      // Free only if every promise of the majority says so.
+      if (state.value && !state.value->removed && !state.is_expired(now)) seen.live = true;
+      if (state.accepted == latest->accepted) seen.age = std::min(seen.age, now - state.since);
+    }
+    if (seen.value && seen.value->removed) seen.live = false;
+  }
+  auto decision = change_(seen);
+  accept_.Clear();
+  if (decision.write) {
+    *accept_.mutable_record() = std::move(*decision.write);
+  } else if (const bool over = !seen.record || (!seen.live && !(seen.value && seen.value->removed));
+             over || (agreed && !decision.rewrite)) {
+    return finish(std::move(decision.reply));
+  } else {
+    *accept_.mutable_record() = *seen.record;
+    accept_.set_keep_timer(true);
+    accept_.set_age_ms(to_ms(seen.age));
+  }
+  if (phase_ == Phase::kRead) return begin(Phase::kPrepare);
+  accept_.set_key(key_);
+  ballot_.to_wire(*accept_.mutable_ballot());
+  reply_ = std::move(decision.reply);
+  begin(Phase::kAccept);
+}
+
+void Round::on_resend() {
+  if (context_.clock.now() >= deadline_) return finish(pb::ClientReply::UNAVAILABLE);
+  if (phase_ == Phase::kPause) return begin(Phase::kPrepare);
+  if (!refused_.empty()) return finish(pb::ClientReply::REFUSED, refusal_);
+  if (!rejected_.empty()) return pause();
+  timer_.after(kResendAfter, [this] { on_resend(); });
+  for (const auto& member : group_.members) {
+    const auto& answered = member.address;
+    if (member != context_.self() && !states_.contains(answered) && !accepted_.contains(answered)) {
+      ask(member);
+    }
+  }
+}
+
+void Round::pause() {
+  phase_ = Phase::kPause;
+  const auto longest = kBackoffFirst * (1 << std::min(attempts_++, kBackoffDoublingsMax));
+  timer_.after(Duration(static_cast<Duration::rep>(context_.random.unit() * longest.count())),
+               [this] { on_resend(); });
+}
+
+void Round::finish(pb::ClientReply::Status status, std::string reason) {
+  pb::ClientReply reply;
+  reply.set_status(status);
+  reply.set_reason(std::move(reason));
+  finish(std::move(reply));
+}
+
+void Round::finish(pb::ClientReply reply) {
+  phase_ = Phase::kOver;
+  timer_.cancel();
+  if (auto done = std::exchange(done_, nullptr)) done(std::move(reply));
+}
+
+}  // namespace wow::dht
