@@ -72,7 +72,11 @@ Result<void> write_file(const std::filesystem::path& path, ByteView bytes, mode_
       return error;
     }
   }
-  if (rename(beside.c_str(), path.c_str()) != 0) return io_error("replace", path);
+  if (rename(beside.c_str(), path.c_str()) != 0) {
+    const Error error = io_error("replace", path);
+    unlink(beside.c_str());
+    return error;
+  }
   return {};
 }
 
