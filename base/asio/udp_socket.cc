@@ -20,6 +20,7 @@ struct SocketAddress {
   socklen_t length = 0;
 };
 
+// Of length 0, which the kernel refuses, for an IPv6 endpoint on a socket without IPv6.
 SocketAddress to_sockaddr(const Endpoint& endpoint, bool v6) {
   SocketAddress out;
   if (v6) {
@@ -28,7 +29,7 @@ SocketAddress to_sockaddr(const Endpoint& endpoint, bool v6) {
     in6.sin6_port = htons(endpoint.port);
     std::memcpy(&in6.sin6_addr, endpoint.ip.mapped().data(), 16);
     out.length = sizeof in6;
-  } else {
+  } else if (endpoint.ip.is_v4() || endpoint.ip.is_unspecified()) {
     auto& in4 = reinterpret_cast<sockaddr_in&>(out.storage);
     in4.sin_family = AF_INET;
     in4.sin_port = htons(endpoint.port);
