@@ -5,21 +5,22 @@
 #pragma once
 
 #include <array>
+#include <atomic>
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <optional>
 
 #include "base/bytes.h"
 #include "base/packet_buffer.h"
 #include "proto/headers.h"
+#include "tunnel/aead.h"
 
 namespace wow {
 
 inline constexpr int kLanesMax = 8;
 inline constexpr std::uint64_t kReplayWindowPackets = 8192;      // RFC 6479
 inline constexpr std::uint64_t kFailedOpeningsMax = 1ull << 36;  // RFC 8446, 5.5; RFC 9001, 6.6
-
-enum class CipherSuite : std::uint8_t { kAes256Gcm, kChaCha20Poly1305 };
 
 // One direction: key and IV, from the exporter.
 struct DirectionKeys {
@@ -47,8 +48,6 @@ class Sealer {
  public:
   Sealer(CipherSuite suite, const DirectionKeys& keys, std::uint32_t receiver_index,
          std::uint8_t lane);
-  ~Sealer();
-  Sealer(Sealer&&) noexcept;
 
   // A new random salt: at the start of each batch, so that a resumed or cloned machine cannot
   // repeat a nonce.
@@ -59,35 +58,37 @@ class Sealer {
   std::uint64_t sealed() const { return counter_; }
 
  private:
-  struct Context;
   CipherSuite suite_;
-  DirectionKeys keys_;
-  std::uint32_t receiver_index_;
   std::uint8_t lane_;
+  std::uint32_t receiver_index_;
   std::uint32_t salt_ = 0;
+  DirectionKeys keys_;
   std::uint64_t counter_ = 0;
-  std::unique_ptr<Context> context_;
+  std::unique_ptr<Aead> aead_;
 };
 
 enum class OpenFailure : std::uint8_t { kNone, kMalformed, kReplayed, kForged };
 
-// Opens what the peer sealed, on whatever lane. One thread at a time.
+// Opens what the peer sealed, on whatever lane. Lane 0 and the workers' lanes share nothing but the
+// key, and each side has a lock, so that a stray packet on the wrong thread is slow, not a race.
 class Opener {
  public:
   Opener(CipherSuite suite, const DirectionKeys& keys);
-  ~Opener();
 
   // Opens in place; returns kind byte and payload, a view into `packet`, or nothing and why.
-  // Nothing changes, and the buffer is wiped, unless the tag holds.
+  // Nothing changes, and the buffer is wiped, unless the tag holds. Any thread.
   std::optional<MutableBytes> open(MutableBytes packet, OpenFailure* why);
-  std::uint64_t failed() const { return failed_; }
+  std::uint64_t failed() const { return failed_.load(std::memory_order_relaxed); }
 
  private:
-  struct Context;
+  struct Side {
+    std::mutex lock;
+    std::unique_ptr<Aead> aead;
+  };
   CipherSuite suite_;
   DirectionKeys keys_;
-  std::uint64_t failed_ = 0;
-  std::unique_ptr<Context> context_;
+  std::atomic<std::uint64_t> failed_{0};
+  std::array<Side, 2> sides_;  // lane 0, the others
   std::array<std::unique_ptr<ReplayWindow>, kLanesMax> windows_;
 };
 

@@ -26,11 +26,14 @@ struct SessionLimits {
   Duration handshake_retransmit = 300ms;  // first; doubles, to 2 s
   int handshake_tries = 6;
   Duration rekey_after = 1h;
-  Duration old_keys_kept = 10s;     // the losing or replaced keys still receive
-  Duration probe_interval = 170ms;  // between unanswered probes, plus one round trip
+  Duration old_keys_kept = 10s;                   // the losing or replaced keys still receive
+  Duration probe_interval = 170ms;                // between unanswered probes, plus one round trip
+  Duration probe_interval_under_traffic = 100ms;  // the same while data waits for an answer
+  int probes_until_suspect = 3;  // unanswered: another path is taken, if there is one
   int probes_unanswered_max = 8;
   Duration silence_under_traffic = 400ms;  // data sent, nothing heard: start probing
   Duration tick = 100ms;                   // how often sessions with traffic are looked at
+  Duration worker_tick = 200ms;            // the same without traffic, if workers may begin some
   Duration idle_routed_close = 2min;  // a session with no traffic, no keepalive and no direct path
   std::size_t sessions_max = 8192;
   std::size_t handshakes_max = 512;  // as responder, at once; half of it reached: retry tokens
@@ -39,7 +42,8 @@ struct SessionLimits {
   std::size_t staged_packets_max =
       32;  // a session being opened; full: the oldest is dropped and counted
   int unknown_index_replies_per_second = 20;
-  int workers = 0;  // sealing lanes beside lane 0
+  int workers = 0;                      // sealing lanes beside lane 0
+  CipherSuite suite = fastest_suite();  // used if the peer prefers it too; else ChaCha20-Poly1305
 };
 
 enum class CloseReason : std::uint8_t {
@@ -61,8 +65,8 @@ class Sessions {
     virtual ~Listener() = default;
     virtual void on_open(
         Session& session) = 0;  // also after a replacement by simultaneous open; not after a rekey
-    // The session is gone when this returns. `peer` may be zero (a dialled endpoint that never
-    // answered: see `path`).
+    // find() no longer knows the session; it is gone when this returns. `peer` may be zero (a
+    // dialled endpoint that never answered: see `path`).
     virtual void on_closed(const Address& peer, const Path& path, CloseReason reason) = 0;
     virtual void on_path_changed(
         Session& session) = 0;  // path() became another, better or worse; or its keys did
@@ -82,7 +86,9 @@ class Sessions {
 
   // Begins a session to `peer` (zero: whoever answers at a direct path) with its first flight on
   // `path`. With a session to this peer already there it only adds the path and, for a direct one,
-  // challenges it.
+  // challenges it. An endpoint that turns out to be an open session's becomes a path of that one:
+  // on_closed(zero, path, kReplaced). Ourselves: kRefused. At sessions_max it does nothing, and
+  // find() stays null.
   void dial(const Address& peer, const Path& path);
   // Challenges an endpoint: a sealed check (RFC 8445, 2.2). The answer makes it a validated direct
   // path. `moved` says that our own address changed. Sent once; pacing and repetition are the
@@ -96,12 +102,13 @@ class Sessions {
   // The peer's addresses changed, as it told us sealed: the same, for one session.
   void suspect_direct_paths(Session& session);
 
-  // Sends kind and payload on the best path. While connecting it is staged (bounded, oldest
-  // dropped). False: no session.
+  // Sends kind and payload (64 KiB less headers at most) on the best path. While connecting it is
+  // staged (bounded, oldest dropped). False: no session.
   bool send(const Address& peer, DataKind kind, ByteView payload, std::uint8_t facts = 0);
   // How often to challenge the best path when idle; zero: not at all. A session with an interval is
   // never closed as idle.
   void set_keepalive(Session& session, Duration interval);
+  // Tells the peer, sealed, unless it is thought dead.
   void close(const Address& peer, CloseReason reason);
   // Drops every session whose peer the settings no longer welcome.
   void drop_unwelcome();

@@ -58,7 +58,8 @@ class FakeCredentials::Exchange final : public KeyExchange {
     if (failed_) return fail("the exchange has failed before");
     // Initiator: sees flight 2 (1); responder: 1 (0), then 3 (2).
     const int seen = initiator_ ? 1 : seen_first_ ? 2 : 0;
-    if (flight_bytes.size() != kFlightBytes[seen]) return fail("flight of a wrong size");
+    if (flight_bytes.size() != kFlightBytes[seen] + own_.options_.flight_padding)
+      return fail("flight of a wrong size");
     if (seen == 0) {
       seen_first_ = true;
       transcript_ = to_bytes(flight_bytes);
@@ -97,7 +98,7 @@ class FakeCredentials::Exchange final : public KeyExchange {
           signature_of(own_.public_key_, concat({transcript_, content, own_.pool_key_}));
       out.insert(out.end(), proof.begin(), proof.end());
     }
-    out.resize(kFlightBytes[which], 0x55);
+    out.resize(kFlightBytes[which] + own_.options_.flight_padding, 0x55);
     transcript_.insert(transcript_.end(), out.begin(), out.end());
     return out;
   }

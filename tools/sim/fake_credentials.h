@@ -18,6 +18,8 @@ struct FakeIdentityOptions {
   std::uint64_t incarnation = 0;
   // Shows the certificate of this seed instead of its own, as an impostor would.
   std::uint64_t certificate_of = 0;
+  // Added to each flight, as post-quantum groups and long chains do; the same on all nodes.
+  std::size_t flight_padding = 0;
 };
 
 class FakeCredentials final : public Credentials {

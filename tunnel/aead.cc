@@ -1,0 +1,81 @@
+#include "tunnel/aead.h"
+
+#include <openssl/crypto.h>
+#include <openssl/evp.h>
+
+#include <cassert>
+#include <new>
+
+#if defined(__aarch64__)
+#include <sys/auxv.h>
+#endif
+
+namespace wow {
+namespace {
+
+// Fetched once: an implicit fetch costs more than sealing a packet.
+const EVP_CIPHER* cipher_of(CipherSuite suite) {
+  static const EVP_CIPHER* const aes = EVP_CIPHER_fetch(nullptr, "AES-256-GCM", nullptr);
+  static const EVP_CIPHER* const chacha = EVP_CIPHER_fetch(nullptr, "ChaCha20-Poly1305", nullptr);
+  return suite == CipherSuite::kAes256Gcm ? aes : chacha;
+}
+
+// OpenSSL fails here only on misuse or lack of memory.
+void require([[maybe_unused]] bool ok) { assert(ok); }
+
+}  // namespace
+
+CipherSuite fastest_suite() {
+#if defined(__x86_64__)
+  const bool has_aes = __builtin_cpu_supports("aes") != 0;
+#elif defined(__aarch64__)
+  constexpr unsigned long kHwcapAes = 1 << 3;
+  const bool has_aes = (getauxval(AT_HWCAP) & kHwcapAes) != 0;
+#else
+  const bool has_aes = false;
+#endif
+  return has_aes ? CipherSuite::kAes256Gcm : CipherSuite::kChaCha20Poly1305;
+}
+
+Aead::Aead(CipherSuite suite, ByteView key, Use use) : context_(EVP_CIPHER_CTX_new()) {
+  if (context_ == nullptr) throw std::bad_alloc();
+  assert(key.size() == kAeadKeyBytes);
+  const int encrypt = use == Use::kSeal ? 1 : 0;
+  require(EVP_CipherInit_ex(context_, cipher_of(suite), nullptr, key.data(), nullptr, encrypt) ==
+          1);
+}
+
+Aead::~Aead() { EVP_CIPHER_CTX_free(context_); }
+
+void Aead::seal(const AeadNonce& nonce, ByteView additional, MutableBytes text, std::uint8_t* tag) {
+  int length = 0;
+  require(EVP_EncryptInit_ex(context_, nullptr, nullptr, nullptr, nonce.data()) == 1);
+  if (!additional.empty()) {
+    require(EVP_EncryptUpdate(context_, nullptr, &length, additional.data(),
+                              static_cast<int>(additional.size())) == 1);
+  }
+  require(EVP_EncryptUpdate(context_, text.data(), &length, text.data(),
+                            static_cast<int>(text.size())) == 1);
+  require(EVP_EncryptFinal_ex(context_, tag, &length) == 1);
+  require(EVP_CIPHER_CTX_ctrl(context_, EVP_CTRL_AEAD_GET_TAG, kAeadTagBytes, tag) == 1);
+}
+
+bool Aead::open(const AeadNonce& nonce, ByteView additional, MutableBytes text,
+                const std::uint8_t* tag) {
+  int length = 0;
+  require(EVP_DecryptInit_ex(context_, nullptr, nullptr, nullptr, nonce.data()) == 1);
+  if (!additional.empty()) {
+    require(EVP_DecryptUpdate(context_, nullptr, &length, additional.data(),
+                              static_cast<int>(additional.size())) == 1);
+  }
+  require(EVP_DecryptUpdate(context_, text.data(), &length, text.data(),
+                            static_cast<int>(text.size())) == 1);
+  require(EVP_CIPHER_CTX_ctrl(context_, EVP_CTRL_AEAD_SET_TAG, kAeadTagBytes,
+                              const_cast<std::uint8_t*>(tag)) == 1);
+  std::uint8_t none[kAeadTagBytes];
+  if (EVP_DecryptFinal_ex(context_, none, &length) == 1) return true;
+  OPENSSL_cleanse(text.data(), text.size());
+  return false;
+}
+
+}  // namespace wow

@@ -1,0 +1,96 @@
+#include "tunnel/data_keys.h"
+
+#include <openssl/crypto.h>
+
+#include <algorithm>
+
+namespace wow {
+namespace {
+
+constexpr std::uint64_t kCounterMax = (1ull << 48) - 1;
+
+// IV xor | salt 4 | lane 1 | 0 | counter 6 |.
+AeadNonce make_nonce(const DirectionKeys& keys, const DataHeader& header) {
+  AeadNonce nonce{};
+  put_big_endian(nonce.data(), header.salt, 4);
+  nonce[4] = header.lane;
+  put_big_endian(nonce.data() + 6, header.counter, 6);
+  for (std::size_t i = 0; i < nonce.size(); ++i) nonce[i] ^= keys.iv[i];
+  return nonce;
+}
+
+}  // namespace
+
+DirectionKeys::~DirectionKeys() {
+  OPENSSL_cleanse(key.data(), key.size());
+  OPENSSL_cleanse(iv.data(), iv.size());
+}
+
+bool ReplayWindow::would_accept(std::uint64_t counter) const {
+  if (!any_ || counter > newest_) return true;
+  if (newest_ - counter >= kReplayWindowPackets) return false;
+  return (seen_[counter / 64 % kWords] >> counter % 64 & 1) == 0;
+}
+
+void ReplayWindow::accept(std::uint64_t counter) {
+  if (!any_ || counter > newest_) {
+    // RFC 6479, 4: one word more than the window, so that whole words are cleared as it moves.
+    const std::uint64_t from = any_ ? newest_ / 64 : 0;
+    const std::uint64_t words = std::min<std::uint64_t>(counter / 64 - from, kWords);
+    for (std::uint64_t i = 0; i < words; ++i) seen_[(counter / 64 - i) % kWords] = 0;
+    newest_ = counter;
+    any_ = true;
+  }
+  seen_[counter / 64 % kWords] |= 1ull << counter % 64;
+}
+
+Sealer::Sealer(CipherSuite suite, const DirectionKeys& keys, std::uint32_t receiver_index,
+               std::uint8_t lane)
+    : suite_(suite), lane_(lane), receiver_index_(receiver_index), keys_(keys) {}
+
+bool Sealer::seal(PacketBuffer& buffer) {
+  if (counter_ > kCounterMax) return false;
+  if (!aead_) aead_ = std::make_unique<Aead>(suite_, keys_.key, Aead::Use::kSeal);
+  DataHeader header;
+  header.lane = lane_;
+  header.receiver_index = receiver_index_;
+  header.salt = salt_;
+  header.counter = counter_++;
+  const MutableBytes text = buffer.bytes();
+  header.write(buffer.prepend(DataHeader::kBytes));
+  aead_->seal(make_nonce(keys_, header), {buffer.data(), DataHeader::kBytes}, text,
+              buffer.append(kAeadTagBytes));
+  return true;
+}
+
+Opener::Opener(CipherSuite suite, const DirectionKeys& keys) : suite_(suite), keys_(keys) {}
+
+std::optional<MutableBytes> Opener::open(MutableBytes packet, OpenFailure* why) {
+  const auto header = DataHeader::parse(packet);
+  if (!header || header->lane >= kLanesMax || failed() >= kFailedOpeningsMax) {
+    *why = OpenFailure::kMalformed;
+    return std::nullopt;
+  }
+  Side& side = sides_[header->lane == 0 ? 0 : 1];
+  const std::lock_guard lock(side.lock);
+  auto& window = windows_[header->lane];
+  if (window && !window->would_accept(header->counter)) {
+    *why = OpenFailure::kReplayed;
+    return std::nullopt;
+  }
+  if (!side.aead) side.aead = std::make_unique<Aead>(suite_, keys_.key, Aead::Use::kOpen);
+  const MutableBytes text =
+      packet.subspan(DataHeader::kBytes, packet.size() - DataHeader::kBytes - kAeadTagBytes);
+  if (!side.aead->open(make_nonce(keys_, *header), packet.first(DataHeader::kBytes), text,
+                       text.data() + text.size())) {
+    failed_.fetch_add(1, std::memory_order_relaxed);
+    *why = OpenFailure::kForged;
+    return std::nullopt;
+  }
+  if (!window) window = std::make_unique<ReplayWindow>();
+  window->accept(header->counter);
+  *why = OpenFailure::kNone;
+  return text;
+}
+
+}  // namespace wow

@@ -1,0 +1,211 @@
+// Handshaker as responder: nothing is stored for a stranger, little for a member who has not shown
+// that it receives what it asks for, and never more than the bounds in all.
+#include <openssl/sha.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "base/log.h"
+#include "tunnel/handshaker.h"
+
+namespace wow {
+namespace {
+
+constexpr std::size_t kFirstPrefixBytes = 5;  // | flags 1 | replaced index 4 |
+
+}  // namespace
+
+void Handshaker::on_first(const HandshakeBody& body, std::size_t packet_bytes, const Path& path,
+                          const Address& source) {
+  if (body.receiver_index != 0) return parts_.metrics.add(Metric::kDropMalformed);
+  // A token is asked for before even a fragment is stored.
+  if (path.is_direct() && incoming_.size() >= parts_.limits.handshakes_max / 2 &&
+      !tokens_.valid(body.token, path.endpoint, parts_.now())) {
+    HandshakeBody retry;
+    retry.flight = HandshakeBody::kRetry;
+    retry.sender_index = body.sender_index;  // we have none: nothing is stored
+    retry.receiver_index = body.sender_index;
+    retry.token = tokens_.make(path.endpoint, parts_.now());
+    parts_.metrics.add(Metric::kRetryTokensSent);
+    return parts_.send(source, path, parts_.codec.seal(retry));
+  }
+  const auto flight = assembler_.add(path, body);
+  if (!flight) return;
+  if (flight->size() <= kFirstPrefixBytes) return parts_.metrics.add(Metric::kDropMalformed);
+
+  Arrival arrival{path, source, body.fragments == 1 ? packet_bytes : flight->size(), 0, {}, 0};
+  Digest digest;
+  const Bytes named = concat({Writer().u32(body.sender_index).view(), *flight});
+  SHA256(named.data(), named.size(), digest.data());
+  const auto known = by_first_flight_.find(digest);
+  if (known == by_first_flight_.end()) {
+    if (may_begin(path)) answer(body, *flight, digest, arrival);
+    return;
+  }
+  if (known->second == 0) return;
+  Incoming& handshake = *incoming_.at(known->second);
+  auto& arrivals = handshake.arrivals;
+  auto before = std::ranges::find(arrivals, path, &Arrival::path);
+  if (before == arrivals.end()) {
+    if (arrivals.size() >= kIncomingPathsMax) return parts_.metrics.add(Metric::kDropQueueFull);
+    arrivals.push_back(arrival);
+    before = std::prev(arrivals.end());
+  } else {
+    before->received += arrival.received;
+  }
+  reply(handshake, *before);
+}
+
+bool Handshaker::may_begin(const Path& path) {
+  // Routed handshakes cannot be asked for a token: they share a quarter, so that a flood along the
+  // ring leaves room for direct ones.
+  const std::size_t max = parts_.limits.handshakes_max;
+  if (incoming_.size() < max &&
+      (path.is_direct() || routed_incoming_ < std::max<std::size_t>(1, max / 4)))
+    return true;
+  parts_.metrics.add(Metric::kDropQueueFull);
+  return false;
+}
+
+void Handshaker::answer(const HandshakeBody& body, ByteView flight, const Digest& digest,
+                        const Arrival& arrival) {
+  auto handshake = std::make_unique<Incoming>(parts_.clock);
+  ExchangeTerms& terms = handshake->terms;
+  Reader in(flight);
+  terms.initiator_flags = in.u8();
+  terms.replaced_index = in.u32();
+  const bool continues = terms.replaced_index != 0 && events_.holds(terms.replaced_index);
+  if (!continues && !events_.has_room()) return parts_.metrics.add(Metric::kHandshakesFailed);
+  handshake->exchange = parts_.credentials.answer();
+  const auto step = handshake->exchange->on_flight(in.rest());
+  if (step.state != KeyExchange::State::kContinue) {
+    log_debug("handshake refused", {{"path", arrival.path.text()}, {"why", step.why}});
+    return parts_.metrics.add(Metric::kHandshakesFailed);
+  }
+  const std::uint32_t index = parts_.indexes.take(parts_.now());
+  terms.responder = parts_.credentials.address();
+  terms.responder_flags = static_cast<std::uint8_t>(ExchangeTerms::flags_of(parts_.limits.suite) |
+                                                    (continues ? ExchangeTerms::kContinues : 0));
+  terms.initiator_index = body.sender_index;
+  terms.responder_index = index;
+  handshake->started = ++parts_.order;
+  handshake->first_flight = digest;
+  handshake->routed = !arrival.path.is_direct();
+  HandshakeBody head;
+  head.flight = 2;
+  head.sender_index = index;
+  head.receiver_index = body.sender_index;
+  handshake->reply = cut_flight(head, Writer().u8(terms.responder_flags).bytes(step.send).view());
+  handshake->arrivals.push_back(arrival);
+  handshake->expiry.after(kIncomingLife, [this, index] {
+    parts_.indexes.give_back(index, parts_.now());
+    parts_.metrics.add(Metric::kHandshakesFailed);
+    forget_incoming(index);
+  });
+  parts_.metrics.add(Metric::kHandshakesAnswered);
+  if (handshake->routed) ++routed_incoming_;
+  by_first_flight_.emplace(digest, index);
+  Incoming& kept = *incoming_.emplace(index, std::move(handshake)).first->second;
+  reply(kept, kept.arrivals.front());
+}
+
+void Handshaker::reply(Incoming& handshake, Arrival& arrival) {
+  const TimePoint now = parts_.now();
+  if (arrival.replies > 0 && now - arrival.replied_at < kReplyGap)
+    return parts_.metrics.add(Metric::kDropRateLimited);
+  arrival.replied_at = now;
+  ++arrival.replies;
+  const Path path = arrival.path;
+  const Address source = arrival.source;
+  std::vector<Bytes> packets;
+  for (const HandshakeBody& body : handshake.reply) {
+    Bytes packet = parts_.codec.seal(body);
+    const std::size_t allowed =
+        arrival.received * static_cast<std::size_t>(parts_.limits.amplification);
+    if (path.is_direct() && arrival.sent + packet.size() > allowed) {
+      parts_.metrics.add(Metric::kDropAmplification);
+      break;
+    }
+    arrival.sent += packet.size();
+    packets.push_back(std::move(packet));
+  }
+  for (const Bytes& packet : packets) parts_.send(source, path, packet);
+}
+
+void Handshaker::on_third(const HandshakeBody& body, const Path& path) {
+  const std::uint32_t index = body.receiver_index;
+  const auto found = incoming_.find(index);
+  if (found == incoming_.end()) return events_.on_late_flight(index, path);
+  Incoming& handshake = *found->second;
+  if (handshake.terms.initiator_index != body.sender_index)
+    return parts_.metrics.add(Metric::kDropMalformed);
+  const auto flight = assembler_.add(path, body);
+  if (!flight) return;
+
+  Agreement out;
+  const auto step = handshake.exchange->on_flight(*flight);
+  CloseReason why;
+  const bool proven = step.state == KeyExchange::State::kDone &&
+                      acceptable(out.peer = handshake.exchange->peer(), &why);
+  out.continues = handshake.terms.continues();
+  out.replaced_index = handshake.terms.replaced_index;
+  out.started = handshake.started;
+  out.path = path;
+  out.send_index = body.sender_index;
+  if (!proven || !events_.admits(out)) {
+    log_debug("handshake refused", {{"path", path.text()}, {"why", step.why}});
+    parts_.metrics.add(Metric::kHandshakesFailed);
+    parts_.indexes.give_back(index, parts_.now());
+    return forget_incoming(index);
+  }
+  for (const Arrival& arrival : handshake.arrivals) {
+    if (arrival.path != path) {
+      out.other_paths.push_back(arrival.path);
+    } else if (arrival.replies == 1) {
+      out.round_trip = parts_.now() - arrival.replied_at;
+    }
+  }
+  handshake.terms.initiator = out.peer.address;
+  out.keys = make_session_keys(*handshake.exchange, handshake.terms, false, parts_.limits.workers);
+  out.early = std::move(handshake.early);
+  early_packets_ -= out.early.size();
+  const Digest first_flight = handshake.first_flight;
+  forget_incoming(index);
+  remember_done(first_flight);
+  parts_.metrics.add(Metric::kHandshakesDone);
+  events_.on_agreed(std::move(out));
+}
+
+void Handshaker::forget_incoming(std::uint32_t index) {
+  const auto node = incoming_.extract(index);
+  const Incoming& handshake = *node.mapped();
+  if (handshake.routed) --routed_incoming_;
+  early_packets_ -= handshake.early.size();
+  by_first_flight_.erase(handshake.first_flight);
+}
+
+void Handshaker::remember_done(const Digest& first_flight) {
+  const TimePoint now = parts_.now();
+  while (!done_.empty() &&
+         (done_.front().until <= now || done_.size() >= parts_.limits.handshakes_max)) {
+    by_first_flight_.erase(done_.front().first_flight);
+    done_.pop_front();
+  }
+  by_first_flight_.emplace(first_flight, 0);
+  done_.push_back({now + kIncomingLife, first_flight});
+}
+
+bool Handshaker::keep_early(std::uint32_t index, ByteView packet, const Path& path) {
+  const auto found = incoming_.find(index);
+  if (found == incoming_.end()) return false;
+  auto& early = found->second->early;
+  if (early.size() >= kEarlyPacketsMax || early_packets_ >= kEarlyPacketsInAllMax) {
+    parts_.metrics.add(Metric::kDropQueueFull);
+    return true;
+  }
+  early.push_back({to_bytes(packet), path});
+  ++early_packets_;
+  return true;
+}
+
+}  // namespace wow

@@ -1,0 +1,133 @@
+#include "tunnel/path_set.h"
+
+#include <algorithm>
+#include <tuple>
+
+namespace wow {
+namespace {
+
+constexpr Duration kUnprovenLife = 10s;
+// A rival must be this much quicker before traffic moves to it, so that noise moves nothing.
+constexpr Duration kHysteresis = 2ms;
+constexpr int kHysteresisDivisor = 5;
+// A path without a measured round trip comes after those with one.
+constexpr Duration kUnmeasured = 1s;
+
+int rank(const PathRecord& r) {
+  if (!r.is_usable()) return 4;
+  const bool direct = r.state.path.is_direct();
+  if (!r.suspect) return direct ? 0 : 1;
+  return direct ? 2 : 3;
+}
+
+Duration measured(const PathRecord& r) {
+  return r.state.round_trip == Duration() ? kUnmeasured : r.state.round_trip;
+}
+
+bool better(const PathRecord& a, const PathRecord& b) {
+  if (rank(a) != rank(b)) return rank(a) < rank(b);
+  // Of routed ways the one that the peer uses now.
+  if (!a.state.path.is_direct()) return a.last_heard > b.last_heard;
+  return measured(a) < measured(b);
+}
+
+// Whether to leave `used` for `rival`.
+bool worth_moving(const PathRecord& rival, const PathRecord& used) {
+  if (rank(rival) != rank(used)) return rank(rival) < rank(used);
+  if (!rival.state.path.is_direct()) return rival.last_heard - used.last_heard > PathSet::kFresh;
+  const Duration margin = kHysteresis + measured(used) / kHysteresisDivisor;
+  return measured(rival) + margin < measured(used);
+}
+
+}  // namespace
+
+PathRecord* PathSet::find(const Path& path) {
+  const auto found =
+      std::ranges::find_if(records_, [&](const PathRecord& r) { return r.state.path == path; });
+  return found == records_.end() ? nullptr : &*found;
+}
+
+PathRecord& PathSet::add(const Path& path, TimePoint now) {
+  if (PathRecord* known = find(path)) return *known;
+  if (records_.size() >= paths_max_) {
+    auto worst = records_.end();
+    for (auto it = records_.begin(); it != records_.end(); ++it) {
+      if (it->state.path == best_) continue;
+      if (worst == records_.end() || better(*worst, *it)) worst = it;
+    }
+    records_.erase(worst);
+  }
+  PathRecord& made = records_.emplace_back();
+  made.state.path = path;
+  made.state.since = now;
+  return made;
+}
+
+void PathSet::remove(const Path& path) {
+  std::erase_if(records_, [&](const PathRecord& r) { return r.state.path == path; });
+}
+
+void PathSet::choose() {
+  const PathRecord* used = best();
+  if (used != nullptr && !used->is_usable()) used = nullptr;
+  const PathRecord* first = nullptr;
+  for (const PathRecord& r : records_) {
+    if (r.is_usable() && (first == nullptr || better(r, *first))) first = &r;
+  }
+  if (first == nullptr) {
+    best_ = Path();
+  } else if (used == nullptr || worth_moving(*first, *used)) {
+    best_ = first->state.path;
+  }
+}
+
+void PathSet::follow(const Path& path) {
+  const PathRecord* theirs = find(path);
+  const PathRecord* ours = best();
+  if (theirs == nullptr || ours == nullptr || rank(*theirs) != 0 || rank(*ours) != 0) return;
+  if (!worth_moving(*ours, *theirs)) best_ = path;
+}
+
+std::uint64_t PathSet::challenge(const Path& path, Random& random, TimePoint now) {
+  if (challenges_.size() >= kChallengesMax) challenges_.erase(challenges_.begin());
+  const std::uint64_t token = random.u64();
+  challenges_.push_back({token, path, now});
+  if (PathRecord* record = find(path)) record->last_challenged = now;
+  return token;
+}
+
+bool PathSet::is_challenged(const Path& path) const {
+  return std::ranges::find(challenges_, path, &Challenge::path) != challenges_.end();
+}
+
+std::optional<PathSet::Answer> PathSet::answered(std::uint64_t token, TimePoint now) {
+  std::erase_if(challenges_, [&](const Challenge& c) { return now - c.sent_at > kChallengeLife; });
+  const auto found = std::ranges::find(challenges_, token, &Challenge::token);
+  if (found == challenges_.end()) return std::nullopt;
+  const Answer out{found->path, std::max<Duration>(now - found->sent_at, 1us)};
+  challenges_.erase(found);
+  return out;
+}
+
+void PathSet::prove(PathRecord& record, Duration round_trip, TimePoint now) {
+  PathState& state = record.state;
+  if (!state.validated) state.since = now;
+  state.validated = record.proven = true;
+  state.last_answer = now;
+  record.last_heard = now;
+  record.suspect = record.announce_move = record.probing = false;
+  record.unanswered = 0;
+  if (round_trip == Duration()) return;
+  // RFC 6298, 2.3: an eighth of each new sample.
+  state.round_trip =
+      state.round_trip == Duration() ? round_trip : (state.round_trip * 7 + round_trip) / 8;
+}
+
+void PathSet::forget_unproven(TimePoint now) {
+  std::erase_if(records_, [&](const PathRecord& r) {
+    return !r.is_usable() && !r.probing && now - r.state.since > kUnprovenLife &&
+           now - r.last_heard > kUnprovenLife;
+  });
+}
+
+}  // namespace wow

@@ -1,0 +1,92 @@
+// The paths of one session: which are proven, which is used, and the challenges that are out. It
+// decides; Sessions sends. Control thread only.
+#pragma once
+
+#include <optional>
+#include <vector>
+
+#include "base/random.h"
+#include "tunnel/session.h"
+
+namespace wow {
+
+// One path and how it stands.
+struct PathRecord {
+  PathState state;             // `validated` while proven and not suspect
+  bool proven = false;         // the peer has answered on it
+  bool suspect = false;        // since then it does not, or an end of it has moved
+  bool announce_move = false;  // challenges say that we have moved
+  TimePoint last_heard{};      // any packet that opened
+  TimePoint last_challenged{-1h};
+  // Probing: challenges that are repeated until one is answered.
+  bool probing = false;
+  int unanswered = 0;
+  TimePoint next_probe{};
+
+  bool is_usable() const { return proven || !state.path.is_direct(); }
+  void doubt() {
+    suspect = true;
+    state.validated = false;
+  }
+  void start_probing(TimePoint now) {
+    probing = true;
+    unanswered = 0;
+    next_probe = now;
+  }
+};
+
+class PathSet {
+ public:
+  static constexpr std::size_t kChallengesMax = 32;
+  static constexpr Duration kChallengeLife = 10s;
+  // A path that was heard or answered within this may be thought alive.
+  static constexpr Duration kFresh = 5s;
+
+  explicit PathSet(std::size_t paths_max) : paths_max_(paths_max) {}
+
+  PathRecord* find(const Path& path);
+  // The record of `path`, made if there is none; the worst other one makes room.
+  PathRecord& add(const Path& path, TimePoint now);
+  void remove(const Path& path);
+  std::vector<PathRecord>& records() { return records_; }
+  const std::vector<PathRecord>& records() const { return records_; }
+
+  // The path in use; null if none is usable.
+  PathRecord* best() { return find(best_); }
+  const PathRecord* best() const { return const_cast<PathSet*>(this)->find(best_); }
+  // Looks for a better one than is in use. Order: proven direct paths by round trip, routed ones,
+  // then suspect ones of each kind.
+  void choose();
+  // Uses `path`, if it is as good in kind as the one in use and not so slow that choose() would go
+  // back.
+  void follow(const Path& path);
+
+  // A random token to be sent on `path`; bounded, the oldest is forgotten.
+  std::uint64_t challenge(const Path& path, Random& random, TimePoint now);
+  // Whether a challenge is out on this path.
+  bool is_challenged(const Path& path) const;
+  struct Answer {
+    Path path;
+    Duration round_trip;
+  };
+  // What was challenged with this token, once; nothing for a token that we did not send.
+  std::optional<Answer> answered(std::uint64_t token, TimePoint now);
+  // The path has proven itself: it answered after `round_trip` (zero: not measured).
+  void prove(PathRecord& record, Duration round_trip, TimePoint now);
+  // Forgets endpoints that were heard once and never answered.
+  void forget_unproven(TimePoint now);
+
+ private:
+  struct Challenge {
+    std::uint64_t token;
+    Path path;
+    TimePoint sent_at;
+  };
+
+  std::size_t paths_max_;
+  std::vector<PathRecord> records_;
+  std::vector<Challenge> challenges_;
+  Path best_;
+};
+
+}  // namespace wow

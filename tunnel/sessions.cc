@@ -1,0 +1,244 @@
+#include "tunnel/sessions.h"
+
+#include <cassert>
+#include <utility>
+
+#include "tunnel/sessions_impl.h"
+
+namespace wow {
+
+Sessions::Impl::Impl(Credentials& credentials, Clock& clock, Random& random, Transport& transport,
+                     MetricSlot& metrics, Listener& listener, const SessionLimits& limits)
+    : parts(credentials, clock, random, transport, metrics, listener, limits),
+      handshaker(parts, *this),
+      unknown_index_replies_(parts.limits.unknown_index_replies_per_second),
+      unknown_index_hints_(parts.limits.unknown_index_replies_per_second),
+      tick_(parts.clock) {
+  assert(parts.limits.workers < kLanesMax && parts.limits.paths_max > 1);
+  if (parts.limits.workers > 0) wake_tick();
+}
+
+LiveSession* Sessions::Impl::find(const Address& peer) {
+  const auto found = sessions.find(peer);
+  return found == sessions.end() ? nullptr : found->second.get();
+}
+
+void Sessions::Impl::dial(const Address& peer, const Path& path) {
+  // Whoever answers: that is no question to ask the ring.
+  const bool askable = path.is_direct() || (path.kind == PathKind::kRouted && !peer.is_zero());
+  if (!askable || peer == parts.credentials.address()) return;
+  LiveSession* known = peer.is_zero() ? nullptr : find(peer);
+  if (known != nullptr && known->is_open()) {
+    if (!path.is_direct()) return add_path(*known, path);
+    return probe(*known, path.endpoint, false);
+  }
+  if (known == nullptr && !peer.is_zero()) {
+    if (!has_room()) return parts.metrics.add(Metric::kDropQueueFull);
+    sessions.emplace(
+        peer, std::make_unique<LiveSession>(peer, path, parts.clock, parts.limits.paths_max));
+  }
+  if (!handshaker.dial(peer, path) && known == nullptr) sessions.erase(peer);
+}
+
+void Sessions::Impl::probe(LiveSession& s, const Endpoint& endpoint, bool moved) {
+  if (s.is_open()) challenge(s, *s.current, Path::direct(endpoint), moved);
+}
+
+void Sessions::Impl::add_path(LiveSession& s, const Path& path) {
+  s.path_set.add(path, parts.now());
+  update_path(s);
+}
+
+void Sessions::Impl::suspect_direct_paths(LiveSession& s, bool we_moved) {
+  if (!s.is_open()) return;
+  const TimePoint now = parts.now();
+  for (PathRecord& record : s.path_set.records()) {
+    if (!record.state.path.is_direct() || !record.proven) continue;
+    record.doubt();
+    record.announce_move = we_moved;
+    record.start_probing(now);
+  }
+  update_path(s);
+  if (!s.is_closed()) run_probes(s);
+}
+
+bool Sessions::Impl::send(const Address& peer, DataKind kind, ByteView payload,
+                          std::uint8_t facts) {
+  LiveSession* s = find(peer);
+  if (s == nullptr) return false;
+  const auto byte = static_cast<std::uint8_t>(static_cast<std::uint8_t>(kind) | facts);
+  if (s->is_open()) {
+    send_data(*s, byte, payload);
+    return true;
+  }
+  if (s->staged.size() >= parts.limits.staged_packets_max) {
+    s->staged.pop_front();
+    parts.metrics.add(Metric::kDropQueueFull);
+  }
+  s->staged.push_back({byte, to_bytes(payload)});
+  return true;
+}
+
+void Sessions::Impl::send_data(LiveSession& s, std::uint8_t kind, ByteView payload) {
+  const Path path = s.path().path;
+  if (path.kind == PathKind::kNone) return parts.metrics.add(Metric::kDropNoRoute);
+  s.current->keys->last_sent_data_ns.store(parts.now().time_since_epoch().count(),
+                                           std::memory_order_relaxed);
+  wake_tick();
+  transmit(s, *s.current, path, kind, payload);
+}
+
+void Sessions::Impl::flush_staged(LiveSession& s) {
+  for (auto staged = std::exchange(s.staged, {}); !staged.empty(); staged.pop_front()) {
+    if (s.is_open()) send_data(s, staged.front().kind, staged.front().payload);
+  }
+}
+
+void Sessions::Impl::transmit(LiveSession& s, KeySet& keys, const Path& path, std::uint8_t kind,
+                              ByteView payload) {
+  if (send_depth_ >= kSendDepthMax) return parts.metrics.add(Metric::kDropNoRoute);
+  PacketBuffer buffer = buffers_.take();
+  if (payload.size() < buffer.room().size()) {
+    buffer.resize(1 + payload.size());
+    buffer.data()[0] = kind;
+    std::copy(payload.begin(), payload.end(), buffer.data() + 1);
+    Sealer& sealer = keys.keys->lanes[0];
+    sealer.set_salt(parts.random.u32());
+    if (sealer.seal(buffer)) {
+      keys.keys->bytes_out.fetch_add(buffer.size(), std::memory_order_relaxed);
+      ++send_depth_;
+      parts.send(s.peer(), path, buffer.view());
+      --send_depth_;
+    }
+  }
+  buffers_.give_back(std::move(buffer));
+}
+
+void Sessions::Impl::challenge(LiveSession& s, KeySet& keys, const Path& path, bool moved) {
+  PathMessage message;
+  message.flags = moved ? PathMessage::kMoved : 0;
+  message.token = s.path_set.challenge(path, parts.random, parts.now());
+  transmit(s, keys, path, static_cast<std::uint8_t>(DataKind::kPath), message.write());
+}
+
+void Sessions::Impl::set_keepalive(LiveSession& s, Duration interval) {
+  s.keepalive = interval;
+  if (s.is_open()) arm_alarm(s);
+}
+
+void Sessions::Impl::close(LiveSession& s, CloseReason reason) {
+  if (s.is_closed()) return;
+  const bool deaf = reason == CloseReason::kDead || reason == CloseReason::kPeerClosed ||
+                    reason == CloseReason::kTimeout;
+  const Path path = s.path().path;
+  if (s.is_open() && !deaf && path.kind != PathKind::kNone) {
+    PathMessage message;
+    message.op = PathMessage::Op::kClose;
+    transmit(s, *s.current, path, static_cast<std::uint8_t>(DataKind::kPath), message.write());
+  }
+  s.set_closed();
+  s.alarm.cancel();
+  s.prober.cancel();
+  s.each_key_set([&](KeySet& set) {
+    set.last_flight.reset();
+    forget_keys(set);
+  });
+  const Address peer = s.peer();
+  handshaker.abandon(peer);
+  const auto node = sessions.extract(peer);
+  graveyard_.push_back(std::move(node.mapped()));
+  parts.listener.on_closed(peer, path.kind == PathKind::kNone ? s.dialled : path, reason);
+}
+
+Sessions::Sessions(Credentials& credentials, Clock& clock, Random& random, Transport& transport,
+                   MetricSlot& metrics, Listener& listener, SessionLimits limits)
+    : impl_(std::make_unique<Impl>(credentials, clock, random, transport, metrics, listener,
+                                   limits)) {}
+
+Sessions::~Sessions() = default;
+
+namespace {
+// Every Session that leaves this folder is one of ours.
+LiveSession& live(Session& session) { return static_cast<LiveSession&>(session); }
+}  // namespace
+
+void Sessions::dial(const Address& peer, const Path& path) {
+  Impl::Entry entry(*impl_);
+  impl_->dial(peer, path);
+}
+
+void Sessions::probe(Session& session, const Endpoint& endpoint, bool moved) {
+  Impl::Entry entry(*impl_);
+  impl_->probe(live(session), endpoint, moved);
+}
+
+void Sessions::add_path(Session& session, const Path& path) {
+  Impl::Entry entry(*impl_);
+  impl_->add_path(live(session), path);
+}
+
+void Sessions::suspect_direct_paths() {
+  Impl::Entry entry(*impl_);
+  std::vector<Address> peers;
+  for (const auto& [peer, session] : impl_->sessions) peers.push_back(peer);
+  for (const Address& peer : peers) {
+    if (LiveSession* s = impl_->find(peer)) impl_->suspect_direct_paths(*s, true);
+  }
+}
+
+void Sessions::suspect_direct_paths(Session& session) {
+  Impl::Entry entry(*impl_);
+  impl_->suspect_direct_paths(live(session), false);
+}
+
+bool Sessions::send(const Address& peer, DataKind kind, ByteView payload, std::uint8_t facts) {
+  Impl::Entry entry(*impl_);
+  return impl_->send(peer, kind, payload, facts);
+}
+
+void Sessions::set_keepalive(Session& session, Duration interval) {
+  Impl::Entry entry(*impl_);
+  impl_->set_keepalive(live(session), interval);
+}
+
+void Sessions::close(const Address& peer, CloseReason reason) {
+  Impl::Entry entry(*impl_);
+  if (LiveSession* s = impl_->find(peer)) impl_->close(*s, reason);
+}
+
+void Sessions::drop_unwelcome() {
+  Impl::Entry entry(*impl_);
+  std::vector<Address> peers;
+  for (const auto& [peer, session] : impl_->sessions) {
+    if (session->is_open() && !impl_->parts.credentials.welcome(session->identity()))
+      peers.push_back(peer);
+  }
+  for (const Address& peer : peers) close(peer, CloseReason::kRevoked);
+}
+
+void Sessions::on_datagram(MutableBytes packet, const Endpoint& from) {
+  Impl::Entry entry(*impl_);
+  impl_->on_packet(packet, Path::direct(from), Address());
+}
+
+void Sessions::on_routed_packet(const Address& source, const Address& via, MutableBytes packet) {
+  Impl::Entry entry(*impl_);
+  impl_->on_packet(packet, Path::routed(via), source);
+}
+
+void Sessions::on_opened(std::uint32_t receive_index, ByteView plain, const Endpoint& from) {
+  Impl::Entry entry(*impl_);
+  impl_->on_opened(receive_index, plain, from);
+}
+
+Session* Sessions::find(const Address& peer) { return impl_->find(peer); }
+std::size_t Sessions::size() const { return impl_->sessions.size(); }
+
+void Sessions::for_each(const std::function<void(Session&)>& visit) {
+  Impl::Entry entry(*impl_);
+  for (const auto& [peer, session] : impl_->sessions) visit(*session);
+}
+
+std::size_t Sessions::handshakes_under_way() const { return impl_->handshaker.under_way(); }
+
+}  // namespace wow

@@ -1,0 +1,124 @@
+// The inside of Sessions. Its parts: what is asked from above and packets out (sessions.cc), key
+// exchanges that come to an end (sessions_keys.cc), packets in (sessions_receive.cc), silence
+// (sessions_liveness.cc).
+#pragma once
+
+#include <memory>
+#include <unordered_map>
+#include <vector>
+
+#include "base/packet_buffer.h"
+#include "tunnel/handshaker.h"
+#include "tunnel/live_session.h"
+#include "tunnel/rate_limit.h"
+
+namespace wow {
+
+class Sessions::Impl final : public Handshaker::Events {
+ public:
+  Impl(Credentials& credentials, Clock& clock, Random& random, Transport& transport,
+       MetricSlot& metrics, Listener& listener, const SessionLimits& limits);
+
+  // Around every call from outside and every timer: sessions closed inside are destroyed at its
+  // end, so that no caller's reference dies under it.
+  class Entry {
+   public:
+    explicit Entry(Impl& impl) : impl_(impl) { ++impl_.depth_; }
+    ~Entry() {
+      if (--impl_.depth_ == 0) impl_.graveyard_.clear();
+    }
+    Entry(const Entry&) = delete;
+
+   private:
+    Impl& impl_;
+  };
+
+  // Asked from above.
+  void dial(const Address& peer, const Path& path);
+  void probe(LiveSession& s, const Endpoint& endpoint, bool moved);
+  void add_path(LiveSession& s, const Path& path);
+  void suspect_direct_paths(LiveSession& s, bool we_moved);
+  bool send(const Address& peer, DataKind kind, ByteView payload, std::uint8_t facts);
+  void set_keepalive(LiveSession& s, Duration interval);
+  void close(LiveSession& s, CloseReason reason);
+  LiveSession* find(const Address& peer);
+
+  // Packets in.
+  void on_packet(MutableBytes packet, const Path& path, const Address& source);
+  void on_opened(std::uint32_t receive_index, ByteView plain, const Endpoint& from);
+
+  // Handshaker::Events.
+  bool admits(const Agreement& agreement) override;
+  void on_agreed(Agreement agreement) override;
+  void on_given_up(const Address& peer, const Path& path, CloseReason reason) override;
+  bool holds(std::uint32_t receive_index) const override {
+    return by_index_.contains(receive_index);
+  }
+  bool has_room() const override { return sessions.size() < parts.limits.sessions_max; }
+  void on_late_flight(std::uint32_t receive_index, const Path& path) override;
+
+  SessionParts parts;
+  std::unordered_map<Address, std::unique_ptr<LiveSession>, AddressHash> sessions;
+  Handshaker handshaker;
+
+ private:
+  struct Receiver {
+    LiveSession* session;
+    KeySet* keys;
+  };
+  // A routed packet may leave inside another session's; more than this is a loop.
+  static constexpr int kSendDepthMax = 4;
+
+  // Packets out.
+  void transmit(LiveSession& s, KeySet& keys, const Path& path, std::uint8_t kind,
+                ByteView payload);
+  void send_data(LiveSession& s, std::uint8_t kind, ByteView payload);
+  void challenge(LiveSession& s, KeySet& keys, const Path& path, bool moved = false);
+  void flush_staged(LiveSession& s);
+
+  // Keys.
+  LiveSession& session_for(const Agreement& agreement);
+  void learn_paths(LiveSession& s, const Agreement& agreement, bool fresh);
+  void place(LiveSession& s, std::unique_ptr<KeySet> set);
+  void promote(LiveSession& s, std::unique_ptr<KeySet> set);
+  void retire(LiveSession& s, std::unique_ptr<KeySet> set);
+  void forget_keys(const KeySet& set);
+  void on_heard_under(LiveSession& s, KeySet& set);
+  void on_unanswered(std::uint32_t receive_index);
+  void tell_keys(LiveSession& s, bool anew);
+
+  // Packets in.
+  void on_data(MutableBytes packet, const Path& path);
+  void deliver(LiveSession& s, KeySet& keys, ByteView plain, const Path& path);
+  void note_heard(LiveSession& s, KeySet& keys, const Path& path, bool is_data);
+  void on_path_message(LiveSession& s, KeySet& keys, ByteView payload, const Path& path);
+  void on_challenge(LiveSession& s, KeySet& keys, const PathMessage& message, const Path& path);
+  void on_response(LiveSession& s, const PathMessage& message);
+  void on_unknown_index(std::uint32_t index, const Endpoint& from);
+  void reply_unknown_index(std::uint32_t index, const Path& path);
+
+  // Silence.
+  void start_probing(LiveSession& s, PathRecord& record);
+  void run_probes(LiveSession& s);
+  void arm_prober(LiveSession& s);
+  void doubt_best(LiveSession& s, PathRecord& best);
+  void update_path(LiveSession& s);
+  void on_alarm(LiveSession& s);
+  void arm_alarm(LiveSession& s);
+  void wake_tick();
+  void on_tick();
+  bool waits_too_long(LiveSession& s, TimePoint heard, TimePoint now) const;
+  TimePoint rekey_due(const LiveSession& s) const;
+
+  std::unordered_map<std::uint32_t, Receiver> by_index_;
+  std::vector<std::unique_ptr<LiveSession>> graveyard_;
+  PacketPool buffers_;
+  RateLimit unknown_index_replies_;
+  RateLimit unknown_index_hints_;
+  Timer tick_;
+  TimePoint ticked_at_{};
+  int depth_ = 0;
+  int send_depth_ = 0;
+};
+
+}  // namespace wow

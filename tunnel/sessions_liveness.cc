@@ -1,0 +1,201 @@
+// Silence: who is asked whether it is still there, how often, and what follows if it is not.
+#include <algorithm>
+#include <vector>
+
+#include "tunnel/sessions_impl.h"
+
+namespace wow {
+namespace {
+
+// How long a session counts as having traffic.
+constexpr Duration kTrafficLasts = 3s;
+// A round trip not yet measured is taken for this.
+constexpr Duration kDirectGuess = 50ms;
+constexpr Duration kRoutedGuess = 200ms;
+// Alarms are not set nearer than this.
+constexpr Duration kAlarmMin = 10ms;
+
+Duration round_trip_of(const PathRecord& record) {
+  if (record.state.round_trip != Duration()) return record.state.round_trip;
+  return record.state.path.is_direct() ? kDirectGuess : kRoutedGuess;
+}
+
+}  // namespace
+
+void Sessions::Impl::start_probing(LiveSession& s, PathRecord& record) {
+  if (record.probing || !s.is_open()) return;
+  record.start_probing(parts.now());
+  run_probes(s);
+}
+
+void Sessions::Impl::run_probes(LiveSession& s) {
+  const TimePoint now = parts.now();
+  const SessionLimits& limits = parts.limits;
+  const bool busy = now - s.last_sent_data() < kTrafficLasts;
+  std::vector<Path> dead;
+  for (PathRecord& record : s.path_set.records()) {
+    if (!record.probing || record.next_probe > now) continue;
+    if (record.unanswered >= limits.probes_unanswered_max) dead.push_back(record.state.path);
+    if (record.unanswered >= limits.probes_until_suspect && !record.suspect) doubt_best(s, record);
+  }
+  // A new attempt at the peer is under way: its outcome decides.
+  const bool redialling = handshaker.is_dialling(s.peer());
+  for (const Path& path : dead) {
+    if (redialling) {
+      s.path_set.find(path)->probing = false;
+    } else {
+      s.path_set.remove(path);
+    }
+  }
+  update_path(s);  // before anything is sent, so that no probe is routed to the peer through itself
+  if (s.is_closed()) return;
+  if (s.path_set.best() == nullptr) return close(s, CloseReason::kDead);
+  struct Due {
+    Path path;
+    bool moved;
+  };
+  std::vector<Due> due;
+  for (PathRecord& record : s.path_set.records()) {
+    if (!record.probing || record.next_probe > now) continue;
+    ++record.unanswered;
+    record.next_probe = now + round_trip_of(record) +
+                        (busy ? limits.probe_interval_under_traffic : limits.probe_interval);
+    due.push_back({record.state.path, record.announce_move});
+  }
+  arm_prober(s);
+  for (const auto& [path, moved] : due) challenge(s, *s.current, path, moved);
+}
+
+void Sessions::Impl::arm_prober(LiveSession& s) {
+  const PathRecord* first = nullptr;
+  for (const PathRecord& record : s.path_set.records()) {
+    if (record.probing && (first == nullptr || record.next_probe < first->next_probe))
+      first = &record;
+  }
+  if (first == nullptr) return s.prober.cancel();
+  if (s.prober.is_set() && s.prober.due() == first->next_probe) return;
+  s.prober.after(first->next_probe - parts.now(), [this, &s] {
+    Entry entry(*this);
+    run_probes(s);
+  });
+}
+
+// The path does not answer. If it is the one in use, the others are asked too, and those that were
+// quiet for long are not trusted until they answer.
+void Sessions::Impl::doubt_best(LiveSession& s, PathRecord& silent) {
+  const TimePoint now = parts.now();
+  silent.doubt();
+  if (s.path_set.best() != &silent) return;
+  for (PathRecord& record : s.path_set.records()) {
+    if (&record == &silent || !record.is_usable()) continue;
+    const TimePoint sign_of_life = std::max(record.state.last_answer, record.last_heard);
+    if (record.state.path.is_direct() && now - sign_of_life > PathSet::kFresh) record.doubt();
+    if (!record.probing) record.start_probing(now);
+  }
+}
+
+// Uses the best path there is, and tells the listener if that changed anything for it.
+void Sessions::Impl::update_path(LiveSession& s) {
+  s.path_set.choose();
+  if (!s.is_open()) return;
+  const Path path = s.path().path;
+  const bool direct = s.is_direct();
+  if (path == s.told_path && direct == s.told_direct) return;
+  s.told_path = path;
+  s.told_direct = direct;
+  s.unanswered_since = {};
+  arm_alarm(s);
+  parts.listener.on_path_changed(s);
+}
+
+TimePoint Sessions::Impl::rekey_due(const LiveSession& s) const {
+  // The end that began the last exchange begins the next; the other only if that fails to happen.
+  const Duration after = parts.limits.rekey_after;
+  const TimePoint due = s.current->made + (s.current->initiated ? after : after + after / 8);
+  return std::max(due, s.rekey_not_before);
+}
+
+void Sessions::Impl::on_alarm(LiveSession& s) {
+  const TimePoint now = parts.now();
+  std::erase_if(s.old, [&](const auto& set) {
+    if (set->retired_until > now) return false;
+    forget_keys(*set);
+    return true;
+  });
+  s.path_set.forget_unproven(now);
+  if (s.keepalive == Duration() && !s.is_direct() &&
+      now - s.last_activity() >= parts.limits.idle_routed_close)
+    return close(s, CloseReason::kIdle);
+  PathRecord* best = s.path_set.best();
+  if (s.keepalive != Duration() && best != nullptr && now - s.heard_on(*best) >= s.keepalive) {
+    start_probing(s, *best);
+    if (s.is_closed()) return;
+  }
+  if (rekey_due(s) <= now && !s.next && !handshaker.is_dialling(s.peer())) {
+    const Path path = s.path().path;
+    if (path.kind != PathKind::kNone) handshaker.dial(s.peer(), path, s.current->send_index);
+  }
+  if (!s.is_closed()) arm_alarm(s);
+}
+
+void Sessions::Impl::arm_alarm(LiveSession& s) {
+  const TimePoint now = parts.now();
+  TimePoint due = rekey_due(s);
+  // While one is being made, or its keys wait to be confirmed, the next is not due.
+  if (due <= now) due = now + parts.limits.rekey_after;
+  for (const auto& set : s.old) due = std::min(due, set->retired_until);
+  const PathRecord* best = s.path_set.best();
+  if (s.keepalive != Duration() && best != nullptr) {
+    const TimePoint silent = s.heard_on(*best) + s.keepalive;
+    due = std::min(due, best->probing || silent <= now ? now + s.keepalive : silent);
+  }
+  if (s.keepalive == Duration() && !s.is_direct())
+    due = std::min(due, s.last_activity() + parts.limits.idle_routed_close);
+  due = std::max(due, now + kAlarmMin);
+  if (s.alarm.is_set() && s.alarm.due() == due) return;
+  s.alarm.after(due - now, [this, &s] {
+    Entry entry(*this);
+    on_alarm(s);
+  });
+}
+
+void Sessions::Impl::wake_tick() {
+  if (tick_.is_set()) return;
+  ticked_at_ = parts.now();
+  tick_.after(parts.limits.tick, [this] { on_tick(); });
+}
+
+void Sessions::Impl::on_tick() {
+  Entry entry(*this);
+  const TimePoint now = parts.now();
+  bool waiting = false;
+  std::vector<LiveSession*> silent;
+  for (const auto& [peer, session] : sessions) {
+    const PathRecord* best = session->is_open() ? session->path_set.best() : nullptr;
+    if (best == nullptr) continue;
+    const TimePoint heard = session->heard_on(*best);
+    if (session->last_sent_data() <= heard) {
+      session->unanswered_since = {};
+      continue;
+    }
+    waiting = true;
+    if (waits_too_long(*session, heard, now)) silent.push_back(session.get());
+  }
+  ticked_at_ = now;
+  // Nobody waits: no tick until something is sent, unless workers send without being seen here.
+  if (waiting || parts.limits.workers > 0) {
+    tick_.after(waiting ? parts.limits.tick : parts.limits.worker_tick, [this] { on_tick(); });
+  }
+  for (LiveSession* s : silent) {
+    if (PathRecord* best = s->path_set.best()) start_probing(*s, *best);
+  }
+}
+
+bool Sessions::Impl::waits_too_long(LiveSession& s, TimePoint heard, TimePoint now) const {
+  if (heard >= s.unanswered_since) s.unanswered_since = {};
+  // The first unanswered packet went out after the last look, or after the peer was heard.
+  if (s.unanswered_since == TimePoint()) s.unanswered_since = std::max(heard, ticked_at_);
+  return now - s.unanswered_since >= parts.limits.silence_under_traffic;
+}
+
+}  // namespace wow

@@ -1,0 +1,182 @@
+// Packets in: opened, accounted to their path, answered or handed up.
+#include <utility>
+
+#include "tunnel/sessions_impl.h"
+
+namespace wow {
+namespace {
+
+constexpr int kHintsUntilRedial = 2;
+// RFC 9000, 9.3.3: a path that the peer has left; looked after once it has been silent this long.
+constexpr Duration kLeftBehind = 1s;
+
+}  // namespace
+
+void Sessions::Impl::on_packet(MutableBytes packet, const Path& path, const Address& source) {
+  const auto type = packet_type(packet);
+  if (type == PacketType::kData) return on_data(packet, path);
+  if (type == PacketType::kHandshake) return handshaker.on_packet(packet, path, source);
+  const auto unknown = UnknownIndex::parse(packet);
+  if (unknown && path.is_direct()) return on_unknown_index(unknown->index, path.endpoint);
+  parts.metrics.add(Metric::kDropGarbage);
+}
+
+void Sessions::Impl::on_data(MutableBytes packet, const Path& path) {
+  const auto header = DataHeader::parse(packet);
+  if (!header) return parts.metrics.add(Metric::kDropGarbage);
+  const auto found = by_index_.find(header->receiver_index);
+  if (found == by_index_.end()) {
+    if (handshaker.keep_early(header->receiver_index, packet, path)) return;
+    parts.metrics.add(Metric::kDropUnknownIndex);
+    return reply_unknown_index(header->receiver_index, path);
+  }
+  const auto [session, keys] = found->second;
+  OpenFailure why;
+  const auto plain = keys->keys->opener->open(packet, &why);
+  if (!plain) {
+    return parts.metrics.add(why == OpenFailure::kReplayed    ? Metric::kDropReplayed
+                             : why == OpenFailure::kMalformed ? Metric::kDropMalformed
+                                                              : Metric::kDropForged);
+  }
+  keys->keys->bytes_in.fetch_add(packet.size(), std::memory_order_relaxed);
+  deliver(*session, *keys, *plain, path);
+}
+
+void Sessions::Impl::on_opened(std::uint32_t receive_index, ByteView plain, const Endpoint& from) {
+  const auto found = by_index_.find(receive_index);
+  if (found == by_index_.end() || plain.empty()) return;
+  const auto [session, keys] = found->second;
+  deliver(*session, *keys, plain, Path::direct(from));
+}
+
+void Sessions::Impl::deliver(LiveSession& s, KeySet& keys, ByteView plain, const Path& path) {
+  on_heard_under(s, keys);
+  if (s.is_closed()) return;
+  const auto kind = static_cast<DataKind>(plain[0] & kDataKindMask);
+  const auto facts = static_cast<std::uint8_t>(plain[0] & ~kDataKindMask);
+  const ByteView payload = plain.subspan(1);
+  note_heard(s, keys, path, kind != DataKind::kPath);
+  if (s.is_closed()) return;
+  switch (kind) {
+    case DataKind::kFrame:
+      return parts.listener.on_frame(s, payload, facts);
+    case DataKind::kRouted:
+      return parts.listener.on_routed(s, payload);
+    case DataKind::kControl:
+      return parts.listener.on_control(s, payload);
+    case DataKind::kPath:
+      return on_path_message(s, keys, payload, path);
+  }
+  parts.metrics.add(Metric::kDropMalformed);
+}
+
+void Sessions::Impl::note_heard(LiveSession& s, KeySet& keys, const Path& path, bool is_data) {
+  const TimePoint now = parts.now();
+  s.unknown_index_hints = 0;
+  PathRecord* record = s.path_set.find(path);
+  const bool is_new = record == nullptr;
+  if (is_new) record = &s.path_set.add(path, now);
+  record->last_heard = now;
+  PathRecord* best = s.path_set.best();
+  if (best == record) {
+    keys.keys->last_received_ns.store(now.time_since_epoch().count(), std::memory_order_relaxed);
+  } else if (path.is_direct()) {
+    // From a new endpoint: both it and the one in use must answer now. One challenge for each
+    // packet at most, so that a false source address amplifies nothing.
+    if (!record->proven && is_data &&
+        now - record->last_challenged >= parts.limits.probe_interval) {
+      challenge(s, *s.current, path);
+      best = s.path_set.best();
+    }
+    // Traffic on different proven paths to and fro: the lower address gives in.
+    if (is_data && parts.credentials.address() < s.peer()) s.path_set.follow(path);
+  }
+  if (best != nullptr && best->state.path != path && best->state.path.is_direct() &&
+      (is_new || now - s.heard_on(*best) > kLeftBehind))
+    start_probing(s, *best);
+  update_path(s);
+}
+
+void Sessions::Impl::on_path_message(LiveSession& s, KeySet& keys, ByteView payload,
+                                     const Path& path) {
+  const auto message = PathMessage::parse(payload);
+  if (!message) return parts.metrics.add(Metric::kDropMalformed);
+  switch (message->op) {
+    case PathMessage::Op::kChallenge:
+      return on_challenge(s, keys, *message, path);
+    case PathMessage::Op::kResponse:
+      return on_response(s, *message);
+    case PathMessage::Op::kClose:
+      // Under retired keys it is the farewell of a life that the peer has left behind.
+      if (keys.retired_until == TimePoint()) close(s, CloseReason::kPeerClosed);
+  }
+}
+
+void Sessions::Impl::on_challenge(LiveSession& s, KeySet& keys, const PathMessage& message,
+                                  const Path& path) {
+  const TimePoint now = parts.now();
+  PathMessage response;
+  response.op = PathMessage::Op::kResponse;
+  response.token = message.token;
+  if (path.is_direct()) response.observed = path.endpoint.bytes();
+  transmit(s, keys, path, static_cast<std::uint8_t>(DataKind::kPath), response.write());
+  if (!path.is_direct()) return;
+  if ((message.flags & PathMessage::kMoved) != 0) {
+    for (PathRecord& record : s.path_set.records()) {
+      // What answered within the last moments has answered from where the peer is now.
+      if (!record.state.path.is_direct() || !record.proven || record.state.path == path ||
+          now - record.state.last_answer < kLeftBehind)
+        continue;
+      record.doubt();
+      if (!record.probing) record.start_probing(now);
+    }
+    arm_prober(s);
+    update_path(s);
+    if (s.is_closed()) return;
+  }
+  // RFC 8445, 7.3.1.4: a triggered check, so that one exchange proves the path to both ends.
+  const PathRecord* record = s.path_set.find(path);
+  if (record != nullptr && !record->state.validated &&
+      now - record->last_challenged >= parts.limits.probe_interval)
+    challenge(s, keys, path);
+}
+
+void Sessions::Impl::on_response(LiveSession& s, const PathMessage& message) {
+  const TimePoint now = parts.now();
+  const auto answer = s.path_set.answered(message.token, now);
+  if (!answer) return;
+  s.path_set.prove(s.path_set.add(answer->path, now), answer->round_trip, now);
+  arm_prober(s);
+  update_path(s);
+  if (s.is_closed() || message.observed.empty()) return;
+  if (const auto observed = Endpoint::from_bytes(message.observed))
+    parts.listener.on_reflexive(s, *observed);
+}
+
+void Sessions::Impl::reply_unknown_index(std::uint32_t index, const Path& path) {
+  if (!path.is_direct()) return;
+  if (!unknown_index_replies_.pass(parts.now())) return parts.metrics.add(Metric::kDropRateLimited);
+  parts.send(Address(), path, UnknownIndex{index}.write());
+}
+
+// Anybody on the way can say so; it is a reason to ask, never to believe. A peer that was killed
+// and runs again is found so within two round trips.
+void Sessions::Impl::on_unknown_index(std::uint32_t index, const Endpoint& from) {
+  if (!unknown_index_hints_.pass(parts.now())) return parts.metrics.add(Metric::kDropRateLimited);
+  const Path path = Path::direct(from);
+  for (const auto& [peer, session] : sessions) {
+    LiveSession& s = *session;
+    if (!s.is_open() || s.current->send_index != index) continue;
+    PathRecord* record = s.path_set.find(path);
+    if (record == nullptr && s.path_set.is_challenged(path)) record = s.path_set.best();
+    if (record == nullptr) return;
+    // Before the peer was heard once, this may be how it refuses us: asking anew would not help.
+    if (s.unknown_index_hints++ < kHintsUntilRedial || s.current->agreed == 0 ||
+        handshaker.is_dialling(s.peer()))
+      return start_probing(s, *record);
+    handshaker.dial(s.peer(), path, s.current->send_index);
+    return;
+  }
+}
+
+}  // namespace wow
