@@ -1,6 +1,7 @@
 // What an edge is for. A session with a role on either side is an edge; it may have several roles.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <string_view>
 
@@ -15,6 +16,8 @@ using Roles = std::uint8_t;
 constexpr Roles role_bit(EdgeRole role) {
   return role == EdgeRole::kNone ? 0 : static_cast<Roles>(1u << (static_cast<int>(role) - 1));
 }
+inline constexpr std::array kAllRoles = {EdgeRole::kLeaf, EdgeRole::kNear, EdgeRole::kFar,
+                                         EdgeRole::kShortcut};
 inline constexpr Roles kLeafBit = role_bit(EdgeRole::kLeaf);
 inline constexpr Roles kNearBit = role_bit(EdgeRole::kNear);
 inline constexpr Roles kFarBit = role_bit(EdgeRole::kFar);

@@ -23,6 +23,7 @@ struct Edge {
   TimePoint opened{};
   TimePoint direct_since{};
   Duration keepalive{};
+  int role_repeats = 0;             // how often we tell `ours` once more
   std::vector<Endpoint> endpoints;  // the peer's candidates, as told last
   std::vector<Member> members;      // its neighbours, as told last
   std::size_t last_list = 0;        // hash of the list that we sent last

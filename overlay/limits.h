@@ -23,6 +23,9 @@ inline constexpr std::size_t kAvoidMax = 256;
 inline constexpr std::size_t kListMembersMax = 16;   // in one Neighbours message or CTM reply
 inline constexpr std::size_t kListEndpointsMax = 2;  // of each: the reply must fit one packet
 
+inline constexpr int kRoleRepeats = 3;  // 1 in 10^5 sets of roles stays unknown at 5 % loss
+inline constexpr Duration kRoleRepeat = 700ms;
+
 // One end of adjacent near edges challenges; the other waits a little longer, so that it need not.
 inline constexpr Duration kKeepaliveAdjacent = 3500ms;
 inline constexpr Duration kKeepaliveAdjacentOther = 4500ms;

@@ -59,8 +59,7 @@ void Linker::on_open(Session& session) {
   if (!session.is_direct()) handlers_.tell_candidates(peer, false);
   if (it == attempts_.end()) return;
   if (Edge* edge = hub_.edges.find(peer)) {
-    for (const auto role :
-         {EdgeRole::kLeaf, EdgeRole::kNear, EdgeRole::kFar, EdgeRole::kShortcut}) {
+    for (const auto role : kAllRoles) {
       if ((it->second->roles & role_bit(role)) != 0) hub_.take_role(*edge, role);
     }
   }

@@ -8,12 +8,9 @@
 namespace wow {
 namespace {
 
-constexpr std::array kRoles = {EdgeRole::kLeaf, EdgeRole::kNear, EdgeRole::kFar,
-                               EdgeRole::kShortcut};
-
 std::string roles_text(Roles roles) {
   std::string out;
-  for (const auto role : kRoles) {
+  for (const auto role : kAllRoles) {
     if ((roles & role_bit(role)) == 0) continue;
     if (!out.empty()) out += ',';
     out += to_string(role);
@@ -28,6 +25,7 @@ Node::Impl::Impl(Credentials& credentials, Clock& clock, Random& random, Transpo
     : Hub(credentials, clock, random, transport, metrics, options_, sessions_, edges_),
       options_(std::move(options)),
       sessions_(credentials, clock, random, transport, metrics, *this, options_.limits),
+      roles_(*this, [this](Edge& edge) { on_roles_changed(edge); }),
       forwarder_(*this, forwarder_handlers()),
       introducer_(*this, forwarder_, introducer_handlers()),
       linker_(*this, linker_handlers()),
@@ -108,6 +106,7 @@ void Node::Impl::stop() {
   stopped_ = true;
   join_.stop();
   ring_.stop();
+  roles_.stop();
   far_.stop();
   whereabouts_.stop();
   linker_.stop();
@@ -159,20 +158,6 @@ void Node::Impl::send_link(const Address& peer, const pb::Link& link) {
                  view_of(link.SerializeAsString()));
 }
 
-void Node::Impl::take_role(Edge& edge, EdgeRole role) {
-  if (role == EdgeRole::kNone || (edge.ours & role_bit(role)) != 0) return;
-  edges_.set_ours(edge, edge.ours | role_bit(role));
-  send_role(edge.peer, role, false);
-  note_usable(edge);
-}
-
-void Node::Impl::drop_role(Edge& edge, EdgeRole role) {
-  if ((edge.ours & role_bit(role)) == 0) return;
-  edges_.set_ours(edge, edge.ours & ~role_bit(role));
-  send_role(edge.peer, role, true);
-  note_usable(edge);
-}
-
 // Until our neighbours have had the time to link with us, and after a move, whoever we are a leaf
 // of knows the way better than the ring does.
 Address Node::Impl::own_via() const {
@@ -195,9 +180,7 @@ void Node::Impl::on_open(Session& session) {
   Edge& edge = edges_.add(peer, clock.now());
   // What carries traffic whenever no direct path does.
   sessions_.add_path(session, Path::routed());
-  for (const auto role : kRoles) {
-    if ((edge.ours & role_bit(role)) != 0) send_role(peer, role, false);
-  }
+  if (edge.ours != 0) roles_.remind(edge);
   edges_.set_direct(edge, session.is_direct(), clock.now());
   settings_.greet(peer);
   join_.on_open(session);
@@ -275,8 +258,8 @@ void Node::Impl::on_link(const Address& from, ByteView message) {
       if (Session* session = sessions_.find(from))
         whereabouts_.on_told(*session, link.candidates());
       return;
-    case pb::Link::kRole:
-      return on_role(from, link.role());
+    case pb::Link::kRoles:
+      return roles_.on_roles(from, link.roles());
     case pb::Link::kSettings:
       return settings_.on_state(from, link.settings());
     case pb::Link::KIND_NOT_SET:
@@ -284,23 +267,9 @@ void Node::Impl::on_link(const Address& from, ByteView message) {
   }
 }
 
-void Node::Impl::on_role(const Address& from, const pb::RoleChange& change) {
-  Edge* edge = edges_.find(from);
-  if (edge == nullptr || !pb::EdgeRole_IsValid(change.role())) {
-    return metrics.add(Metric::kDropMalformed);
-  }
-  const Roles bit = role_bit(static_cast<EdgeRole>(change.role()));
-  const bool was_near = edge->is_near();
-  edges_.set_theirs(*edge, change.drop() ? edge->theirs & ~bit : edge->theirs | bit);
-  note_usable(*edge);
-  if (edge->is_near() && !was_near) ring_.tell(*edge, true);
-}
-
-void Node::Impl::send_role(const Address& peer, EdgeRole role, bool drop) {
-  pb::Link link;
-  link.mutable_role()->set_role(static_cast<pb::EdgeRole>(role));
-  link.mutable_role()->set_drop(drop);
-  send_link(peer, link);
+void Node::Impl::on_roles_changed(Edge& edge) {
+  note_usable(edge);
+  if (edge.usable() && edge.is_near()) ring_.tell(edge, false);
 }
 
 // Whatever may have changed whether an edge carries packets, or in which roles, comes by here.
@@ -369,7 +338,7 @@ std::vector<EdgeInfo> Node::Impl::edges_info() {
     if (session == nullptr) continue;
     EdgeInfo info;
     info.peer = peer;
-    for (const auto role : kRoles) {
+    for (const auto role : kAllRoles) {
       if (((edge.ours | edge.theirs) & role_bit(role)) != 0) info.roles.push_back(role);
     }
     info.path = session->path().path;

@@ -16,15 +16,12 @@
 #include "overlay/messages.h"
 #include "overlay/node.h"
 #include "overlay/ring.h"
+#include "overlay/role_talk.h"
 #include "overlay/settings_spread.h"
 #include "overlay/shortcuts.h"
 #include "overlay/whereabouts.h"
 
 namespace wow {
-
-namespace pb {
-class RoleChange;
-}
 
 class Node::Impl final : public Hub, public Sessions::Listener {
  public:
@@ -45,8 +42,8 @@ class Node::Impl final : public Hub, public Sessions::Listener {
   void later(std::function<void()> what) override;
   void send_link(const Address& peer, const pb::Link& link) override;
   void connect(const Member& peer, EdgeRole role) override { linker_.connect(peer, role); }
-  void take_role(Edge& edge, EdgeRole role) override;
-  void drop_role(Edge& edge, EdgeRole role) override;
+  void take_role(Edge& edge, EdgeRole role) override { roles_.take(edge, role); }
+  void drop_role(Edge& edge, EdgeRole role) override { roles_.drop(edge, role); }
   void ring_changed() override { ring_.changed(); }
   void ask_nearest(const Address& target, EdgeRole role, const Address& first_hop) override {
     introducer_.ask_nearest(target, role, first_hop);
@@ -75,8 +72,7 @@ class Node::Impl final : public Hub, public Sessions::Listener {
 
   void deliver(const Address& from, std::uint8_t service, ByteView message);
   void on_link(const Address& from, ByteView message);
-  void on_role(const Address& from, const pb::RoleChange& change);
-  void send_role(const Address& peer, EdgeRole role, bool drop);
+  void on_roles_changed(Edge& edge);
   void note_usable(Edge& edge);
   void note_joined();
   void sweep();
@@ -85,6 +81,7 @@ class Node::Impl final : public Hub, public Sessions::Listener {
   const NodeOptions options_;
   Sessions sessions_;
   EdgeTable edges_;
+  RoleTalk roles_;
   Forwarder forwarder_;
   Introducer introducer_;
   Linker linker_;
