@@ -9,6 +9,8 @@
 namespace wow {
 namespace {
 
+constexpr Duration kFollowPerLease = 20ms;
+
 LeaseRow row_of(const Binding& binding, const std::string& name, TimePoint now) {
   return {binding.ip, name, binding.node, std::max(Duration{}, binding.valid_until - now)};
 }
@@ -59,9 +61,9 @@ void Directory::by_name(const std::string& name, Found found) {
 }
 
 void Directory::list(Listed listed) {
-  fetch(kIpKeys, leases_, [this, listed = std::move(listed)](Result<void> done) {
+  fetch(kIpKeys, leases_, [this, listed = std::move(listed)](Result<bool> done) {
     if (!done) return listed(done.error());
-    fetch(kNameKeys, names_, [this, listed](Result<void> named) {
+    fetch(kNameKeys, names_, [this, listed](Result<bool> named) {
       if (!named) return listed(named.error());
       listed(join());
     });
@@ -73,6 +75,7 @@ void Directory::follow(Duration interval,
   follow_interval_ = interval;
   changed_ = std::move(changed);
   told_.reset();
+  leases_changed_ = true;
   if (interval > Duration{}) {
     poll();
   } else {
@@ -80,14 +83,15 @@ void Directory::follow(Duration interval,
   }
 }
 
-void Directory::fetch(std::string_view prefix, Page& page, std::function<void(Result<void>)> done) {
+void Directory::fetch(std::string_view prefix, Page& page, std::function<void(Result<bool>)> done) {
   const auto keep = [this, &page, sent = page.digest, done = std::move(done)](auto records,
                                                                               Bytes digest) {
     if (!records) return done(records.error());
-    if (sent.empty() || digest != sent) {
+    const bool changed = sent.empty() || digest != sent;
+    if (changed) {
       page = {std::move(digest), std::move(*records), clock_.now()};
     }
-    done({});
+    done(changed);
   };
   dht_.list(std::string(prefix), page.digest, keep);
 }
@@ -113,13 +117,28 @@ std::vector<LeaseRow> Directory::join() const {
 }
 
 void Directory::poll() {
-  follow_timer_.after(follow_interval_, [this] { poll(); });
-  list([this](Result<std::vector<LeaseRow>> rows) {
-    if (!rows || follow_interval_ <= Duration{}) return;
-    if (told_ && same_names(*told_, *rows)) return;
-    told_ = *rows;
-    changed_(*told_);
+  // The longer the list, the dearer and the rarer: a large pool pays no more than a small one.
+  const auto length = static_cast<int>(leases_.records.size());
+  follow_timer_.after(follow_interval_ + length * kFollowPerLease, [this] { poll(); });
+  fetch(kIpKeys, leases_, [this](Result<bool> changed) {
+    if (!changed) return;
+    // Whoever takes a name writes it into the lease just before or after: so while leases stay as
+    // they are, so do names, and one digest is all that is asked for.
+    const bool before = std::exchange(leases_changed_, *changed);
+    if (!before && !*changed) return tell_if_changed();
+    fetch(kNameKeys, names_, [this](Result<bool> done) {
+      if (done) return tell_if_changed();
+      leases_changed_ = true;
+    });
   });
+}
+
+void Directory::tell_if_changed() {
+  if (follow_interval_ <= Duration{}) return;
+  const auto rows = join();
+  if (told_ && same_names(*told_, rows)) return;
+  told_ = rows;
+  changed_(rows);
 }
 
 }  // namespace wow

@@ -26,7 +26,7 @@ class Directory {
   void by_name(const std::string& name, Found found);  // without the suffix, valid
   // All leases, by address. An unchanged list costs two digests.
   void list(Listed listed);
-  // Lists every `interval` and calls `changed` with the first list and each different one; zero
+  // Looks every `interval` and calls `changed` with the first list and each different one; zero
   // stops.
   void follow(Duration interval, std::function<void(const std::vector<LeaseRow>&)> changed);
 
@@ -38,9 +38,11 @@ class Directory {
     TimePoint at{};
   };
 
-  void fetch(std::string_view prefix, Page& page, std::function<void(Result<void>)> done);
+  // `done` gets whether the page is another than before.
+  void fetch(std::string_view prefix, Page& page, std::function<void(Result<bool>)> done);
   std::vector<LeaseRow> join() const;
   void poll();
+  void tell_if_changed();
 
   DhtCalls dht_;
   Resolver& resolver_;
@@ -51,6 +53,7 @@ class Directory {
   Duration follow_interval_{};
   std::function<void(const std::vector<LeaseRow>&)> changed_;
   std::optional<std::vector<LeaseRow>> told_;
+  bool leases_changed_ = false;
 };
 
 }  // namespace wow

@@ -219,7 +219,6 @@ void LeaseAgent::settle(const std::string& name) {
   name_ = last_name_ = name;
   last_ip_ = ip_;
   lease_ = LeaseInfo{ip_, name, mac_of(self_), expires};
-  log_info("lease held", {{"ip", ip_.text()}, {"name", name}});
   schedule_renewal();
   heartbeat_timer_.after(kHeartbeat, [this] { heartbeat(); });
   hooks_.held(*lease_);

@@ -15,6 +15,7 @@
 #include <cstring>
 #include <sstream>
 
+#include "base/log.h"
 #include "tap/linux/hosts_file.h"
 
 namespace wow {
@@ -22,6 +23,8 @@ namespace {
 
 // A message: its length in 4 bytes, then lines; the first says what to do.
 constexpr std::size_t kMessageBytesMax = NamesHelper::kNamesMax * 160;
+
+constexpr unsigned kRunSecondsMax = 5;
 
 constexpr const char* kResolvectlPlaces[] = {"/usr/bin/resolvectl", "/bin/resolvectl"};
 
@@ -44,12 +47,10 @@ bool read_all(int fd, void* out, std::size_t bytes) {
   return true;
 }
 
-bool is_name(const std::string& text, const char* more) {
-  return !text.empty() && text.size() <= 63 &&
-         std::all_of(text.begin(), text.end(), [more](char c) {
-           return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ||
-                  std::strchr(more, c) != nullptr;
-         });
+bool is_name(const std::string& text) {
+  return !text.empty() && text.size() <= 63 && std::all_of(text.begin(), text.end(), [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-';
+  });
 }
 
 void run(const std::vector<std::string>& words) {
@@ -58,6 +59,7 @@ void run(const std::vector<std::string>& words) {
     std::vector<char*> arguments;
     for (const std::string& word : words) arguments.push_back(const_cast<char*>(word.c_str()));
     arguments.push_back(nullptr);
+    alarm(kRunSecondsMax);  // survives exec: a program that hangs is ended
     execv(arguments[0], arguments.data());
     _exit(127);
   }
@@ -72,7 +74,7 @@ class Child {
       : fd_(fd), pool_(std::move(pool)), hosts_file_(std::move(hosts_file)) {}
 
   void serve() {
-    write_hosts_block(hosts_file_, pool_, "");
+    set_block("");
     for (;;) {
       std::uint32_t length = 0;
       if (!read_all(fd_, &length, sizeof length) || length > kMessageBytesMax) break;
@@ -96,14 +98,22 @@ class Child {
   }
 
   void set_hosts(std::istringstream& in) {
-    std::string lines, ip_text, name;
-    while (in >> ip_text >> name) {
-      const auto ip = IpAddress::parse(ip_text);
-      if (!ip || !is_name(name, "-")) continue;
+    std::string lines;
+    for (std::string line; std::getline(in, line);) {
+      const auto space = std::min(line.find(' '), line.size());
+      const auto ip = IpAddress::parse(line.substr(0, space));
+      const std::string name = line.substr(std::min(space + 1, line.size()));
+      if (!ip || !is_name(name)) continue;
       lines += ip->text() + "\t" + name + "." + pool_ + ".internal " + name + "\n";
     }
-    write_hosts_block(hosts_file_, pool_, lines);
+    set_block(lines);
     wrote_hosts_ = true;
+  }
+
+  void set_block(const std::string& lines) {
+    const auto done = write_hosts_block(hosts_file_, pool_, lines);
+    if (!done && !std::exchange(warned_, true))
+      log_warn("names not written", {{"why", done.error().message}});
   }
 
   void set_resolved(std::istringstream& in) {
@@ -111,16 +121,16 @@ class Child {
     in >> interface >> ip_text;
     const auto ip = IpAddress::parse(ip_text);
     const char* program = resolvectl();
-    if (!ip || !is_name(interface, "-") || interface.rfind("wow-", 0) != 0 || program == nullptr)
-      return;
+    if (!ip || !is_name(interface) || interface.rfind("wow-", 0) != 0 || program == nullptr) return;
     interface_ = interface;
     run({program, "dns", interface, ip->text()});
-    run({program, "domain", interface, "~" + pool_ + ".internal"});
+    // A search domain, so that bare names work too; resolved routes its names as it would "~".
+    run({program, "domain", interface, pool_ + ".internal"});
     run({program, "default-route", interface, "false"});
   }
 
   void undo() {
-    if (wrote_hosts_) write_hosts_block(hosts_file_, pool_, "");
+    if (wrote_hosts_) set_block("");
     if (!interface_.empty() && resolvectl()) run({resolvectl(), "revert", interface_});
   }
 
@@ -128,6 +138,7 @@ class Child {
   const std::string pool_;
   const std::string hosts_file_;
   bool wrote_hosts_ = false;
+  bool warned_ = false;
   std::string interface_;
 };
 
@@ -185,7 +196,7 @@ bool NamesHelper::resolved_runs() {
 bool NamesHelper::set_hosts(const std::vector<HostName>& names) {
   std::string message = "hosts\n";
   for (std::size_t i = 0; i < std::min(names.size(), kNamesMax); ++i) {
-    message += names[i].ip.text() + " " + names[i].name + "\n";
+    if (is_name(names[i].name)) message += names[i].ip.text() + " " + names[i].name + "\n";
   }
   return tell(message);
 }

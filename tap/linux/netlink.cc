@@ -18,6 +18,9 @@
 namespace wow {
 namespace {
 
+// Shorter prefixes are default routes in disguise: 0.0.0.0/1 and 128.0.0.0/1 of many a VPN.
+constexpr int kRouteBitsMin = 2;
+
 struct Free {
   void operator()(nl_sock* s) const { nl_socket_free(s); }
   void operator()(nl_addr* a) const { nl_addr_put(a); }
@@ -64,7 +67,10 @@ void for_each_in(nl_cache* cache, Visit visit) {
 
 }  // namespace
 
-Result<void> clear_interface(int index) {
+namespace {
+
+// Takes all IPv4 addresses away but `kept`, an address with its prefix length.
+Result<void> clear_but(int index, const std::optional<Prefix>& kept) {
   auto sock = connect_route();
   if (!sock) return sock.error();
   nl_cache* raw = nullptr;
@@ -73,13 +79,19 @@ Result<void> clear_interface(int index) {
   const Owned<nl_cache> cache(raw);
   for_each_in<rtnl_addr>(cache.get(), [&](rtnl_addr* address) {
     if (rtnl_addr_get_ifindex(address) != index || rtnl_addr_get_family(address) != AF_INET) return;
-    rtnl_addr_delete(sock->get(), address, 0);
+    const nl_addr* local = rtnl_addr_get_local(address);
+    if (!kept || !local || prefix_of(local) != kept) rtnl_addr_delete(sock->get(), address, 0);
   });
   return {};
 }
 
+}  // namespace
+
+Result<void> clear_interface(int index) { return clear_but(index, std::nullopt); }
+
 Result<void> configure_interface(int index, const IpAddress& ip, const Prefix& subnet) {
-  if (auto cleared = clear_interface(index); !cleared) return cleared;
+  // An address that stays is not touched: the host's open connections use it.
+  if (auto cleared = clear_but(index, Prefix{ip, subnet.bits}); !cleared) return cleared;
   auto sock = connect_route();
   if (!sock) return sock.error();
   const Owned<rtnl_addr> address(rtnl_addr_alloc());
@@ -113,11 +125,11 @@ Result<std::optional<std::string>> colliding_route(const Prefix& subnet) {
     if (rtnl_route_get_table(route) == RT_TABLE_LOCAL || rtnl_route_get_nnexthops(route) == 0)
       return;
     const auto prefix = prefix_of(rtnl_route_get_dst(route));
-    if (!prefix || prefix->bits == 0 || !prefix->overlaps(subnet)) return;
+    if (!prefix || prefix->bits < kRouteBitsMin || !prefix->overlaps(subnet)) return;
     char name[64] = "";
     rtnl_link_i2name(links.get(), rtnl_route_nh_get_ifindex(rtnl_route_nexthop_n(route, 0)), name,
                      sizeof name);
-    if (std::strncmp(name, "wow-", 4) != 0) found = prefix->text() + " on " + name;
+    found = prefix->text() + " on " + name;
   });
   return found;
 }
@@ -180,7 +192,8 @@ bool NetworkMonitor::drain(int own_index) {
       continue;
     }
     if (got <= 0) return changed;
-    auto left = static_cast<std::size_t>(got);
+    // Signed: NLMSG_NEXT may step over the end by padding.
+    auto left = static_cast<int>(got);
     for (auto* m = reinterpret_cast<nlmsghdr*>(buffer.data()); NLMSG_OK(m, left);
          m = NLMSG_NEXT(m, left)) {
       const int index = interface_of(m);

@@ -11,13 +11,14 @@
 
 namespace wow {
 
-// Gives the interface its only IPv4 address, with the subnet's route, and brings it up.
+// Gives the interface its only IPv4 address (left alone if it has it already), with the subnet's
+// route, and brings it up.
 Result<void> configure_interface(int index, const IpAddress& ip, const Prefix& subnet);
 // Takes all IPv4 addresses away.
 Result<void> clear_interface(int index);
 
 // A route of this host that overlaps `subnet`, as a sentence's part ("10.128.4.0/22 on eth1"); the
-// default route and interfaces of our own (named wow-) do not count.
+// default route and its two halves do not count. Ask before our own interface has its address.
 Result<std::optional<std::string>> colliding_route(const Prefix& subnet);
 
 // A descriptor that becomes readable when links, addresses or routes change. Not thread-safe.
