@@ -12,7 +12,9 @@ namespace asio = boost::asio;
 
 asio::awaitable<void> hello(wow::Router& router, std::string directory, std::string friend_hex) {
   using asio::use_awaitable;
-  const auto joined = co_await router.join({.directory = directory, .allow_loopback = true}, use_awaitable);
+  // A variable, because g++ 12 destroys a list's members twice inside co_await (GCC bug 98401).
+  const wow::RouterOptions options{.directory = directory, .allow_loopback = true};
+  const auto joined = co_await router.join(options, use_awaitable);
   if (!joined) co_return void(std::cerr << joined.error().message << "\n");
   const wow::Address self = router.status().address;
   std::cout << "joined as " << self.hex() << std::endl;
