@@ -1,11 +1,7 @@
-#include "tap/linux/names_helper.h"
-
-#include <fcntl.h>
+// Helpers of several pools at one hosts file.
 #include <gtest/gtest.h>
 #include <signal.h>
-#include <sys/mount.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <chrono>
@@ -14,6 +10,7 @@
 #include <thread>
 
 #include "tap/linux/hosts_file.h"
+#include "tap/linux/names_helper.h"
 
 namespace wow {
 namespace {
@@ -27,9 +24,9 @@ std::string read_text(const std::string& path) {
   return text.str();
 }
 
-class NamesHelperTest : public testing::Test {
+class SeveralPoolsTest : public testing::Test {
  protected:
-  NamesHelperTest() {
+  SeveralPoolsTest() {
     std::ofstream(hosts_) << kPeoplesLines;
     chmod(hosts_.c_str(), 0644);
   }
@@ -54,19 +51,7 @@ class NamesHelperTest : public testing::Test {
       "# wow lab begin\n10.128.0.2\tbeta.lab.internal beta\n# wow lab end\n";
 };
 
-TEST_F(NamesHelperTest, WritesReplacesAndUndoesItsBlock) {
-  auto helper = start("lab");
-  ASSERT_TRUE(helper->set_hosts(one("10.128.0.9", "old")));
-  ASSERT_TRUE(helper->set_hosts(one("10.128.0.2", "beta")));
-  EXPECT_TRUE(becomes(kPeoplesLines + lab_block_)) << read_text(hosts_);
-  struct stat info {};
-  stat(hosts_.c_str(), &info);
-  EXPECT_EQ(info.st_mode & 07777, 0644u);
-  helper.reset();
-  EXPECT_EQ(read_text(hosts_), kPeoplesLines);
-}
-
-TEST_F(NamesHelperTest, PoolsDoNotTouchEachOthersBlocks) {
+TEST_F(SeveralPoolsTest, PoolsDoNotTouchEachOthersBlocks) {
   auto lab = start("lab"), other = start("other");
   lab->set_hosts(one("10.128.0.2", "beta"));
   ASSERT_TRUE(becomes(kPeoplesLines + lab_block_));
@@ -78,7 +63,7 @@ TEST_F(NamesHelperTest, PoolsDoNotTouchEachOthersBlocks) {
   EXPECT_EQ(read_text(hosts_), kPeoplesLines + other_block);
 }
 
-TEST_F(NamesHelperTest, ManyHelpersAtOnceLoseNoBlock) {
+TEST_F(SeveralPoolsTest, ManyHelpersAtOnceLoseNoBlock) {
   std::vector<std::unique_ptr<NamesHelper>> helpers;
   for (int i = 0; i < 8; ++i) helpers.push_back(start("pool" + std::to_string(i)));
   for (int round = 0; round < 5; ++round) {
@@ -99,21 +84,7 @@ TEST_F(NamesHelperTest, ManyHelpersAtOnceLoseNoBlock) {
   EXPECT_EQ(read_text(hosts_), kPeoplesLines);
 }
 
-TEST_F(NamesHelperTest, TheBlockGoesWhenTheDaemonIsKilled) {
-  const pid_t daemon = fork();
-  if (daemon == 0) {
-    auto helper = NamesHelper::start("lab", hosts_);
-    (*helper)->set_hosts(one("10.128.0.2", "beta"));
-    pause();
-    _exit(1);
-  }
-  ASSERT_TRUE(becomes(kPeoplesLines + lab_block_));
-  kill(daemon, SIGKILL);
-  waitpid(daemon, nullptr, 0);
-  EXPECT_TRUE(becomes(kPeoplesLines));
-}
-
-TEST_F(NamesHelperTest, CtrlCIsNotForTheHelper) {
+TEST_F(SeveralPoolsTest, CtrlCIsNotForTheHelper) {
   setpgid(0, 0);  // the terminal's group, without whoever runs this test
   auto helper = start("lab");
   helper->set_hosts(one("10.128.0.2", "beta"));
@@ -126,35 +97,7 @@ TEST_F(NamesHelperTest, CtrlCIsNotForTheHelper) {
   EXPECT_EQ(read_text(hosts_), kPeoplesLines);
 }
 
-TEST_F(NamesHelperTest, AStaleBlockIsRemovedAtTheStart) {
-  std::ofstream(hosts_, std::ios::app) << lab_block_;
-  auto helper = start("lab");
-  EXPECT_TRUE(becomes(kPeoplesLines));
-}
-
-TEST_F(NamesHelperTest, WhatIsNoNameIsNotWritten) {
-  auto helper = start("lab");
-  helper->set_hosts({{*IpAddress::parse("10.128.0.6"), "a\nb#"},
-                     {*IpAddress::parse("10.128.0.7"), "UPPER"},
-                     {*IpAddress::parse("10.128.0.2"), "beta"}});
-  EXPECT_TRUE(becomes(kPeoplesLines + lab_block_)) << read_text(hosts_);
-}
-
-TEST_F(NamesHelperTest, AMountedHostsFileIsRewrittenInPlace) {
-  const std::string behind = hosts_ + ".mounted";
-  std::ofstream(behind) << kPeoplesLines;
-  if (mount(behind.c_str(), hosts_.c_str(), nullptr, MS_BIND, nullptr) != 0) {
-    GTEST_SKIP() << "mounting is not permitted here";
-  }
-  auto helper = start("lab");
-  helper->set_hosts(one("10.128.0.2", "beta"));
-  EXPECT_TRUE(becomes(kPeoplesLines + lab_block_));
-  helper.reset();
-  EXPECT_EQ(read_text(behind), kPeoplesLines);
-  umount(hosts_.c_str());
-}
-
-TEST_F(NamesHelperTest, ALinkStaysALink) {
+TEST_F(SeveralPoolsTest, ALinkStaysALink) {
   const std::string link = hosts_ + ".link";
   unlink(link.c_str());
   ASSERT_EQ(symlink(hosts_.c_str(), link.c_str()), 0);
@@ -163,13 +106,6 @@ TEST_F(NamesHelperTest, ALinkStaysALink) {
   struct stat info {};
   lstat(link.c_str(), &info);
   EXPECT_TRUE(S_ISLNK(info.st_mode));
-}
-
-TEST(HostsBlockTest, ABeginWithoutItsEndTakesNoLineOfPeople) {
-  EXPECT_EQ(with_hosts_block("# wow lab begin\n192.0.2.1 printer\n", "lab", ""),
-            "192.0.2.1 printer\n");
-  EXPECT_EQ(with_hosts_block("no newline", "lab", "x\n"),
-            "no newline\n# wow lab begin\nx\n# wow lab end\n");
 }
 
 }  // namespace
