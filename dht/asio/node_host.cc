@@ -141,8 +141,10 @@ void NodeHost::start() {
       node_->on_datagram(packet, from);
     });
   }
-  node_->start();
+  // First the store: should the node find itself alone, the store has waited as long, and founds at
+  // once.
   dht_->start();
+  node_->start();
   save_state();
 }
 

@@ -6,6 +6,7 @@
 #include <boost/beast/http.hpp>
 #include <boost/json/parse.hpp>
 #include <boost/json/serialize.hpp>
+#include <thread>
 
 namespace wow {
 
@@ -80,6 +81,14 @@ bool daemon_listens(const std::filesystem::path& path) {
   boost::system::error_code error;
   socket.connect(Local::endpoint(path.string()), error);
   return !error || error == boost::system::errc::permission_denied;
+}
+
+Result<void> stop_daemon(const std::filesystem::path& path, const std::string& pool) {
+  if (auto answer = ask_daemon(path, pool, "down"); !answer) return answer.error();
+  // The answer comes before the end.
+  for (int i = 0; i < 100 && daemon_listens(path); ++i)
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  return {};
 }
 
 }  // namespace wow

@@ -19,4 +19,7 @@ Result<boost::json::object> ask_daemon(const std::filesystem::path& socket, cons
 // Whether a daemon listens there.
 bool daemon_listens(const std::filesystem::path& socket);
 
+// Asks it to end, and waits (5 s at most) until its socket is gone: `wow up` may follow at once.
+Result<void> stop_daemon(const std::filesystem::path& socket, const std::string& pool);
+
 }  // namespace wow

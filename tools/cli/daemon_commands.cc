@@ -6,7 +6,6 @@
 #include <unistd.h>
 
 #include <iostream>
-#include <thread>
 
 #include "base/log.h"
 #include "dht/asio/node_host.h"
@@ -196,12 +195,7 @@ void add_start_command(CLI::App& app, CommandContext& context, bool router) {
 }
 
 void down(const CommandContext& context, const std::string& pool) {
-  ask(context, pool, "down");
-  // The answer comes before the end: wait until the socket is gone, so that `wow up` may follow at
-  // once.
-  const auto socket = context.paths.socket(pool);
-  for (int i = 0; i < 100 && daemon_listens(socket); ++i)
-    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  value_or_throw(stop_daemon(context.paths.socket(pool), pool));
   std::cout << "Pool " << pool
             << " is down on this machine; its address stays leased for the next `wow up`.\n";
 }

@@ -129,7 +129,7 @@ void leave(const CommandContext& context, const std::string& pool) {
       std::cerr << "The address was not given back (" << error.what()
                 << "); its lease will run out.\n";
     }
-    ask(context, pool, "down");
+    value_or_throw(stop_daemon(context.paths.socket(pool), pool));
   }
   const fs::path directory = context.paths.member_directory(pool);
   if (!fs::exists(directory / kMemberFile))

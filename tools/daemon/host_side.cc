@@ -14,7 +14,7 @@ namespace json = boost::json;
 
 namespace {
 constexpr const char* kLeaseFile = "lease";  // the address held last, tried first
-constexpr Duration kNamesInterval = 3s;      // how fresh the hosts block is
+constexpr Duration kNamesInterval = 1s;      // how fresh the hosts block is in a small pool
 }  // namespace
 
 Result<std::unique_ptr<HostSide>> HostSide::open(NodeHost& host, const DaemonOptions& options,
