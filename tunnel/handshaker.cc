@@ -11,6 +11,8 @@ namespace {
 // Flight 1 begins with | flags 1 | replaced index 4 |, flight 2 with | flags 1 |.
 constexpr std::size_t kFirstPrefixBytes = 5;
 constexpr std::size_t kSecondPrefixBytes = 1;
+// Strangers must not fill the log.
+constexpr Duration kStrangerToldEvery = 1min;
 
 }  // namespace
 
@@ -93,7 +95,7 @@ void Handshaker::give_up(std::uint32_t index, CloseReason reason) {
 
 void Handshaker::on_packet(MutableBytes packet, const Path& path, const Address& source) {
   const auto opened = parts_.codec.open(packet);
-  if (!opened.of_pool) return parts_.metrics.add(Metric::kDropStranger);
+  if (!opened.of_pool) return drop_stranger(path);
   if (!opened.body) return parts_.metrics.add(Metric::kDropMalformed);
   const HandshakeBody& body = *opened.body;
   if (body.flight == 1) {
@@ -105,6 +107,16 @@ void Handshaker::on_packet(MutableBytes packet, const Path& path, const Address&
   } else {
     on_retry(body, path);
   }
+}
+
+// Silence, and no state but when it was last told.
+void Handshaker::drop_stranger(const Path& path) {
+  parts_.metrics.add(Metric::kDropStranger);
+  const TimePoint now = parts_.now();
+  if (stranger_told_ && now - *stranger_told_ < kStrangerToldEvery) return;
+  stranger_told_ = now;
+  log_warn("stranger ignored",
+           {{"path", path.text()}, {"why", "not sealed under this pool's key"}});
 }
 
 void Handshaker::on_retry(const HandshakeBody& body, const Path& path) {

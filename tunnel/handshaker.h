@@ -88,6 +88,7 @@ class Handshaker {
     std::vector<EarlyPacket> early;
     Timer expiry;
   };
+  void drop_stranger(const Path& path);
 
   // As initiator.
   bool begin(Outgoing& attempt);
@@ -126,6 +127,7 @@ class Handshaker {
     Digest first_flight;
   };
   std::deque<Done> done_;
+  std::optional<TimePoint> stranger_told_;
   std::size_t routed_incoming_ = 0;
   std::size_t early_packets_ = 0;
 };
