@@ -10,18 +10,9 @@
 namespace wow {
 namespace {
 
-// Three sites and a public bootstrap: what the main job has.
+// A public host and two behind port-restricted NATs.
 class VirtualNetworkTest : public testing::Test {
  protected:
-  VirtualNetworkTest() {
-    NatRules port_restricted;
-    port_restricted.filtering = NatScope::kAddressPortDependent;
-    Site& first = pool_.world.add_nat("203.0.113.1", port_restricted);
-    Site& second = pool_.world.add_nat("203.0.113.2", port_restricted);
-    pool_.add("198.51.100.1", "alpha");
-    pool_.add("192.168.1.2", "beta", &first);
-    pool_.add("10.7.0.2", "gamma", &second);
-  }
   void come_up() {
     ASSERT_TRUE(pool_.world.run_until([this] { return pool_.all_up(); }, 20s));
   }
@@ -33,9 +24,11 @@ class VirtualNetworkTest : public testing::Test {
   }
 
   VirtualPool pool_{7};
-  VirtualHost& alpha_ = pool_.hosts[0];
-  VirtualHost& beta_ = pool_.hosts[1];
-  VirtualHost& gamma_ = pool_.hosts[2];
+  Site& first_ = pool_.world.add_nat("203.0.113.1");
+  Site& second_ = pool_.world.add_nat("203.0.113.2");
+  VirtualHost& alpha_ = pool_.add("198.51.100.1", "alpha");
+  VirtualHost& beta_ = pool_.add("192.168.1.2", "beta", &first_);
+  VirtualHost& gamma_ = pool_.add("10.7.0.2", "gamma", &second_);
 };
 
 TEST_F(VirtualNetworkTest, EveryHostGetsAnAddressAndItsName) {
