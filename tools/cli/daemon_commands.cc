@@ -3,6 +3,7 @@
 // status whether.
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <iostream>
@@ -141,6 +142,8 @@ int run_in_background(const DaemonOptions& options) {
   for (ssize_t got; (got = read(fds[0], buffer, sizeof buffer)) > 0;)
     line.append(buffer, static_cast<std::size_t>(got));
   close(fds[0]);
+  // A daemon that failed is gone when we say so: another `wow up` may follow at once.
+  if (line.empty() || line[0] == '-') waitpid(child, nullptr, 0);
   if (line.empty())
     throw CommandError("the daemon ended before it was ready: see " +
                        (options.directory / "log").string());

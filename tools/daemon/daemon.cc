@@ -152,6 +152,7 @@ class Daemon {
     }
     if (!result) {
       failed_ = true;
+      log_error("giving up", {{"pool", options_.pool}, {"why", result.error().message}});
       stop_timer_->after(kStopAfter, [this] { stop(); });
     }
   }
