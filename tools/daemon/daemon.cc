@@ -65,6 +65,7 @@ class Daemon {
     auto host = NodeHost::open(io_.get_executor(), host_options);
     if (!host) return host.error();
     host_ = std::move(*host);
+    if (is_expelled()) return expelled();
     if (!options_.router) {
       auto side = HostSide::open(*host_, options_, std::move(names));
       if (!side) return side.error();
@@ -171,10 +172,13 @@ class Daemon {
                      });
   }
 
+  bool is_expelled() const { return !host_->credentials().welcome(host_->credentials().self()); }
+  Error expelled() const {
+    return {ErrorCode::kUntrusted,
+            "this node was expelled from pool " + options_.pool + ": ask for a new invite"};
+  }
   void on_settings() {
-    if (host_->credentials().welcome(host_->credentials().self())) return;
-    tell_ready(Error{ErrorCode::kUntrusted, "this node was expelled from pool " + options_.pool +
-                                                ": ask for a new invite"});
+    if (is_expelled()) tell_ready(expelled());
   }
 
   void watch_network() {
