@@ -58,6 +58,8 @@ class PacketWorker::Loop {
       p_.tables.awake(p_.number);
       if (fds[0].revents) underlay_to_tap();
       if (fds[1].revents) tap_to_underlay();
+      // The interface was deleted: waiting for it would return at once for ever.
+      if (fds[1].revents & (POLLERR | POLLHUP | POLLNVAL)) fds[1].fd = -1;
     }
     p_.tables.asleep(p_.number);
   }
@@ -156,7 +158,7 @@ class PacketWorker::Loop {
     const auto found = tables.by_mac.find(mac_key(frame.data()));
     if (found == tables.by_mac.end()) return false;
     const auto ip = ipv4_frame(frame);
-    if (!ip || ip->source != tables.own_ip.v4_value()) return false;
+    if (!ip || !tables.own_ip.is_v4() || ip->source != tables.own_ip.v4_value()) return false;
     SessionKeys& keys = *found->second.keys;
     buffer.data()[0] = static_cast<std::uint8_t>(DataKind::kFrame);
     Sealer& sealer = keys.lanes[lane_];
