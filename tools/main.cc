@@ -2,6 +2,7 @@
 // tools/daemon.
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <array>
 #include <csignal>
 #include <iostream>
 
@@ -12,13 +13,17 @@ namespace {
 
 constexpr const char* kVersion = "0.1.0";
 
-// "wow help X Y" is "wow X Y --help".
+// "wow help X Y" is "wow X Y --help", and so is a command alone that needs another behind it.
 std::vector<std::string> arguments_of(int argc, char** argv) {
   std::vector<std::string> out(argv + 1, argv + argc);
   if (!out.empty() && out.front() == "help") {
     out.erase(out.begin());
     out.push_back("--help");
   }
+  constexpr std::array kGroups = {"pool", "invite", "dht"};
+  const bool is_group =
+      out.size() == 1 && std::find(kGroups.begin(), kGroups.end(), out.front()) != kGroups.end();
+  if (out.empty() || is_group) out.push_back("--help");
   // CLI11 takes them last first.
   return {out.rbegin(), out.rend()};
 }
@@ -42,6 +47,15 @@ int main(int argc, char** argv) {
       "`wow help COMMAND` explains a command.",
       "wow");
   app.set_version_flag("--version", std::string("wow ") + kVersion);
+  app.footer(
+      "First steps:\n"
+      "  wow pool create lab --subnet 10.128.0.0/16                          once, anywhere\n"
+      "  wow invite create lab --bootstrap ADDRESS:4433 > lab.invite         a secret file that "
+      "admits machines\n"
+      "  wow join lab.invite && wow router lab --listen 4433                 on a machine with a "
+      "public address\n"
+      "  wow join lab.invite && wow up lab                                   on every machine, as "
+      "root");
   app.require_subcommand(1);
   app.fallthrough();
   wow::CommandContext context;
