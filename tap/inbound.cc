@@ -52,23 +52,18 @@ void Inbound::take(const Address& peer, ByteView bytes) {
   }
   const IpAddress source = frame->ip.source;
   const Binding* binding = resolver_.find(source);
-  if (binding && binding->node == peer) return deliver(frame->bytes);
+  if (binding && binding->node == peer) return hooks_.to_host(frame->bytes);
   const FrameStage::Key key{peer, source};
   if (!stage_.add(key, frame->bytes, 0)) return;
   resolver_.resolve_again(source, [this, key](Result<Binding> found) {
     for (const auto& waiting : stage_.take(key)) {
       if (found && found->node == key.first) {
-        deliver(waiting.bytes);
+        hooks_.to_host(waiting.bytes);
       } else {
         metrics_.add(Metric::kDropSourceCheck);
       }
     }
   });
-}
-
-void Inbound::deliver(ByteView frame) {
-  metrics_.add(Metric::kFramesIn);
-  hooks_.to_host(frame);
 }
 
 void Inbound::tell_not_mine(const Address& peer, const IpAddress& ip) {

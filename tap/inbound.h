@@ -41,7 +41,6 @@ class Inbound {
   void take(const Address& peer, ByteView frame);
 
  private:
-  void deliver(ByteView frame);
   void tell_not_mine(const Address& peer, const IpAddress& ip);
 
   const MacAddress own_mac_;
