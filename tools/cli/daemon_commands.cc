@@ -2,6 +2,7 @@
 // background once it is ready, so that the command's end means "the pool is there", and its exit
 // status whether.
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -19,6 +20,9 @@
 
 namespace wow {
 namespace {
+
+// Joining takes a second; who waits this long wants to know for what.
+constexpr int kPatienceMs = 10'000;
 
 struct UpArguments {
   std::string pool;
@@ -40,9 +44,10 @@ std::string default_host_name() {
     const char lower = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
     out += is_valid_name(std::string("a") + lower + "a") ? lower : '-';
   }
+  out = out.substr(0, 63);
   while (!out.empty() && out.front() == '-') out.erase(0, 1);
   while (!out.empty() && out.back() == '-') out.pop_back();
-  return out.empty() ? "host" : out.substr(0, 63);
+  return out.empty() ? "host" : out;
 }
 
 void set_level(const std::string& level) {
@@ -63,7 +68,9 @@ DaemonOptions prepare(const CommandContext& context, CLI::App& command, UpArgume
     pool = joined;
   }
   pool = value_or_throw(context.paths.choose_pool(pool));
-  value_or_throw(apply_config(command, context.paths.config_file(pool)));
+  // Both ways to run share the file.
+  const CLI::App* other = command.get_parent()->get_subcommand(router ? "up" : "router");
+  value_or_throw(apply_config(command, context.paths.config_file(pool), other));
 
   DaemonOptions options = arguments.daemon;
   options.pool = pool;
@@ -137,6 +144,14 @@ int run_in_background(const DaemonOptions& options) {
     _exit(status);
   }
   close(fds[1]);
+  pollfd told{fds[0], POLLIN, 0};
+  if (poll(&told, 1, kPatienceMs) == 0) {
+    std::cerr
+        << "Still waiting: members of pool " << options.pool
+        << " do not answer, or do not let this node in (was its invite closed?).\n`wow status "
+        << options.pool << "` and " << (options.directory / "log").string()
+        << " tell more; the daemon goes on trying.\n";
+  }
   std::string line;
   char buffer[1024];
   for (ssize_t got; (got = read(fds[0], buffer, sizeof buffer)) > 0;)
@@ -166,8 +181,10 @@ void add_start_command(CLI::App& app, CommandContext& context, bool router) {
   command
       ->add_option("--listen", arguments->listen, "UDP port; default: the one used before, or any")
       ->check(CLI::Range(1, 65535));
-  command->add_option("--bootstrap", arguments->bootstraps,
-                      "ADDRESS:PORT to start from, beside the invite's");
+  command
+      ->add_option("--bootstrap", arguments->bootstraps,
+                   "ADDRESS:PORT to start from, beside the invite's; may be repeated")
+      ->allow_extra_args(false);
   command->add_option("--log-level", arguments->log_level, "debug, info or warn")
       ->check(CLI::IsMember({"debug", "info", "warn"}));
   command->add_flag("--allow-loopback", arguments->daemon.allow_loopback,
