@@ -203,7 +203,6 @@ class Daemon {
     notify_systemd("STOPPING=1");
     log_info("stopping", {{"pool", options_.pool}});
     host_->stop();
-    server_.reset();
     io_.stop();
   }
 
@@ -212,10 +211,11 @@ class Daemon {
   asio::io_context io_{1};
   asio::signal_set signals_;
   asio::posix::stream_descriptor monitor_wait_;
+  // Goes last: while its socket is there, the interface or the lock may be.
+  std::unique_ptr<ControlServer> server_;
   std::unique_ptr<NodeHost> host_;
   std::unique_ptr<HostSide> host_side_;
   std::unique_ptr<NetworkMonitor> monitor_;
-  std::unique_ptr<ControlServer> server_;
   std::unique_ptr<ControlContext> control_;
   std::unique_ptr<Timer> record_timer_, stop_timer_, settle_timer_;
   bool told_ = false;

@@ -55,6 +55,13 @@ VirtualNetworkOptions HostSide::network_options() const {
   out.name = options_.name;
   out.name_is_explicit = options_.name_is_explicit;
   out.wanted_ip = options_.ip;
+  for (const pb::Reservation& reserved : settings.reservations()) {
+    VirtualNetworkOptions::Reservation entry;
+    entry.name = reserved.name();
+    entry.ip = IpAddress::parse(reserved.ip());
+    entry.node = Address::parse(view_of(reserved.node())).value_or(Address());
+    out.reservations.push_back(std::move(entry));
+  }
   const auto file = read_file(options_.directory / kLeaseFile);
   boost::system::error_code error;
   const json::value last = file ? json::parse(text_of(*file), error) : json::value();
@@ -73,7 +80,6 @@ void HostSide::start(Ready ready) {
   hooks.lease_held = [this](const LeaseInfo& lease) { on_lease(lease); };
   hooks.lease_lost = [this] {
     lease_state_ = "the lease was lost; taking another";
-    log_warn("lease lost", {{"pool", options_.pool}});
     clear_interface(tap_.index());
   };
   hooks.lease_refused = [this](const Error& error) {

@@ -16,6 +16,9 @@ namespace wow {
 namespace {
 
 constexpr std::size_t kEthernetHeaderBytes = 14;
+constexpr std::uint8_t kProtocolIcmp = 1, kProtocolUdp = 17;
+constexpr std::uint8_t kIcmpRedirect = 5;
+constexpr std::uint16_t kDhcpServerPort = 67;
 constexpr int kFramesPerTurn = 64;  // then the other side has its turn
 
 std::int64_t now_ns() { return AsioClock::boot_now().time_since_epoch().count(); }
@@ -113,14 +116,21 @@ class PacketWorker::Loop {
            mac_key(frame.data()) == tables.own_mac &&
            mac_key(frame.data() + 6) == entry.source_mac &&
            ip->source == entry.source_ip.v4_value() &&
-           ip->destination == tables.own_ip.v4_value() && !is_dhcp_reply(frame);
+           ip->destination == tables.own_ip.v4_value() && !steers_the_host(frame);
   }
 
-  static bool is_dhcp_reply(ByteView frame) {
+  // What could reconfigure the host is judged by the control thread, which drops and counts it.
+  static bool steers_the_host(ByteView frame) {
     const std::size_t header = static_cast<std::size_t>(frame[kEthernetHeaderBytes] & 15) * 4;
-    if (frame[kEthernetHeaderBytes + 9] != 17 || frame.size() < kEthernetHeaderBytes + header + 2)
-      return false;
-    return get_big_endian(frame.data() + kEthernetHeaderBytes + header, 2) == 67;
+    const ByteView payload = frame.subspan(kEthernetHeaderBytes + header);
+    switch (frame[kEthernetHeaderBytes + 9]) {
+      case kProtocolIcmp:
+        return payload.empty() || payload[0] == kIcmpRedirect;
+      case kProtocolUdp:
+        return payload.size() < 2 || get_big_endian(payload.data(), 2) == kDhcpServerPort;
+      default:
+        return false;
+    }
   }
 
   void write_tap(ByteView frame) {
