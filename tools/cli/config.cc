@@ -1,7 +1,9 @@
 #include "tools/cli/config.h"
 
 #include <algorithm>
-#include <fstream>
+#include <sstream>
+
+#include "base/asio/files.h"
 
 namespace wow {
 namespace {
@@ -22,14 +24,30 @@ std::size_t edit_distance(const std::string& a, const std::string& b) {
   return d[a.size()][b.size()];
 }
 
-std::vector<std::string> flags_of(const CLI::App& command) {
+// What the file may say: all flags but those that act before it is read.
+std::vector<std::string> keys_of(const CLI::App& command) {
   std::vector<std::string> out;
   for (const CLI::Option* option : command.get_options()) {
     for (const std::string& name : option->get_lnames()) {
-      if (name != "help" && name != "config") out.push_back(name);
+      if (name != "help" && name != "invite") out.push_back(name);
     }
   }
   return out;
+}
+
+bool is_one_of(const std::vector<std::string>& words, const std::string& word) {
+  return std::find(words.begin(), words.end(), word) != words.end();
+}
+
+// Adds what the file says to an option; throws CLI::Error if it cannot be that.
+void add_values(CLI::Option& option, const CLI::ConfigItem& item) {
+  const bool is_flag = option.get_expected_min() == 0;
+  for (const std::string& value : item.inputs) {
+    if (is_flag && value != "true" && value != "false")
+      throw CLI::ConversionError("must be true or false, not " + value);
+    if (!is_flag || value == "true") option.add_result(value);
+  }
+  if (option.count() > 0) option.run_callback();
 }
 
 }  // namespace
@@ -45,20 +63,25 @@ std::string nearest_word(const std::string& typed, const std::vector<std::string
   return best;
 }
 
-Result<void> apply_config(CLI::App& command, const std::filesystem::path& path) {
-  std::ifstream in(path);
-  if (!in) return {};
+Result<void> apply_config(CLI::App& command, const std::filesystem::path& path,
+                          const CLI::App* other) {
+  const auto file = read_file(path);
+  if (!file && file.error().code == ErrorCode::kNotFound) return {};
+  if (!file) return file.error();
   std::vector<CLI::ConfigItem> items;
   try {
-    items = CLI::ConfigTOML().from_config(in);
+    std::istringstream text(to_string(*file));
+    items = CLI::ConfigTOML().from_config(text);
   } catch (const CLI::Error& error) {
     return Error{ErrorCode::kInvalidArgument, path.string() + " is not TOML: " + error.what()};
   }
-  const auto flags = flags_of(command);
+  const auto keys = keys_of(command);
+  const auto others = other ? keys_of(*other) : std::vector<std::string>();
   for (const CLI::ConfigItem& item : items) {
     const std::string key = item.fullname();
-    if (std::find(flags.begin(), flags.end(), key) == flags.end()) {
-      const std::string meant = nearest_word(key, flags);
+    if (!is_one_of(keys, key)) {
+      if (is_one_of(others, key)) continue;
+      const std::string meant = nearest_word(key, keys);
       return Error{ErrorCode::kInvalidArgument,
                    path.string() + ": \"" + key + "\" is no option" +
                        (meant.empty() ? ": `wow help " + command.get_name() + "` lists them"
@@ -67,13 +90,7 @@ Result<void> apply_config(CLI::App& command, const std::filesystem::path& path) 
     CLI::Option* option = command.get_option("--" + key);
     if (option->count() > 0) continue;
     try {
-      // A flag's "true" counts once and its "false" not at all.
-      if (option->get_expected_min() == 0) {
-        if (item.inputs == std::vector<std::string>{"true"}) option->add_result("true");
-      } else {
-        for (const std::string& value : item.inputs) option->add_result(value);
-      }
-      if (option->count() > 0) option->run_callback();
+      add_values(*option, item);
     } catch (const CLI::Error& error) {
       return Error{ErrorCode::kInvalidArgument, path.string() + ": " + key + ": " + error.what()};
     }

@@ -11,8 +11,10 @@
 namespace wow {
 
 // Reads `path`, if it exists, into the options of `command` that were not given on the command
-// line. A key that is no flag is refused, naming the nearest one.
-Result<void> apply_config(CLI::App& command, const std::filesystem::path& path);
+// line. A key that is no flag is refused, naming the nearest one; a flag of `other`, which may
+// share the file, is left to it.
+Result<void> apply_config(CLI::App& command, const std::filesystem::path& path,
+                          const CLI::App* other = nullptr);
 
 // The one of `words` that `typed` most likely meant, or empty (Damerau-Levenshtein distance at most
 // a third).
