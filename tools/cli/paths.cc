@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <cstdlib>
 
+#include "tools/daemon/privileges.h"
+
 namespace wow {
 
 namespace fs = std::filesystem;
@@ -15,6 +17,23 @@ namespace {
 std::string environment(const char* name) {
   const char* value = std::getenv(name);
   return value ? value : "";
+}
+
+// Root, and the user that the daemon becomes or is started as.
+bool is_system_user() {
+  const auto daemon = find_user(kDaemonUser);
+  return geteuid() == 0 || (daemon && daemon->uid == geteuid());
+}
+
+// The names of files "NAME.ending" in a folder, in order.
+std::vector<std::string> names_in(const fs::path& folder, const char* ending) {
+  std::vector<std::string> out;
+  std::error_code error;
+  for (const auto& entry : fs::directory_iterator(folder, error)) {
+    if (entry.path().extension() == ending) out.push_back(entry.path().stem().string());
+  }
+  std::sort(out.begin(), out.end());
+  return out;
 }
 
 fs::path xdg(const char* variable, const char* below_home) {
@@ -28,7 +47,7 @@ Paths Paths::of_this_user() {
   if (const std::string root = environment("WOW_ROOT"); !root.empty()) {
     return {fs::path(root) / "etc", fs::path(root) / "lib", fs::path(root) / "run"};
   }
-  if (geteuid() == 0) return {"/etc/wow", "/var/lib/wow", "/run/wow"};
+  if (is_system_user()) return {"/etc/wow", "/var/lib/wow", "/run/wow"};
   const fs::path config = xdg("XDG_CONFIG_HOME", ".config"),
                  state = xdg("XDG_STATE_HOME", ".local/state");
   const std::string runtime = environment("XDG_RUNTIME_DIR");
@@ -59,16 +78,12 @@ Result<std::string> Paths::choose_pool(const std::string& named) const {
     }
     return named;
   }
-  const auto all = pools();
+  auto all = pools();
+  // No member, but a pool's root may be here, or another user's daemon to ask.
+  if (all.empty()) all = names_in(config, ".root");
+  if (all.empty()) all = names_in("/run/wow", ".sock");
   if (all.size() == 1) return all.front();
   if (all.empty()) {
-    // Another user's daemon may still be there to ask.
-    std::error_code error;
-    std::vector<std::string> running;
-    for (const auto& entry : fs::directory_iterator("/run/wow", error)) {
-      if (entry.path().extension() == ".sock") running.push_back(entry.path().stem().string());
-    }
-    if (running.size() == 1) return running.front();
     return Error{ErrorCode::kNotFound,
                  "this machine is in no pool yet: `wow join INVITE` makes it a member"};
   }

@@ -1,5 +1,5 @@
-// Where things lie: system folders for root, XDG folders for everybody else; $WOW_ROOT moves all of
-// them (tests).
+// Where things lie: system folders for root and for the daemon's user, XDG folders for everybody
+// else; $WOW_ROOT moves all of them (tests).
 #pragma once
 
 #include <filesystem>
