@@ -75,6 +75,7 @@ void remember_wishes(const CommandContext& context, const std::string& pool,
       if (line.rfind(key + " ", 0) != 0 && line.rfind(key + "=", 0) != 0) kept += line;
       at = end;
     }
+    if (!kept.empty() && kept.back() != '\n') kept += '\n';
     text = kept + key + " = \"" + value + "\"\n";
   };
   set("name", arguments.name);
