@@ -9,7 +9,9 @@
 #include <iostream>
 
 #include "base/asio/files.h"
+#include "base/endpoint.h"
 #include "tools/cli/commands.h"
+#include "tools/cli/control_client.h"
 #include "tools/cli/table.h"
 #include "tunnel/identity/armor.h"
 #include "tunnel/identity/invite.h"
@@ -44,12 +46,15 @@ void save_root(const CommandContext& context, const PoolRoot& root) {
 // Hands new settings to the daemon on this machine, if there is one, which spreads them.
 void publish(const CommandContext& context, const PoolRoot& root) {
   const std::string pool = root.settings().name();
-  const std::string hex = to_hex(root.signed_settings());
-  try {
-    ask(context, pool, "settings", {{"signed_settings", hex}});
+  const auto told = ask_daemon(context.paths.socket(pool), pool, "settings",
+                               {{"signed_settings", to_hex(root.signed_settings())}});
+  if (told) {
     std::cout << "Settings number " << root.settings().number()
               << " are spreading over the pool.\n";
-  } catch (const CommandError&) {
+  } else if (told.error().code != ErrorCode::kNotFound) {
+    throw CommandError("the settings are signed, but not spread: " + told.error().message +
+                       "; then `wow pool publish " + pool + "`");
+  } else {
     std::cout << "No daemon of this pool runs here. Bring the new settings to any member:\n"
               << "  wow pool settings " << pool << " > " << pool << ".settings      # here\n"
               << "  wow pool adopt " << pool << ".settings             # there\n";
@@ -63,9 +68,9 @@ std::optional<WallTime> parse_join_by(const std::string& text) {
   if (const char* end = strptime(text.c_str(), "%Y-%m-%d", &date); end && *end == 0) {
     return WallTime(std::chrono::seconds(timegm(&date)));
   }
-  char unit = 0;
+  char unit = 0, more = 0;
   long count = 0;
-  if (std::sscanf(text.c_str(), "%ld%c", &count, &unit) == 2 && count > 0 && count < 100'000) {
+  if (std::sscanf(text.c_str(), "%6ld%c%c", &count, &unit, &more) == 2 && count > 0) {
     const long seconds = unit == 'd' ? 86400 : unit == 'h' ? 3600 : unit == 'm' ? 60 : 0;
     if (seconds != 0) return wall_now() + std::chrono::seconds(count * seconds);
   }
@@ -137,6 +142,11 @@ struct InviteArguments {
 void create_invite(const CommandContext& context, InviteArguments arguments) {
   PoolRoot root = load_root(context, value_or_throw(context.paths.choose_pool(arguments.pool)));
   arguments.options.join_by = parse_join_by(arguments.join_by);
+  for (const std::string& text : arguments.options.bootstraps) {
+    if (!Endpoint::parse(text))
+      throw CommandError("--bootstrap takes ADDRESS:PORT such as 198.51.100.7:4433, not \"" + text +
+                         "\"");
+  }
   if (arguments.options.label.empty()) {
     arguments.options.label = "invite-" + std::to_string(root.issued().size() + 1);
   }
@@ -152,7 +162,8 @@ void create_invite(const CommandContext& context, InviteArguments arguments) {
   std::cout << invite.to_text() << std::flush;
   const InviteFacts facts = invite.explain();
   std::cerr << "Invite \"" << facts.label << "\" to pool " << facts.pool
-            << ", good for joining until " << (facts.join_by ? date_text(*facts.join_by) : "closed")
+            << ", good for joining until "
+            << (facts.join_by ? date_text(*facts.join_by) : "it is closed")
             << ". Whoever has the file can join.\n";
   if (facts.bootstraps.empty()) {
     std::cerr << "It names no bootstrap: machines will need `--bootstrap ADDRESS:PORT` to find the "
@@ -339,14 +350,19 @@ void add_pool_commands(CLI::App& app, CommandContext& context) {
   CLI::App* create_one =
       invite->add_subcommand("create", "Make an invite: a file that admits machines");
   create_one->add_option("POOL", made->pool, "Name of the pool");
-  create_one->add_option("--bootstrap", made->options.bootstraps,
-                         "Where members start: ADDRESS:PORT; may be repeated");
+  create_one
+      ->add_option("--bootstrap", made->options.bootstraps,
+                   "Where members start: ADDRESS:PORT; may be repeated")
+      ->allow_extra_args(false);
   create_one->add_option("--join-by", made->join_by, "90d, 12h, a date, or never")
       ->capture_default_str();
   create_one->add_option("--label", made->options.label, "What you call it");
-  create_one->add_option("--group", made->options.groups, "Group of its members; may be repeated");
-  create_one->add_option("--route", made->options.routes,
-                         "Prefix that its members may announce; may be repeated");
+  create_one->add_option("--group", made->options.groups, "Group of its members; may be repeated")
+      ->allow_extra_args(false);
+  create_one
+      ->add_option("--route", made->options.routes,
+                   "Prefix that its members may announce; may be repeated")
+      ->allow_extra_args(false);
   create_one->add_flag("--bridge", made->options.bridge,
                        "Its members may put a whole LAN behind one node");
   create_one->callback([&context, made] {
@@ -364,8 +380,10 @@ void add_pool_commands(CLI::App& app, CommandContext& context) {
   CLI::App* close =
       invite->add_subcommand("close", "Let nobody join by an invite any more; its members stay");
   close->add_option("INVITE", closed->invite, "Its label, id or file")->required();
-  close->add_option("--keep", closed->keep,
-                    "Address of a member that stays (instead of all); may be repeated");
+  close
+      ->add_option("--keep", closed->keep,
+                   "Address of a member that stays (instead of all); may be repeated")
+      ->allow_extra_args(false);
   close->add_flag("--keep-none", closed->keep_none, "Nobody who came by it stays");
   close->callback([&context, closed] {
     closed->pool = context.pool;
