@@ -28,6 +28,21 @@ std::vector<std::string> arguments_of(int argc, char** argv) {
   return {out.rbegin(), out.rend()};
 }
 
+// What was typed as a command, if anything was.
+std::string typed_command(int argc, char** argv) {
+  const int at = argc > 1 && std::string(argv[1]) == "help" ? 2 : 1;
+  return argc > at && argv[at][0] != '-' ? argv[at] : "";
+}
+
+// `wow help` for the command that a mistake was made in.
+std::string help_for(const CLI::App& app) {
+  std::string out = "wow help";
+  for (auto chosen = app.get_subcommands(); !chosen.empty();
+       chosen = chosen.front()->get_subcommands())
+    out += " " + chosen.front()->get_name();
+  return out;
+}
+
 void check_command(const CLI::App& app, const std::string& typed) {
   std::vector<std::string> names;
   for (const CLI::App* command : app.get_subcommands({})) names.push_back(command->get_name());
@@ -65,8 +80,8 @@ int main(int argc, char** argv) {
   wow::add_daemon_commands(app, context);
   wow::add_query_commands(app, context);
   try {
-    if (argc > 1 && argv[1][0] != '-' && std::string(argv[1]) != "help")
-      check_command(app, argv[1]);
+    if (const std::string typed = typed_command(argc, argv); !typed.empty())
+      check_command(app, typed);
     app.parse(arguments_of(argc, argv));
     return 0;
   } catch (const CLI::RuntimeError& error) {
@@ -74,7 +89,7 @@ int main(int argc, char** argv) {
   } catch (const CLI::Success& done) {
     return app.exit(done);
   } catch (const CLI::ParseError& error) {
-    std::cerr << "wow: " << error.what() << "\n";
+    std::cerr << "wow: " << error.what() << "; see `" << help_for(app) << "`\n";
     return 2;
   } catch (const std::exception& error) {
     std::cerr << "wow: " << error.what() << "\n";
