@@ -23,7 +23,6 @@ std::string_view to_string(EdgeRole role) {
 Edge& EdgeTable::add(const Address& peer, TimePoint now) {
   Edge& edge = edges_[peer];
   edge.peer = peer;
-  edge.theirs = 0;
   edge.keepalive = {};
   edge.last_list = 0;
   edge.opened = now;
@@ -33,6 +32,7 @@ Edge& EdgeTable::add(const Address& peer, TimePoint now) {
 
 void EdgeTable::erase(const Address& peer) {
   edges_.erase(peer);
+  placed_ = placed_ && !edges_.empty();
   hops_stale_ = true;
 }
 
@@ -82,11 +82,10 @@ std::span<const Hop> EdgeTable::hops() const {
 
 std::vector<Address> EdgeTable::members() const {
   std::vector<Address> out;
-  const bool leaves_too = on_ring();
   for (const auto& [peer, edge] : edges_) {
     if (!edge.usable()) continue;
     const bool ring = ((edge.ours | edge.theirs) & kRingBits) != 0;
-    if (ring || (leaves_too && edge.is_member())) out.push_back(peer);
+    if (ring || (placed_ && edge.is_member())) out.push_back(peer);
   }
   return out;
 }

@@ -38,7 +38,7 @@ struct Edge {
 
 class EdgeTable {
  public:
-  // Of an open session; if there is one already, the peer begins anew and its roles are forgotten.
+  // Of an open session. If there is one already, its roles hold until the peer tells them anew.
   Edge& add(const Address& peer, TimePoint now);
   void erase(const Address& peer);
   Edge* find(const Address& peer);
@@ -53,9 +53,10 @@ class EdgeTable {
   std::map<Address, Edge>& all() { return edges_; }
   // Where packets can be forwarded to now.
   std::span<const Hop> hops() const;
-  // Usable edges to members of the ring. Those that we are but a leaf of count once we are on the
-  // ring ourselves: before, they need not be our neighbours at all.
+  // Usable edges to members of the ring. Those that we are but a leaf of count once a reply has
+  // told us our place: before, whoever happens to be our bootstrap would pass for a neighbour.
   std::vector<Address> members() const;
+  void set_placed() { placed_ = true; }
   std::size_t count_ours(Roles roles) const;
   std::size_t count_theirs(Roles roles) const;
   // A near edge is usable: we are on the ring.
@@ -63,6 +64,7 @@ class EdgeTable {
 
  private:
   std::map<Address, Edge> edges_;  // ordered: the same seed must give the same run
+  bool placed_ = false;  // until the last edge is gone
   mutable std::vector<Hop> hops_;
   mutable bool hops_stale_ = false;
 };

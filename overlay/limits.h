@@ -9,6 +9,7 @@ namespace wow::ring {
 
 // Near edges.
 inline constexpr std::size_t kNearPerSide = 3;
+inline constexpr Duration kReconcileDelay = 1ms;   // one look for a burst of events
 inline constexpr Duration kAnnounceDelay = 50ms;  // changes of a burst go out as one list
 inline constexpr Duration kAnnounceRepeat = 1s;   // a lost list is made good soon
 inline constexpr Duration kAnnounceInterval = 30s;

@@ -60,6 +60,7 @@ Introducer::Handlers Node::Impl::introducer_handlers() {
           .found =
               [this](const Member& found, EdgeRole role) {
                 if (role == EdgeRole::kFar) return far_.on_found(found);
+                edges_.set_placed();
                 ring_.welcome(found.address);
                 // On the ring already: connected to only if it is nearer than whom we have.
                 if (edges_.on_ring()) return ring_.heard_of({found});
@@ -180,7 +181,7 @@ void Node::Impl::on_open(Session& session) {
   Edge& edge = edges_.add(peer, clock.now());
   // What carries traffic whenever no direct path does.
   sessions_.add_path(session, Path::routed());
-  if (edge.ours != 0) roles_.remind(edge);
+  roles_.remind(edge);  // none is news, too, if either has restarted
   edges_.set_direct(edge, session.is_direct(), clock.now());
   settings_.greet(peer);
   join_.on_open(session);

@@ -30,7 +30,7 @@ void Ring::stop() {
 }
 
 void Ring::changed() {
-  if (!reconcile_.is_set()) reconcile_.after(Duration::zero(), [this] { reconcile(); });
+  if (!reconcile_.is_set()) reconcile_.after(ring::kReconcileDelay, [this] { reconcile(); });
 }
 
 void Ring::lost(const Edge& edge) {
@@ -194,9 +194,10 @@ void Ring::set_keepalives(const std::vector<Address>& near) {
   }
 }
 
-void Ring::announce(bool everybody, bool even_unchanged) {
+void Ring::announce(bool far_too, bool even_unchanged) {
   for (auto& [peer, edge] : hub_.edges.all()) {
-    if (edge.is_near() || (everybody && edge.is_edge())) tell(edge, even_unchanged);
+    if (edge.is_near() || (far_too && ((edge.ours | edge.theirs) & kFarBit) != 0))
+      tell(edge, even_unchanged);
   }
 }
 

@@ -50,7 +50,7 @@ class Ring {
   void connect_missing();
   void trim();
   void set_keepalives(const std::vector<Address>& near);
-  void announce(bool everybody, bool even_unchanged);
+  void announce(bool far_too, bool even_unchanged);
   void announce_periodically();
   void stabilize();
 

@@ -21,7 +21,7 @@ class RoleTalk {
 
   void take(Edge& edge, EdgeRole role);
   void drop(Edge& edge, EdgeRole role);
-  // The peer begins anew and does not know: tells it once more.
+  // The peer begins anew and may not know: tells it once more.
   void remind(Edge& edge);
   void on_roles(const Address& from, const pb::Roles& message);
 

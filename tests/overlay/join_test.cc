@@ -101,6 +101,8 @@ TEST_F(JoinTest, FiftyAtOnceOverLossyLinks) {
   add_many(50);
   EXPECT_TRUE(becomes_whole(10s));
   world_.set_link(::wow::Link{.latency = 10ms});
+  world_.run_for(3s);
+  EXPECT_TRUE(pool_.ring_is_whole(3));
   EXPECT_TRUE(pool_.all_routable());
 }
 
