@@ -9,6 +9,8 @@ namespace wow {
 namespace {
 
 constexpr Duration kRekeyRetry = 60s;
+// So long a flight that was begun before may take to arrive by a slower way.
+constexpr Duration kMaybeConcurrent = 1s;
 
 KeySet key_set_of(Agreement& agreement, TimePoint now) {
   KeySet out;
@@ -87,7 +89,10 @@ void Sessions::Impl::learn_paths(LiveSession& s, const Agreement& a, bool fresh)
   if (fresh) {
     for (PathRecord& record : s.path_set.records()) {
       if (!record.proven || !record.state.path.is_direct()) continue;
-      record.doubt();
+      // A path heard on just now is more likely that of an exchange begun before the peer knew of
+      // ours; it is asked, but not left.
+      if (now - std::max(record.state.last_answer, record.last_heard) > kMaybeConcurrent)
+        record.doubt();
       record.start_probing(now);
     }
   }
