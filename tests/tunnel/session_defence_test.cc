@@ -206,6 +206,39 @@ TEST_F(SessionDefence, AMembersFalseFlightsEndNoAttempt) {
   EXPECT_TRUE(a.is_open(b) && b.is_open(a));
 }
 
+TEST_F(SessionDefence, AMemberCannotContinueAnothersSession) {
+  std::uint32_t index = 0;
+  a.filter = [&](ByteView packet, const Endpoint&) {
+    if (receiver_index(packet) != 0) index = receiver_index(packet);
+    return true;
+  };
+  open();
+  std::vector<Bytes> replies;
+  b.filter = [&](ByteView packet, const Endpoint& to) {
+    if (to == kNowhere) replies.push_back(to_bytes(packet));
+    return true;
+  };
+  const FakeCredentials member(77);
+  const auto exchange = member.initiate(b.address());
+  HandshakeBody body;
+  body.flight = 1;
+  body.sender_index = 5;
+  body.bytes = concat({Writer().u8(0).u32(index).view(), exchange->start().send});
+  give_b(codec_.seal(body, kFirstFlightBytesMin));
+  ASSERT_EQ(replies.size(), 1u);
+  const auto second = codec_.open(replies[0]);
+  ASSERT_TRUE(second.body);
+  const auto step = exchange->on_flight(ByteView(second.body->bytes).subspan(1));
+  ASSERT_EQ(step.state, KeyExchange::State::kDone);
+  body.flight = 3;
+  body.receiver_index = second.body->sender_index;
+  body.bytes = step.send;
+  give_b(codec_.seal(body));
+  EXPECT_EQ(b.sessions().size(), 1u);
+  EXPECT_EQ(b.sessions().find(member.address()), nullptr);
+  expect_unharmed();
+}
+
 TEST_F(SessionDefence, UnknownIndexIsAHintAndNothingMore) {
   open();
   std::uint32_t index = 0;

@@ -192,6 +192,25 @@ TEST_F(SessionLiveness, ARestartedPeerThatDialsReplacesItsOldSession) {
   }
 }
 
+TEST_F(SessionLiveness, TheFarewellOfAnEarlierLifeIsTooLate) {
+  a.dial(b);
+  net.run_for(1s);
+  Bytes farewell;
+  b.filter = [&](ByteView packet, const Endpoint &) {
+    farewell = to_bytes(packet);
+    return false;
+  };
+  b.sessions().close(a.address(), CloseReason::kLocal);
+  b.filter = {};
+  b.kill();
+  b.start();
+  b.dial(a);
+  net.run_for(1s);
+  a.sessions().on_datagram(farewell, b.endpoint());
+  net.run_for(1s);
+  EXPECT_TRUE(a.is_open(b) && b.is_open(a));
+}
+
 TEST_F(SessionLiveness, NewKeysEveryHourLoseNothing) {
   net.world.set_link(Link{10ms, 30ms});
   a.dial(b);

@@ -48,6 +48,18 @@ TEST(SessionPaths, RoutedThenDirectWithoutLosingAMessage) {
   EXPECT_FALSE(talk.repeated());
 }
 
+TEST(SessionPaths, OneProbeProvesThePathToBothEnds) {
+  Net net;
+  Party &a = net.add(), &b = net.add();
+  a.dial_routed(b);
+  net.run_for(1s);
+  a.sessions().probe(*a.session(b), b.endpoint());
+  net.run_for(21ms);
+  EXPECT_TRUE(a.is_direct(b));
+  net.run_for(10ms);
+  EXPECT_TRUE(b.is_direct(a));
+}
+
 TEST(SessionPaths, ADeadDirectPathGivesWayToTheRingWithinASecondUnderTraffic) {
   Net net;
   Party &a = net.add(), &b = net.add();
@@ -69,6 +81,23 @@ TEST(SessionPaths, ADeadDirectPathGivesWayToTheRingWithinASecondUnderTraffic) {
   net.world.set_blocked({});
   a.sessions().probe(*a.session(b), b.endpoint());
   talk.run_for(1s);
+  EXPECT_TRUE(a.is_direct(b) && b.is_direct(a));
+}
+
+TEST(SessionPaths, AShortOutageIsSurvivedByTheRingAndThenUndone) {
+  Net net;
+  Party &a = net.add(), &b = net.add();
+  Talk talk(net, a, b);
+  a.dial(b);
+  talk.run_for(2s);
+  a.sessions().add_path(*a.session(b), Path::routed());
+  b.sessions().add_path(*b.session(a), Path::routed());
+  net.world.set_blocked([](const SimHost &, const SimHost &) { return true; });
+  talk.run_for(1s);
+  EXPECT_FALSE(a.is_direct(b));
+  EXPECT_EQ(a.session(b)->paths().size(), 2u);
+  net.world.set_blocked({});
+  talk.run_for(200ms);
   EXPECT_TRUE(a.is_direct(b) && b.is_direct(a));
 }
 
@@ -139,6 +168,10 @@ TEST(SessionPaths, WhileDirectPathsAreSuspectTheRingCarriesTraffic) {
   const auto before = b.heard.size();
   talk.run_for(1s);
   EXPECT_GE(b.heard.size(), before + 90);
+  net.world.set_blocked({});
+  a.sessions().probe(*a.session(b), b.endpoint());
+  talk.run_for(100ms);
+  EXPECT_TRUE(a.is_direct(b)) << "and back";
 }
 
 TEST(SessionPaths, AReplayedPacketFromElsewhereMovesNothing) {

@@ -117,12 +117,36 @@ TEST(SimultaneousOpen, AnyOrderAndAnyLossEndsInAgreement) {
 TEST(SimultaneousOpen, NothingIsLeftBehind) {
   Net net;
   Party &a = net.add(), &b = net.add();
+  int flights = 0;
+  a.filter = b.filter = [&](ByteView packet, const Endpoint &) {
+    flights += packet_type(packet) == PacketType::kHandshake;
+    return true;
+  };
   a.dial(b);
   b.dial(a);
   net.run_for(30s);
+  EXPECT_LE(flights, 6) << "nothing was repeated";
   EXPECT_EQ(a.sessions().handshakes_under_way() + b.sessions().handshakes_under_way(), 0u);
   EXPECT_EQ(FakeCredentials::exchanges_alive(), 0);
   EXPECT_TRUE(a.closed.empty() && b.closed.empty());
+}
+
+TEST(SimultaneousOpen, AnAttemptEndsWhenTheHigherPeersSucceeds) {
+  Net net;
+  Party &a = net.add(), &b = net.add();
+  Party &low = a.address() < b.address() ? a : b;
+  Party &high = &low == &a ? b : a;
+  int lost = 0;
+  low.filter = [&](ByteView packet, const Endpoint &) {
+    const bool first = packet.size() == kFirstFlightBytesMin;
+    lost += first;
+    return !first;
+  };
+  low.dial(high);
+  high.dial(low);
+  net.run_for(30s);
+  EXPECT_EQ(lost, 1);
+  EXPECT_TRUE(low.is_open(high) && high.is_open(low));
 }
 
 TEST(SimultaneousOpen, WhoeverIsReachedTwiceAtOnceHasOneSession) {
