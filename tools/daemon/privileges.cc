@@ -42,6 +42,17 @@ std::optional<unsigned> number(const std::string& text) {
   return value;
 }
 
+// Whether this user namespace has the id: in a container of one user others do not exist, whatever
+// its files say (user_namespaces(7)).
+bool is_mapped(const char* map_file, unsigned id) {
+  std::ifstream map(map_file);
+  if (!map) return true;
+  for (std::uint64_t inside, outside, count; map >> inside >> outside >> count;) {
+    if (id >= inside && id - inside < count) return true;
+  }
+  return false;
+}
+
 Error failed(const char* what) {
   return Error{ErrorCode::kPermission, std::string("cannot ") + what + ": " + std::strerror(errno)};
 }
@@ -59,14 +70,16 @@ std::optional<UserIds> find_user(const std::string& name) {
   const auto fields = find_line("/etc/passwd", name);
   if (fields.size() < 4) return std::nullopt;
   const auto uid = number(fields[2]), gid = number(fields[3]);
-  if (!uid || !gid) return std::nullopt;
+  if (!uid || !gid || !is_mapped("/proc/self/uid_map", *uid) ||
+      !is_mapped("/proc/self/gid_map", *gid))
+    return std::nullopt;
   return UserIds{*uid, *gid};
 }
 
 int find_group(const std::string& name) {
   const auto fields = find_line("/etc/group", name);
   const auto gid = fields.size() >= 3 ? number(fields[2]) : std::nullopt;
-  return gid ? static_cast<int>(*gid) : -1;
+  return gid && is_mapped("/proc/self/gid_map", *gid) ? static_cast<int>(*gid) : -1;
 }
 
 void forbid_core_dumps() {
@@ -96,12 +109,20 @@ Result<void> restrict_system_calls() {
                                           SYS_process_vm_writev,
                                           SYS_mount,
                                           SYS_umount2,
+                                          SYS_open_tree,
+                                          SYS_move_mount,
+                                          SYS_fsopen,
+                                          SYS_fsmount,
+                                          SYS_fspick,
+                                          SYS_mount_setattr,
                                           SYS_pivot_root,
                                           SYS_chroot,
                                           SYS_init_module,
                                           SYS_finit_module,
                                           SYS_delete_module,
                                           SYS_kexec_load,
+                                          SYS_kexec_file_load,
+                                          SYS_reboot,
                                           SYS_bpf,
                                           SYS_perf_event_open,
                                           SYS_userfaultfd,
@@ -118,6 +139,9 @@ Result<void> restrict_system_calls() {
       BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, AUDIT_ARCH_X86_64, 1, 0),
       BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
       BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+      // The x32 ABI counts the same calls from here.
+      BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, 0x40000000, 0, 1),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
   };
   for (const int number : kRefused) {
     program.push_back(

@@ -15,8 +15,8 @@ struct UserIds {
   unsigned uid = 0;
   unsigned gid = 0;
 };
-// Nothing if there is no such user (a machine set up by hand): the daemon then stays root and says
-// so.
+// Nothing if there is no such user (a machine set up by hand, a namespace of root alone): the
+// daemon then stays root and says so.
 std::optional<UserIds> find_user(const std::string& name);
 // The owner's group of the control socket; -1 if there is no group of that name.
 int find_group(const std::string& name);
