@@ -1,5 +1,7 @@
 #include "tools/cli/control_client.h"
 
+#include <sys/un.h>
+
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
 #include <boost/beast/core.hpp>
@@ -16,6 +18,14 @@ namespace json = boost::json;
 using Local = asio::local::stream_protocol;
 
 namespace {
+
+// Connects; a path longer than any socket's is one where nobody listens.
+boost::system::error_code connect(Local::socket& socket, const std::filesystem::path& path) {
+  boost::system::error_code error = asio::error::connection_refused;
+  if (path.string().size() < sizeof(sockaddr_un::sun_path))
+    socket.connect(Local::endpoint(path.string()), error);
+  return error;
+}
 
 Error not_running(const std::string& pool) {
   return Error{ErrorCode::kNotFound, "no daemon runs for pool " + pool +
@@ -46,8 +56,7 @@ Result<json::object> ask_daemon(const std::filesystem::path& path, const std::st
                                 std::chrono::seconds limit) {
   asio::io_context io;
   boost::beast::basic_stream<Local> stream(io);
-  boost::system::error_code error;
-  stream.socket().connect(Local::endpoint(path.string()), error);
+  boost::system::error_code error = connect(stream.socket(), path);
   if (error == boost::system::errc::permission_denied) {
     return Error{ErrorCode::kPermission, "not permitted to talk to the daemon of pool " + pool +
                                              ": use sudo, or join the group wow"};
@@ -78,8 +87,7 @@ Result<json::object> ask_daemon(const std::filesystem::path& path, const std::st
 bool daemon_listens(const std::filesystem::path& path) {
   asio::io_context io;
   Local::socket socket(io);
-  boost::system::error_code error;
-  socket.connect(Local::endpoint(path.string()), error);
+  const auto error = connect(socket, path);
   return !error || error == boost::system::errc::permission_denied;
 }
 

@@ -2,6 +2,7 @@
 
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <boost/asio/local/stream_protocol.hpp>
@@ -47,6 +48,8 @@ class ControlServer::Impl : public std::enable_shared_from_this<ControlServer::I
 
   Impl(asio::any_io_executor executor, std::filesystem::path path, int group)
       : path_(std::move(path)), acceptor_(executor) {
+    if (path_.string().size() >= sizeof(sockaddr_un::sun_path))
+      throw std::runtime_error("the path of the control socket is too long: " + path_.string());
     unlink(path_.c_str());
     acceptor_.open(Local());
     const mode_t before = umask(0117);
