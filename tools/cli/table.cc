@@ -43,6 +43,7 @@ std::string printed(const char* format, double a, double b = 0) {
 }  // namespace
 
 std::string human_duration(double s) {
+  if (s <= 0) return "0 s";
   if (s < 0.001) return printed("%.2f ms", s * 1e3);
   if (s < 0.1) return printed("%.1f ms", s * 1e3);
   if (s < 1) return printed("%.0f ms", s * 1e3);
