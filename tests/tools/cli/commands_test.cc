@@ -1,0 +1,276 @@
+// Commands as they are typed, as far as they need no daemon: a pool is made, an invite handed on,
+// a machine joins and leaves.
+#include "tools/cli/commands.h"
+
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <boost/json/parse.hpp>
+#include <cstdlib>
+#include <fstream>
+
+#include "base/asio/files.h"
+
+namespace wow {
+namespace {
+
+namespace fs = std::filesystem;
+namespace json = boost::json;
+
+class Commands : public testing::Test {
+ protected:
+  void SetUp() override {
+    fs::create_directories(root_);
+    setenv("WOW_ROOT", root_.c_str(), 1);
+  }
+  void TearDown() override {
+    unsetenv("WOW_ROOT");
+    fs::remove_all(root_);
+  }
+
+  // Types `wow WORDS`. Returns what it printed; the sentence of an error is in `said`.
+  std::string wow(const std::vector<std::string>& words, std::string* said = nullptr) {
+    CLI::App app("", "wow");
+    app.require_subcommand(1);
+    app.fallthrough();
+    CommandContext context;
+    app.add_option("-p,--pool", context.pool);
+    add_pool_commands(app, context);
+    add_member_commands(app, context);
+    add_query_commands(app, context);
+    std::vector<std::string> line(words.rbegin(), words.rend());
+    std::string error;
+    testing::internal::CaptureStdout();
+    testing::internal::CaptureStderr();
+    try {
+      app.parse(line);
+    } catch (const std::exception& failed) {
+      error = failed.what();
+    }
+    const std::string out = testing::internal::GetCapturedStdout();
+    errors_ = testing::internal::GetCapturedStderr();
+    if (said) {
+      *said = error;
+    } else {
+      EXPECT_EQ(error, "");
+    }
+    return out;
+  }
+  std::string refused(const std::vector<std::string>& words) {
+    std::string said;
+    wow(words, &said);
+    EXPECT_NE(said, "") << "was not refused";
+    return said;
+  }
+  // `wow invite create lab MORE > invite`
+  fs::path invite(const std::vector<std::string>& more = {}) {
+    std::vector<std::string> words = {"invite", "create", "lab"};
+    words.insert(words.end(), more.begin(), more.end());
+    const fs::path file = root_ / "lab.invite";
+    EXPECT_TRUE(write_file(file, view_of(wow(words))));
+    return file;
+  }
+  void make_pool() { wow({"pool", "create", "lab", "--subnet", "10.128.0.0/16"}); }
+  static unsigned mode_of(const fs::path& path) {
+    struct stat info {};
+    EXPECT_EQ(stat(path.c_str(), &info), 0);
+    return info.st_mode & 0777;
+  }
+  std::string config() const { return to_string(read_file(root_ / "etc/lab.conf").value()); }
+  static bool has(const std::string& text, const std::string& part) {
+    return text.find(part) != std::string::npos;
+  }
+
+  // Short: a socket's path has 107 bytes at most.
+  const fs::path root_ = "/tmp/wow-commands-" + std::to_string(getpid());
+  std::string errors_;
+};
+
+TEST_F(Commands, APoolIsMadeOnceAndItsRootIsSecret) {
+  EXPECT_TRUE(has(wow({"pool", "create", "lab", "--subnet", "10.128.0.0/16"}), "back this up"));
+  EXPECT_EQ(mode_of(root_ / "etc/lab.root"), 0600u);
+  EXPECT_TRUE(has(refused({"pool", "create", "lab", "--subnet", "10.9.0.0/16"}),
+                  "there is a pool lab already"));
+  EXPECT_TRUE(has(wow({"pool", "show"}), "10.128.0.0/16"));
+  const auto shown = json::parse(wow({"pool", "show", "lab", "--json"})).as_object();
+  EXPECT_EQ(shown.at("pool"), "lab");
+  EXPECT_EQ(shown.at("mtu"), 1380);
+}
+
+TEST_F(Commands, AnImpossiblePoolLeavesNothingBehind) {
+  for (const std::string subnet : {"10.128.0.1/16", "10.128.0.0", "10.128.0.0/40", "fd00::/64", ""})
+    refused({"pool", "create", "lab", "--subnet", subnet});
+  refused({"pool", "create", "../lab", "--subnet", "10.128.0.0/16"});
+  refused({"pool", "create", "lab", "--subnet", "10.128.0.0/16", "--mtu", "12"});
+  EXPECT_FALSE(fs::exists(root_ / "etc/lab.root"));
+}
+
+TEST_F(Commands, WithoutTheRootNothingIsSigned) {
+  EXPECT_TRUE(
+      has(refused({"invite", "create", "lab"}), "the root key of pool lab is not on this machine"));
+  EXPECT_TRUE(has(refused({"revoke", "-p", "lab", std::string(40, 'a')}), "root key"));
+}
+
+TEST_F(Commands, AnInviteIsExplainedWithoutItsKey) {
+  make_pool();
+  const fs::path file = invite({"--bootstrap", "198.51.100.7:4433", "--bootstrap",
+                                "[2001:db8::7]:4433", "--label", "cluster", "--join-by", "12h"});
+  EXPECT_TRUE(has(errors_, "Whoever has the file can join"));
+  const std::string shown = wow({"invite", "show", file});
+  EXPECT_TRUE(has(shown, "198.51.100.7:4433, [2001:db8::7]:4433"));
+  EXPECT_TRUE(has(shown, "cluster"));
+  EXPECT_TRUE(has(shown, "private key, which is not shown"));
+  EXPECT_FALSE(has(shown, "BEGIN"));
+  const auto facts = json::parse(wow({"invite", "show", "--json", file})).as_object();
+  EXPECT_EQ(facts.at("bootstraps").as_array().size(), 2u);
+  EXPECT_EQ(facts.at("closed"), false);
+  EXPECT_TRUE(has(wow({"pool", "show"}), "cluster"));
+}
+
+TEST_F(Commands, AnInviteWithoutBootstrapsSaysWhatIsMissing) {
+  make_pool();
+  invite();
+  EXPECT_TRUE(has(errors_, "It names no bootstrap"));
+}
+
+TEST_F(Commands, WhatCannotBeInAnInviteIsRefused) {
+  make_pool();
+  for (const std::string bootstrap : {"198.51.100.7", "host.example:4433", "198.51.100.7:0", "x"})
+    EXPECT_TRUE(has(refused({"invite", "create", "lab", "--bootstrap", bootstrap}),
+                    "--bootstrap takes ADDRESS:PORT"));
+  for (const std::string date : {"soon", "90", "90days", "-3d", "0d", "2027-13-01", "2027-01-01x"})
+    EXPECT_TRUE(
+        has(refused({"invite", "create", "lab", "--join-by", date}), "--join-by takes 90d"));
+  EXPECT_FALSE(has(wow({"pool", "show"}), "open")) << "none was recorded";
+}
+
+TEST_F(Commands, JoinByTakesDatesSpansAndNever) {
+  make_pool();
+  EXPECT_TRUE(
+      has(wow({"invite", "show", invite({"--join-by", "2999-12-31"})}), "2999-12-31 00:00"));
+  EXPECT_TRUE(has(wow({"invite", "show", invite({"--join-by", "never"})}), "no limit"));
+  invite({"--join-by", "30m"});
+}
+
+TEST_F(Commands, AMachineJoinsAndLeaves) {
+  make_pool();
+  const fs::path file = invite({"--bootstrap", "198.51.100.7:4433"});
+  EXPECT_EQ(wow({"join", file}), "");
+  EXPECT_TRUE(has(errors_, "Joined pool lab as node "));
+  EXPECT_TRUE(has(errors_, "Next: wow up lab"));
+  const std::string node = errors_.substr(errors_.find("node ") + 5, 40);
+  EXPECT_EQ(mode_of(root_ / "lib/lab"), 0700u);
+  EXPECT_EQ(mode_of(root_ / "lib/lab/member"), 0600u);
+  EXPECT_FALSE(fs::exists(root_ / "etc/lab.conf")) << "nothing was wished";
+
+  wow({"join", file});
+  EXPECT_TRUE(has(errors_, "Joined pool lab again, as node " + node));
+
+  EXPECT_TRUE(has(wow({"leave", "lab"}), "has left pool lab"));
+  EXPECT_FALSE(fs::exists(root_ / "lib/lab"));
+  EXPECT_EQ(refused({"leave", "lab"}), "this machine is no member of pool lab");
+}
+
+TEST_F(Commands, WishesAreKeptForEachStart) {
+  make_pool();
+  const fs::path file = invite();
+  wow({"join", file, "--name", "node7", "--ip", "10.128.0.9"});
+  EXPECT_TRUE(has(config(), "name = \"node7\"\nip = \"10.128.0.9\"\n"));
+  std::ofstream(root_ / "etc/lab.conf") << "names = \"off\"\nname=\"old\"\nworkers = 2";
+  wow({"join", file, "--name", "node8"});
+  EXPECT_EQ(config(), "names = \"off\"\nworkers = 2\nname = \"node8\"\n");
+}
+
+TEST_F(Commands, WishesThatCannotComeTrueAreRefusedBeforeJoining) {
+  make_pool();
+  const fs::path file = invite();
+  EXPECT_TRUE(has(refused({"join", file, "--name", "Node_7"}), "cannot be a host name"));
+  EXPECT_EQ(refused({"join", file, "--ip", "10.129.0.9"}),
+            "--ip 10.129.0.9 is not inside the pool's subnet 10.128.0.0/16");
+  EXPECT_FALSE(fs::exists(root_ / "lib/lab"));
+}
+
+TEST_F(Commands, AnInviteThatOthersCanReadIsNotUsed) {
+  make_pool();
+  const fs::path file = invite();
+  ASSERT_EQ(chmod(file.c_str(), 0640), 0);
+  const std::string said = refused({"join", file});
+  EXPECT_TRUE(has(said, "can be read by others"));
+  EXPECT_TRUE(has(said, "`chmod 600 " + file.string() + "`"));
+}
+
+TEST_F(Commands, BadInvitesSayWhatIsWrong) {
+  make_pool();
+  const fs::path file = invite();
+  const std::string whole = to_string(read_file(file).value());
+  const auto with = [&](const std::string& text) {
+    EXPECT_TRUE(write_file(file, view_of(text)));
+    return refused({"join", file});
+  };
+  EXPECT_TRUE(has(with(""), "this is not an invite"));
+  EXPECT_TRUE(has(with(whole.substr(0, whole.size() / 2)), "cut short"));
+  std::string flipped = whole;
+  flipped[flipped.size() / 2] ^= 1;
+  EXPECT_TRUE(has(with(flipped), "damaged"));
+  EXPECT_TRUE(has(refused({"join", root_ / "absent"}), "absent"));
+}
+
+TEST_F(Commands, TheInviteIsErasedIfAsked) {
+  make_pool();
+  const fs::path file = invite();
+  wow({"join", file, "--erase-invite"});
+  EXPECT_FALSE(fs::exists(file));
+}
+
+TEST_F(Commands, AnotherPoolOfTheSameNameIsNotJoinedOver) {
+  make_pool();
+  wow({"join", invite()});
+  fs::remove(root_ / "etc/lab.root");
+  make_pool();
+  EXPECT_TRUE(has(refused({"join", invite()}), "another pool named lab"));
+}
+
+TEST_F(Commands, ClosingAnInviteEndsJoiningByIt) {
+  make_pool();
+  const fs::path file = invite({"--label", "cluster"});
+  // Who came by it is known to the running pool alone.
+  EXPECT_TRUE(has(refused({"invite", "close", "cluster"}), "--keep-none"));
+  EXPECT_TRUE(
+      has(refused({"invite", "close", "nonesuch", "--keep-none"}), "no invite \"nonesuch\""));
+  EXPECT_TRUE(has(refused({"invite", "close", "cluster", "--keep", "xyz"}), "40 digits"));
+  const std::string said = wow({"invite", "close", "cluster", "--keep-none"});
+  EXPECT_TRUE(has(said, "nobody joins by it any more"));
+  EXPECT_TRUE(has(said, "wow pool settings lab > lab.settings"));
+  EXPECT_TRUE(has(wow({"pool", "show"}), "closed"));
+  const std::string settings = wow({"pool", "settings"});
+  EXPECT_TRUE(from_hex(settings.substr(0, settings.size() - 1)));
+}
+
+TEST_F(Commands, RevokingTakesAnAddress) {
+  make_pool();
+  const std::string node(40, 'a');
+  EXPECT_TRUE(has(wow({"revoke", node}), "Node " + node + " is revoked."));
+  EXPECT_EQ(json::parse(wow({"pool", "show", "--json"})).at("revoked_nodes"), 1);
+  EXPECT_TRUE(has(refused({"revoke", "node7"}), "no daemon runs for pool lab")) << "names need one";
+}
+
+TEST_F(Commands, WithoutADaemonTheWayToStartItIsNamed) {
+  for (const std::string command : {"status", "peers", "leases"})
+    EXPECT_EQ(
+        refused({command, "-p", "lab"}),
+        "no daemon runs for pool lab: start it with `wow up lab` or, as a router, `wow router "
+        "lab`");
+  refused({"ping", "-p", "lab", "node7"});
+  refused({"dht", "get", "-p", "lab", "key"});
+}
+
+TEST_F(Commands, SettingsFromAFileAreSettings) {
+  make_pool();
+  const fs::path file = root_ / "lab.settings";
+  ASSERT_TRUE(write_file(file, view_of("not hexadecimal\n")));
+  EXPECT_TRUE(has(refused({"pool", "adopt", "-p", "lab", file}), "`wow pool settings`"));
+}
+
+}  // namespace
+}  // namespace wow

@@ -1,0 +1,83 @@
+// What `--json` promises: keys, units, and texts that stay parseable whatever a value holds.
+#include "tools/daemon/status.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+namespace wow {
+namespace {
+
+namespace json = boost::json;
+
+const Address kNode = *Address::from_hex("00112233445566778899aabbccddeeff00112233");
+
+TEST(Status, CountersAreAllThereUnderTheirNames) {
+  Metrics metrics;
+  metrics.add_slot().add(Metric::kFramesIn, 3);
+  metrics.add_slot().add(Metric::kFramesIn, 4);
+  const json::object counters = counters_json(metrics);
+  EXPECT_EQ(counters.size(), kMetricCount);
+  EXPECT_EQ(counters.at("frames_in"), 7);
+  EXPECT_EQ(counters.at("drop_forged"), 0);
+}
+
+TEST(Status, PrometheusReadsHelpTypeAndValue) {
+  Metrics metrics;
+  metrics.add_slot().add(Metric::kFramesIn, 7);
+  const std::string text = counters_prometheus(metrics, "lab");
+  EXPECT_NE(text.find("# HELP wow_frames_in_total Ethernet frames delivered to the virtual "
+                      "interface\n# TYPE wow_frames_in_total counter\n"
+                      "wow_frames_in_total{pool=\"lab\"} 7\n"),
+            std::string::npos);
+  EXPECT_EQ(static_cast<std::size_t>(std::count(text.begin(), text.end(), '\n')), 3 * kMetricCount);
+}
+
+TEST(Status, PeersHaveNamesWhereTheyAreKnown) {
+  EdgeInfo edge;
+  edge.peer = kNode;
+  edge.roles = {EdgeRole::kNear, EdgeRole::kShortcut};
+  edge.direct = true;
+  edge.path = {PathKind::kDirect, *Endpoint::parse("198.51.100.7:4433"), {}};
+  edge.round_trip = 12ms;
+  edge.bytes_in = 5;
+  const json::array anonymous = peers_json({edge}, {});
+  EXPECT_FALSE(anonymous[0].as_object().contains("name"));
+  const LeaseRow row{*IpAddress::parse("10.128.0.7"), "node7", kNode, 1h};
+  const json::array named = peers_json({edge}, {{kNode, row}});
+  const json::object& peer = named[0].as_object();
+  EXPECT_EQ(peer.at("name"), "node7");
+  EXPECT_EQ(peer.at("ip"), "10.128.0.7");
+  EXPECT_EQ(peer.at("address"), json::value(kNode.hex()));
+  EXPECT_EQ(peer.at("roles"), (json::array{"near", "shortcut"}));
+  EXPECT_EQ(peer.at("path"), "198.51.100.7:4433");
+  EXPECT_EQ(peer.at("round_trip"), 0.012);
+  EXPECT_EQ(peer.at("bytes_in"), 5);
+}
+
+TEST(Status, ARecordThatIsNoTextIsHexadecimal) {
+  DhtRecord record{"key", to_bytes("value"), kNode, 3, 60s, 1s};
+  EXPECT_EQ(record_json(record).at("value"), "value");
+  EXPECT_EQ(record_json(record).at("encoding"), "text");
+  record.data = {0xff, 0x0a};
+  EXPECT_EQ(record_json(record).at("value"), "ff0a");
+  EXPECT_EQ(record_json(record).at("encoding"), "hex");
+  EXPECT_EQ(record_json(record).at("ttl"), 60.0);
+}
+
+TEST(Status, LeasesAndTheStore) {
+  const json::array leases = leases_json({{*IpAddress::parse("10.128.0.7"), "node7", kNode, 90s}});
+  EXPECT_EQ(leases[0].at("ttl_left"), 90.0);
+  EXPECT_EQ(leases[0].at("node"), json::value(kNode.hex()));
+  DhtStatus status;
+  status.epoch = 2;
+  status.members = {kNode};
+  status.member = true;
+  const json::object store = dht_json(status);
+  EXPECT_EQ(store.at("epoch"), 2);
+  EXPECT_EQ(store.at("members").as_array().size(), 1u);
+  EXPECT_EQ(store.at("member"), true);
+}
+
+}  // namespace
+}  // namespace wow
