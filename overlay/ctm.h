@@ -20,7 +20,7 @@ struct Ctm {
   bool locate = false;  // only "who are you?"; no edge is wanted
   EdgeRole role = EdgeRole::kNone;
   Member source;
-  Address via;     // not zero: the source is not on the ring yet, answer nested through this node
+  Address via;     // not zero: the source is not on the ring yet, reach it nested through this node
   Address target;  // what the request was routed to
   std::vector<Member> neighbours;  // reply: members near the source, as the answering node knows
 };

@@ -64,7 +64,7 @@ class EdgeTable {
 
  private:
   std::map<Address, Edge> edges_;  // ordered: the same seed must give the same run
-  bool placed_ = false;  // until the last edge is gone
+  bool placed_ = false;            // until the last edge is gone
   mutable std::vector<Hop> hops_;
   mutable bool hops_stale_ = false;
 };

@@ -74,16 +74,23 @@ Address Forwarder::via_to(const Address& peer) {
 // False only for a packet of our own, in nearest mode, that would be for ourselves.
 bool Forwarder::route(const RoutedHeader& header, ByteView payload, const Address& came_from) {
   const bool own = came_from.is_zero();
+  const bool around = own && header.payload == RoutedPayload::kPacket;
   // Who is not on the ring stands nowhere from which to be greedy: its leaf edge leads there.
   if (own && !hub_.edges.on_ring()) {
-    const Address first = gateway(header.destination);
+    const Address first = gateway(header.destination, around);
     if (!first.is_zero()) {
       forward(header, payload, first, false);
       return true;
     }
   }
-  RouteQuery query{
-      hub_.self, header.destination, header.source, came_from, header.mode, header.uphill, {}};
+  RouteQuery query;
+  query.self = hub_.self;
+  query.destination = header.destination;
+  query.source = header.source;
+  query.came_from = came_from;
+  query.mode = header.mode;
+  query.uphill_used = header.uphill;
+  query.around = around;
   if (const Edge* edge = hub_.edges.find(header.destination)) {
     for (const Member& m : edge->members) query.destination_knows.push_back(m.address);
   }
@@ -137,9 +144,10 @@ void Forwarder::unwrap(ByteView packet, const Address& came_from) {
   route(*inner, packet.subspan(RoutedHeader::kBytes), came_from);
 }
 
-Address Forwarder::gateway(const Address& destination) const {
+Address Forwarder::gateway(const Address& destination, bool around) const {
   Address best;
   for (const Hop& hop : hub_.edges.hops()) {
+    if (hop.peer == destination && around) continue;
     if (hop.peer == destination) return {};
     if (hop.gateway && (best.is_zero() || nearer(hop.peer, best, destination))) best = hop.peer;
   }

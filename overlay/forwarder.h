@@ -41,7 +41,7 @@ class Forwarder {
   void forward(RoutedHeader header, ByteView payload, const Address& next, bool uphill);
   void deliver(const RoutedHeader& header, ByteView payload, const Address& came_from);
   void unwrap(ByteView packet, const Address& came_from);
-  Address gateway(const Address& destination) const;
+  Address gateway(const Address& destination, bool around) const;
 
   Hub& hub_;
   Handlers handlers_;

@@ -86,6 +86,7 @@ void Introducer::on_request(const Ctm& ctm) {
   reply.locate = ctm.locate;
   reply.role = ctm.role;
   reply.source = hub_.own_member();
+  reply.via = hub_.own_via();
   reply.target = ctm.target;
   if (ctm.role == EdgeRole::kNear) reply.neighbours = handlers_.neighbours(source);
   forwarder_.send(source, RoutedPayload::kCtm,
@@ -100,6 +101,7 @@ void Introducer::on_reply(const Ctm& ctm) {
   if (request.exact && request.target != ctm.source.address) return;
   if (request.locate) return finish(ctm.id, ctm.source.address);
   requests_.erase(it);
+  forwarder_.set_via(ctm.source.address, ctm.via);
   if (request.exact) {
     handlers_.answered(ctm.source);
   } else {

@@ -16,6 +16,10 @@ void Join::start() {
     if (starts_.size() >= hub_.options.bootstraps.size() + ring::kRememberedMax) break;
     if (m.address != hub_.self) starts_.push_back({m.address, m.endpoints, false});
   }
+  // Nobody's first bootstrap is everybody's.
+  for (std::size_t i = starts_.size(); i > 1; --i) {
+    std::swap(starts_[i - 1], starts_[hub_.random.below(i)]);
+  }
   started_ = true;
   lonely_since_ = hub_.clock.now();
   wait_ = ring::kDialFirst;
@@ -44,7 +48,11 @@ void Join::on_open(Session& session) {
 }
 
 void Join::on_edge_usable(const Edge& edge) {
-  if ((edge.ours & kLeafBit) != 0) ask(edge.peer);
+  if ((edge.ours & kLeafBit) == 0) return;
+  ask(edge.peer);
+  if (hub_.edges.on_ring()) return;
+  wait_ = ring::kAskLeafAgain;
+  tick_.after(wait_, [this] { tick(); });
 }
 
 void Join::on_closed() {
@@ -74,11 +82,13 @@ void Join::watch_loneliness() {
 }
 
 void Join::tick() {
+  Duration longest = ring::kDialMax;
   if (!hub_.edges.on_ring()) {
     std::size_t dials = 0;
     for (const Start& start : starts_) {
       if (connected(start)) {
         ask(start.address);
+        longest = ring::kAskLeafMax;
       } else if (dials < ring::kDialsMax) {
         dial(start);
         ++dials;
@@ -89,7 +99,7 @@ void Join::tick() {
     if (hub_.clock.now() >= next_outsider_) dial_outsider();
   }
   tick_.after(hub_.random.jittered(wait_), [this] { tick(); });
-  wait_ = std::min<Duration>(wait_ * 2, ring::kDialMax);
+  wait_ = std::min<Duration>(wait_ * 2, longest);
 }
 
 bool Join::connected(const Start& start) const {

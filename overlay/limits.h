@@ -9,11 +9,11 @@ namespace wow::ring {
 
 // Near edges.
 inline constexpr std::size_t kNearPerSide = 3;
-inline constexpr Duration kReconcileDelay = 1ms;   // one look for a burst of events
+inline constexpr Duration kReconcileDelay = 1ms;  // one look for a burst of events
 inline constexpr Duration kAnnounceDelay = 50ms;  // changes of a burst go out as one list
 inline constexpr Duration kAnnounceRepeat = 1s;   // a lost list is made good soon
-inline constexpr Duration kAnnounceInterval = 30s;
-inline constexpr int kAnnounceAllEvery = 4;  // far edges hear every fourth list
+inline constexpr Duration kAnnounceInterval = 60s;
+inline constexpr int kAnnounceAllEvery = 2;  // far edges hear every second list
 inline constexpr Duration kStabilizeFirst =
     500ms;  // CTM to our own address; doubles, to kStabilizeMax
 inline constexpr Duration kStabilizeMax = 60s;
@@ -32,7 +32,7 @@ inline constexpr Duration kKeepaliveAdjacent = 3500ms;
 inline constexpr Duration kKeepaliveAdjacentOther = 4500ms;
 inline constexpr Duration kKeepaliveEdge = 25s;
 inline constexpr Duration kPlainSessionIdle = 5min;  // a session that is no edge
-inline constexpr Duration kSweepInterval = 15s;
+inline constexpr Duration kSweepInterval = 60s;
 
 // Far edges and shortcuts.
 inline constexpr Duration kFarTick = 5s;
@@ -44,6 +44,8 @@ inline constexpr std::size_t kShortcutsMax = 256;
 // Joining.
 inline constexpr Duration kDialFirst = 1s;  // doubles
 inline constexpr Duration kDialMax = 15s;
+inline constexpr Duration kAskLeafMax = 2s;
+inline constexpr Duration kAskLeafAgain = 300ms;  // our place, if no reply has come; doubles
 inline constexpr Duration kAloneAfter = 3s;
 inline constexpr std::size_t kDialsMax = 32;  // at once, bootstraps and remembered members
 inline constexpr std::size_t kLeavesKept =

@@ -39,7 +39,7 @@ void Linker::connect(const Member& peer, EdgeRole role) {
   attempt->ours = true;
   attempt->started = hub_.clock.now();
   ask(peer.address, *attempt);
-  wake(peer.address, *attempt, hub_.clock.now());
+  wake(peer.address, hub_.clock.now());
 }
 
 void Linker::answer(const Member& peer) { on_candidates(peer.address, peer.endpoints); }
@@ -49,7 +49,7 @@ void Linker::on_candidates(const Address& peer, const std::vector<Endpoint>& end
   const Session* session = hub_.sessions.find(peer);
   if (is_open(session) && session->is_direct()) return;
   Attempt* attempt = begin(peer, endpoints);
-  if (attempt != nullptr) wake(peer, *attempt, hub_.clock.now());
+  if (attempt != nullptr) wake(peer, hub_.clock.now());
 }
 
 void Linker::on_open(Session& session) {
@@ -64,7 +64,7 @@ void Linker::on_open(Session& session) {
     }
   }
   if (session.is_direct()) return end(peer, false);
-  wake(peer, *it->second, hub_.clock.now());
+  wake(peer, hub_.clock.now());
 }
 
 void Linker::on_path_changed(Session& session) {
@@ -77,7 +77,7 @@ void Linker::on_path_changed(Session& session) {
   if (attempt == nullptr) return;
   attempt->ours = edge->ours != 0;
   handlers_.tell_candidates(peer, false);
-  wake(peer, *attempt, hub_.clock.now());
+  wake(peer, hub_.clock.now());
 }
 
 void Linker::on_closed(const Address& peer) {
@@ -85,7 +85,7 @@ void Linker::on_closed(const Address& peer) {
   if (it == attempts_.end()) return;
   const bool over = hub_.clock.now() - it->second->started >= ring::kConnectLimit - 2s;
   if (!it->second->ours || over) return end(peer, true);
-  wake(peer, *it->second, hub_.clock.now() + ring::kAskFirst);
+  wake(peer, hub_.clock.now() + ring::kAskFirst);
 }
 
 void Linker::restart_all() {
@@ -95,7 +95,7 @@ void Linker::restart_all() {
     Attempt* attempt = begin(peer, edge.endpoints);
     if (attempt == nullptr) return;
     attempt->ours = edge.ours != 0;
-    wake(peer, *attempt, hub_.clock.now());
+    wake(peer, hub_.clock.now());
   }
 }
 
@@ -135,9 +135,10 @@ void Linker::step(const Address& peer) {
 void Linker::step_unopened(const Address& peer, Attempt& attempt) {
   const TimePoint now = hub_.clock.now(), limit = attempt.started + ring::kConnectLimit;
   if (now >= limit) return end(peer, true);
-  if (!attempt.ours) return wake(peer, attempt, limit);
-  if (attempt.ask_again <= now) ask(peer, attempt);
-  wake(peer, attempt, std::min(attempt.ask_again, limit));
+  if (!attempt.ours) return wake(peer, limit);
+  if (attempt.ask_again > now) return wake(peer, std::min(attempt.ask_again, limit));
+  ask(peer, attempt);
+  wake(peer, now + ring::kAskFirst);
 }
 
 void Linker::step_open(Session& session, Attempt& attempt) {
@@ -146,7 +147,7 @@ void Linker::step_open(Session& session, Attempt& attempt) {
   while (const auto endpoint = attempt.checks.next(now)) {
     hub_.sessions.probe(session, *endpoint, handlers_.lately_moved());
   }
-  if (const auto due = attempt.checks.next_due()) return wake(peer, attempt, *due);
+  if (const auto due = attempt.checks.next_due()) return wake(peer, *due);
   next_round(peer, attempt);
 }
 
@@ -164,16 +165,19 @@ void Linker::next_round(const Address& peer, Attempt& attempt) {
     attempt.resting = true;
     attempt.ask_again = now + hub_.random.jittered(std::min<Duration>(pause, ring::kRecheckMax));
   }
-  if (attempt.ask_again > now) return wake(peer, attempt, attempt.ask_again);
+  if (attempt.ask_again > now) return wake(peer, attempt.ask_again);
   attempt.resting = false;
   handlers_.ask(peer, first_role(edge->ours));
   attempt.checks.add(edge->endpoints);
-  wake(peer, attempt, now + ring::kAskFirst);
+  wake(peer, now + ring::kAskFirst);
 }
 
-void Linker::wake(const Address& peer, Attempt& attempt, TimePoint at) {
-  attempt.timer.after(std::max<Duration>(at - hub_.clock.now(), Duration::zero()),
-                      [this, peer] { step(peer); });
+void Linker::wake(const Address& peer, TimePoint at) {
+  // A dial that failed at once has ended the attempt.
+  const auto it = attempts_.find(peer);
+  if (it == attempts_.end()) return;
+  it->second->timer.after(std::max<Duration>(at - hub_.clock.now(), Duration::zero()),
+                          [this, peer] { step(peer); });
 }
 
 void Linker::end(const Address& peer, bool failed) {

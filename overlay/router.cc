@@ -44,7 +44,10 @@ Route next_hop(std::span<const Hop> hops, const RouteQuery& query) {
   const Hop* any = nullptr;
   for (const Hop& hop : hops) {
     if (hop.peer == query.came_from || !may_be_meant(query, hop.peer)) continue;
-    if (hop.peer == query.destination) return forward(hop, false);
+    if (hop.peer == query.destination) {
+      if (query.around) continue;
+      return forward(hop, false);
+    }
     if (!hop.member) continue;
     if (nearer(hop.peer, query.self, query.destination) && better(hop, closer, query)) {
       closer = &hop;

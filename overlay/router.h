@@ -27,6 +27,9 @@ struct RouteQuery {
   Address came_from;  // the previous hop; zero at the source
   RouteMode mode = RouteMode::kExact;
   bool uphill_used = false;
+  // Not over our own edge to the destination: a packet of that very session, to which the routed
+  // path is the one that does not depend on the session's own state.
+  bool around = false;
   // To whom the destination itself says it has edges: a way round when ours to it is broken.
   std::vector<Address> destination_knows;
 };

@@ -90,7 +90,7 @@ TEST_F(MessageTest, AMissingPieceLosesItsMessageOnly) {
   EXPECT_LT(received(b), 95u);
   for (const auto& [from, message] : received_[&b]) EXPECT_EQ(message.size(), large.size());
   // What stayed incomplete is forgotten.
-  world_.run_for(1min);
+  world_.run_for(2min);
   EXPECT_EQ(b->tables().partial_bytes, 0u);
 }
 

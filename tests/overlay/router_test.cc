@@ -114,6 +114,13 @@ TEST(Router, GoesAroundABrokenEdgeByWhoNamesTheDestination) {
   EXPECT_EQ(way(next_hop(hops, query(45, 50))), "uphill 120");
 }
 
+TEST(Router, APacketOfOurSessionWithTheDestinationGoesAroundOurEdgeToIt) {
+  auto q = query(45, 50);
+  q.around = true;
+  EXPECT_EQ(way(next_hop(std::vector<Hop>{member(50), member(20, {50})}, q)), "uphill 20");
+  EXPECT_EQ(way(next_hop(std::vector<Hop>{member(50)}, q)), "nowhere");
+}
+
 // Every hop but the flagged one is strictly nearer, so a packet cannot go in circles.
 TEST(Router, OnRandomRingsEveryPacketArrivesWithinTheHopLimit) {
   std::vector<std::vector<Hop>> ring;  // each node knows its neighbours and one node across
