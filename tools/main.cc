@@ -62,6 +62,15 @@ int main(int argc, char** argv) {
       "`wow help COMMAND` explains a command.",
       "wow");
   app.set_version_flag("--version", std::string("wow ") + kVersion);
+  app.require_subcommand(1);
+  app.fallthrough();
+  wow::CommandContext context;
+  app.add_option("-p,--pool", context.pool, "Which pool, if this machine is in several");
+  wow::add_pool_commands(app, context);
+  wow::add_member_commands(app, context);
+  wow::add_daemon_commands(app, context);
+  wow::add_query_commands(app, context);
+  // Only now, for commands would inherit it.
   app.footer(
       "First steps:\n"
       "  wow pool create lab --subnet 10.128.0.0/16                          once, anywhere\n"
@@ -71,14 +80,6 @@ int main(int argc, char** argv) {
       "public address\n"
       "  wow join lab.invite && wow up lab                                   on every machine, as "
       "root");
-  app.require_subcommand(1);
-  app.fallthrough();
-  wow::CommandContext context;
-  app.add_option("-p,--pool", context.pool, "Which pool, if this machine is in several");
-  wow::add_pool_commands(app, context);
-  wow::add_member_commands(app, context);
-  wow::add_daemon_commands(app, context);
-  wow::add_query_commands(app, context);
   try {
     if (const std::string typed = typed_command(argc, argv); !typed.empty())
       check_command(app, typed);
