@@ -119,9 +119,15 @@ Result<void> NodeHost::lock() {
 Result<void> NodeHost::open_sockets() {
   const int count = std::max(options_.workers, 1);
   const bool shared = count > 1;
-  auto first = UdpSocket::open(options_.listen.value_or(last_port_), shared);
+  auto first = UdpSocket::open(options_.listen.value_or(last_port_));
   // A port that was merely used before is no promise: take any other.
-  if (!first && !options_.listen && last_port_ != 0) first = UdpSocket::open(0, shared);
+  if (!first && !options_.listen && last_port_ != 0) first = UdpSocket::open(0);
+  if (first && shared) {
+    // Asked for alone at first: a port to share could be another daemon's, and shared with it.
+    const std::uint16_t free_port = first->port();
+    { const UdpSocket closes = std::move(*first); }
+    first = UdpSocket::open(free_port, true);
+  }
   if (!first) return first.error();
   sockets_.push_back(std::move(*first));
   while (static_cast<int>(sockets_.size()) < count) {
@@ -161,7 +167,8 @@ void NodeHost::load_state(NodeOptions& node_options) {
   const json::value parsed = file ? json::parse(text_of(*file), error) : json::value();
   const json::object* state = parsed.if_object();
   if (!state) return;
-  if (const auto* port = state->if_contains("port"); port && port->is_int64()) {
+  if (const auto* port = state->if_contains("port");
+      port && port->is_int64() && port->get_int64() > 0 && port->get_int64() <= UINT16_MAX) {
     last_port_ = static_cast<std::uint16_t>(port->get_int64());
   }
   const auto* members = state->if_contains("members");
