@@ -25,6 +25,8 @@ Edge& EdgeTable::add(const Address& peer, TimePoint now) {
   edge.peer = peer;
   edge.keepalive = {};
   edge.last_list = 0;
+  edge.role_repeats = 0;
+  edge.newest.clear();
   edge.opened = now;
   hops_stale_ = true;
   return edge;

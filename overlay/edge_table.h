@@ -23,10 +23,11 @@ struct Edge {
   TimePoint opened{};
   TimePoint direct_since{};
   Duration keepalive{};
-  int role_repeats = 0;             // how often we tell `ours` once more
-  std::vector<Endpoint> endpoints;  // the peer's candidates, as told last
-  std::vector<Member> members;      // its neighbours, as told last
-  std::size_t last_list = 0;        // hash of the list that we sent last
+  int role_repeats = 0;                 // how often we tell `ours` once more
+  std::vector<Endpoint> endpoints;      // the peer's candidates, as told last
+  std::vector<Member> members;          // its neighbours, as told last
+  std::size_t last_list = 0;            // hash of the list that we sent last
+  std::map<int, std::uint64_t> newest;  // number of the newest Link message of each kind
 
   bool is_edge() const { return (ours | theirs) != 0; }
   // Can carry routed packets: never over a path that is routed itself.

@@ -47,6 +47,11 @@ void Forwarder::on_routed(const Address& from, ByteView packet) {
   if (header->payload == RoutedPayload::kCtm && !ctm_rates_.take(from, hub_.clock.now())) {
     return hub_.metrics.add(Metric::kDropRateLimited);
   }
+  // Whoever sends its own packets through us is our leaf at least, even if it has not told yet.
+  if (Edge* edge = hub_.edges.find(from);
+      edge != nullptr && header->source == from && !edge->is_edge()) {
+    hub_.edges.set_theirs(*edge, kLeafBit);
+  }
   route(*header, packet.subspan(RoutedHeader::kBytes), from);
 }
 

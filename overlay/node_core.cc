@@ -153,8 +153,9 @@ void Node::Impl::later(std::function<void()> what) {
   });
 }
 
-void Node::Impl::send_link(const Address& peer, const pb::Link& link) {
+void Node::Impl::send_link(const Address& peer, pb::Link link) {
   if (stopped_ || edges_.find(peer) == nullptr) return;
+  link.set_number(++link_number_);
   messages_.send(peer, static_cast<std::uint8_t>(Service::kLink),
                  view_of(link.SerializeAsString()));
 }
@@ -181,11 +182,11 @@ void Node::Impl::on_open(Session& session) {
   Edge& edge = edges_.add(peer, clock.now());
   // What carries traffic whenever no direct path does.
   sessions_.add_path(session, Path::routed());
-  roles_.remind(edge);  // none is news, too, if either has restarted
   edges_.set_direct(edge, session.is_direct(), clock.now());
   settings_.greet(peer);
   join_.on_open(session);
   linker_.on_open(session);
+  if (edge.role_repeats == 0) roles_.remind(edge);  // none is news, too, if either has restarted
   messages_.on_open(peer);
   note_usable(edge);
   observe(peer, &session);
@@ -252,6 +253,12 @@ void Node::Impl::on_link(const Address& from, ByteView message) {
   if (!link.ParseFromArray(message.data(), static_cast<int>(message.size()))) {
     return metrics.add(Metric::kDropMalformed);
   }
+  Edge* edge = edges_.find(from);
+  if (edge == nullptr) return;
+  auto& newest = edge->newest[link.kind_case()];
+  // Overtaken by a newer one. (Settings carry a number of their own.)
+  if (link.number() < newest && link.kind_case() != pb::Link::kSettings) return;
+  newest = link.number();
   switch (link.kind_case()) {
     case pb::Link::kNeighbours:
       return ring_.on_neighbours(from, link.neighbours());

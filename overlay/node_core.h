@@ -40,7 +40,7 @@ class Node::Impl final : public Hub, public Sessions::Listener {
 
   // Hub
   void later(std::function<void()> what) override;
-  void send_link(const Address& peer, const pb::Link& link) override;
+  void send_link(const Address& peer, pb::Link link) override;
   void connect(const Member& peer, EdgeRole role) override { linker_.connect(peer, role); }
   void take_role(Edge& edge, EdgeRole role) override { roles_.take(edge, role); }
   void drop_role(Edge& edge, EdgeRole role) override { roles_.drop(edge, role); }
@@ -100,6 +100,7 @@ class Node::Impl final : public Hub, public Sessions::Listener {
   std::function<void(const Address&, Session*)> session_observer_;
   std::function<void()> settings_observer_;
   std::vector<std::function<void()>> joined_observers_;
+  std::uint64_t link_number_ = 0;
   bool was_joined_ = false;
   bool stopped_ = true;
   TimePoint on_ring_since_{};

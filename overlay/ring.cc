@@ -30,7 +30,9 @@ void Ring::stop() {
 }
 
 void Ring::changed() {
-  if (!reconcile_.is_set()) reconcile_.after(ring::kReconcileDelay, [this] { reconcile(); });
+  const TimePoint soon = hub_.clock.now() + ring::kReconcileDelay;
+  if (!reconcile_.is_set() || reconcile_.due() > soon)
+    reconcile_.after(ring::kReconcileDelay, [this] { reconcile(); });
 }
 
 void Ring::lost(const Edge& edge) {
@@ -76,10 +78,14 @@ void Ring::on_neighbours(const Address& from, const pb::Neighbours& message) {
   changed();
 }
 
+// Longer each time, so that members who are only talked of cost less and less.
 void Ring::avoid(const Address& peer) {
   const TimePoint now = hub_.clock.now();
-  std::erase_if(avoid_, [&](const auto& entry) { return entry.second <= now; });
-  if (avoid_.size() < ring::kAvoidMax) avoid_[peer] = now + ring::kAvoidFor;
+  std::erase_if(avoid_, [&](const auto& a) { return a.second.until + ring::kAvoidMost <= now; });
+  if (avoid_.size() >= ring::kAvoidMax && !avoid_.contains(peer)) return;
+  Avoided& avoided = avoid_[peer];
+  const Duration longer = ring::kAvoidFor * (1 << std::min(avoided.times++, 8));
+  avoided.until = now + std::min<Duration>(longer, ring::kAvoidMost);
 }
 
 std::vector<Member> Ring::known_near(const Address& target) const {
@@ -141,7 +147,8 @@ void Ring::reconcile() {
   }
 }
 
-void Ring::connect_missing() {
+// Who may belong into our near set, as far as we have heard.
+std::map<Address, Member> Ring::candidates() const {
   const TimePoint now = hub_.clock.now();
   std::map<Address, Member> known;
   for (const auto& [peer, hint] : hints_) {
@@ -151,18 +158,32 @@ void Ring::connect_missing() {
     if (!edge.usable()) continue;
     for (const Member& m : edge.members) known[m.address] = m;
   }
-  for (const auto& [peer, until] : avoid_) {
-    if (until > now) known.erase(peer);
+  for (const auto& [peer, avoided] : avoid_) {
+    if (avoided.until > now) known.erase(peer);
+  }
+  // When many die at once, most of whom we have heard are dead: the next are tried meanwhile.
+  for (const auto& [peer, since] : tried_) {
+    if (now - since >= ring::kPatience) known.erase(peer);
   }
   for (const Address& a : hub_.edges.members()) known[a] = {a, {}};
+  return known;
+}
+
+void Ring::connect_missing() {
+  const TimePoint now = hub_.clock.now();
+  std::erase_if(tried_, [&](const auto& t) { return now - t.second > ring::kConnectLimit; });
+  auto known = candidates();
   std::vector<Address> addresses;
   for (const auto& [peer, member] : known) addresses.push_back(peer);
+  bool waiting = false;
   for (const Address& a : near_set(hub_.self, addresses, ring::kNearPerSide)) {
     const Edge* edge = hub_.edges.find(a);
-    if (edge == nullptr || !edge->direct || (edge->ours & kNearBit) == 0) {
-      hub_.connect(known[a], EdgeRole::kNear);
-    }
+    if (edge != nullptr && edge->direct && (edge->ours & kNearBit) != 0) continue;
+    tried_.try_emplace(a, now);
+    waiting = true;
+    hub_.connect(known[a], EdgeRole::kNear);
   }
+  if (waiting && !reconcile_.is_set()) reconcile_.after(ring::kPatience, [this] { reconcile(); });
 }
 
 void Ring::trim() {

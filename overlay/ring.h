@@ -48,6 +48,7 @@ class Ring {
 
   void reconcile();
   void connect_missing();
+  std::map<Address, Member> candidates() const;
   void trim();
   void set_keepalives(const std::vector<Address>& near);
   void announce(bool far_too, bool even_unchanged);
@@ -56,7 +57,12 @@ class Ring {
 
   Hub& hub_;
   std::map<Address, Hint> hints_;
-  std::map<Address, TimePoint> avoid_;
+  struct Avoided {
+    TimePoint until{};
+    int times = 0;
+  };
+  std::map<Address, Avoided> avoid_;
+  std::map<Address, TimePoint> tried_;  // asked for a near edge, not yet given up
   std::vector<Address> last_near_;
   Timer reconcile_, announce_, repeat_, periodic_, stabilize_;
   Duration stabilize_wait_{};

@@ -47,7 +47,7 @@ TEST_F(HealTest, WhoLeavesIsReplacedAtOnce) {
 TEST_F(HealTest, HalfOfTheNodesDieAtOnce) {
   whole_ring_of(30);
   for (std::size_t i = 1; i < 30; i += 2) pool_.crash(pool_[i]);
-  EXPECT_TRUE(becomes_whole(20s));
+  EXPECT_TRUE(becomes_whole(10s));
   EXPECT_TRUE(pool_.all_routable());
 }
 
