@@ -42,7 +42,7 @@ echo "--- the invite is closed"
 install -m 600 "$LAB_DIR/lab.invite" "$LAB_DIR/old.invite"
 pool_join campus1 # it has joined, but nobody in the pool has seen it yet
 refused "closing what is not there" "wow pool show" r1 -p lab invite close none
-said=$(lab_exec r1 wow invite close lab) || fail "wow invite close said: $said"
+said=$(lab_exec r1 wow invite close lab 2>&1) || fail "wow invite close said: $said"
 ok "wow invite close: ${said%%$'\n'*}"
 eventually "the settings spread" settings_at 3 r1 r2 home1 office1
 yes "wow pool show says so" grep -q 'lab .*closed' <<<"$(lab_exec r1 wow pool show lab)"

@@ -120,9 +120,9 @@ pool_host() {
   done
 }
 
-# pool_create [OPTION...]: pool "lab" with its root key in r1, and an invite in $LAB_DIR/lab.invite.
+# pool_create: pool "lab" with its root key in r1, and an invite in $LAB_DIR/lab.invite.
 pool_create() {
-  lab_exec r1 wow pool create lab --subnet 10.128.0.0/16 "$@" >>"$LAB_LOGS/commands.log"
+  lab_exec r1 wow pool create lab --subnet 10.128.0.0/16 >>"$LAB_LOGS/commands.log"
   pool_invite lab
 }
 
@@ -201,9 +201,21 @@ pool_pid() {
   lab_exec "$1" pgrep -o -x wow
 }
 
-# pool_kill HOST: kill -9 of its daemon, and of nothing else.
+# pool_kill HOST: kill -9 of its daemon, and of nothing else; returns when it has ended, which takes the kernel a moment.
 pool_kill() {
-  lab_exec "$1" kill -KILL "$(pool_pid "$1")" || fail "there is no daemon in $1 to be killed"
+  local pid
+  pid=$(pool_pid "$1") || fail "there is no daemon in $1 to be killed"
+  lab_exec "$1" kill -KILL "$pid"
+  lab_wait 5 "the end of $1's daemon" pool__ended "$1" "$pid" || fail "$1's daemon outlives kill -9"
+}
+
+pool__ended() {
+  ! lab_exec "$1" test -e "/proc/$2"
+}
+
+# Whether the programs carry a sanitizer: their memory and pace say nothing then.
+pool_is_sanitized() {
+  grep -qaE '__(asan|tsan)_init' "$LAB_DIR/bin/wow"
 }
 
 # pool_ping FROM TO [OPTION...]: TO is a host or what ping takes.
