@@ -43,8 +43,8 @@ void add_query_commands(CLI::App& app, CommandContext& context);
 boost::json::object ask(const CommandContext& context, const std::string& pool,
                         const std::string& command, const boost::json::object& arguments = {});
 
-// Makes this machine a member by an invite's text (wow join, wow up --invite) and returns the
-// pool's name.
+// Makes this machine a member by an invite (wow up --invite, at every boot) and returns the pool's
+// name. A member stays one when the invite is no longer good.
 std::string join_pool(const CommandContext& context, const std::string& invite_file);
 
 }  // namespace wow

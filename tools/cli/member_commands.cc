@@ -26,6 +26,7 @@ struct JoinArguments {
   std::string ip;
   std::string directory;
   bool erase_invite = false;
+  bool stay = false;  // who is a member already stays one, whatever became of the invite
 };
 
 Invite load_secret_invite(const std::string& file) {
@@ -104,8 +105,13 @@ std::string join_as(const CommandContext& context, const JoinArguments& argument
   const auto existing = load_membership(directory);
   const auto now =
       std::chrono::time_point_cast<std::chrono::seconds>(std::chrono::system_clock::now());
-  const Membership member =
-      value_or_throw(join(invite, now, build_date(), existing ? &*existing : nullptr));
+  auto joined = join(invite, now, build_date(), existing ? &*existing : nullptr);
+  if (!joined && arguments.stay && existing && joined.error().code != ErrorCode::kAlreadyExists) {
+    std::cerr << "A member of pool " << pool
+              << " already, and so it stays: " << joined.error().message << ".\n";
+    return pool;
+  }
+  const Membership member = value_or_throw(std::move(joined));
 
   value_or_throw(make_directory(directory, true));
   const SecretText text = member.to_text();
@@ -145,7 +151,7 @@ void leave(const CommandContext& context, const std::string& pool) {
 }  // namespace
 
 std::string join_pool(const CommandContext& context, const std::string& invite_file) {
-  return join_as(context, {invite_file, "", "", "", false});
+  return join_as(context, {invite_file, "", "", "", false, true});
 }
 
 void add_member_commands(CLI::App& app, CommandContext& context) {

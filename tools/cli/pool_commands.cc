@@ -324,13 +324,14 @@ void add_pool_commands(CLI::App& app, CommandContext& context) {
   const auto root_command = [&](const char* verb, const char* help, auto action) {
     CLI::App* command = pool->add_subcommand(verb, help);
     command->add_option("POOL", *name, "Name of the pool");
-    command->add_flag("--json", context.json, "Answer in JSON");
     command->callback([&context, name, action] {
       action(context,
              value_or_throw(context.paths.choose_pool(name->empty() ? context.pool : *name)));
     });
+    return command;
   };
-  root_command("show", "Show a pool and its invites (needs the root file)", show_pool);
+  root_command("show", "Show a pool and its invites (needs the root file)", show_pool)
+      ->add_flag("--json", context.json, "Answer in JSON");
   root_command("publish", "Hand the settings to the daemon on this machine again",
                [](const CommandContext& c, const std::string& p) { publish(c, load_root(c, p)); });
   root_command("settings", "Print the signed settings, to carry them to a member",

@@ -216,6 +216,29 @@ TEST_F(Commands, BadInvitesSayWhatIsWrong) {
   EXPECT_TRUE(has(refused({"join", root_ / "absent"}), "absent"));
 }
 
+// `wow up --invite` at every boot of a machine whose invite was good for its first.
+TEST_F(Commands, AMemberStaysOneWhenItsInviteHasExpired) {
+  make_pool();
+  wow({"join", invite({"--label", "good"})});
+  const std::string member = to_string(read_file(root_ / "lib/lab/member").value());
+  const fs::path expired = invite({"--join-by", "2001-01-01"});
+  EXPECT_TRUE(has(refused({"join", expired}), "could be used until 2001-01-01"));
+  const CommandContext context;
+  EXPECT_EQ(join_pool(context, expired), "lab");
+  EXPECT_EQ(to_string(read_file(root_ / "lib/lab/member").value()), member);
+
+  wow({"leave", "lab"});
+  EXPECT_THROW(join_pool(context, expired), CommandError) << "a newcomer needs a good one";
+}
+
+TEST_F(Commands, AnotherPoolOfTheSameNameIsRefusedEvenToAMember) {
+  make_pool();
+  wow({"join", invite()});
+  fs::remove(root_ / "etc/lab.root");
+  make_pool();
+  EXPECT_THROW(join_pool(CommandContext(), invite()), CommandError);
+}
+
 TEST_F(Commands, TheInviteIsErasedIfAsked) {
   make_pool();
   const fs::path file = invite();
