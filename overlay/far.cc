@@ -55,7 +55,10 @@ void FarEdges::tick() {
       break;
     }
   }
-  tick_.after(hub_.random.jittered(ring::kFarTick), [this] { tick(); });
+  // In a small ring most draws fall on neighbours: the rarer, the longer nothing changes.
+  wait_ = have != had_ ? ring::kFarTick : std::min<Duration>(wait_ * 2, ring::kFarTickMax);
+  had_ = have;
+  tick_.after(hub_.random.jittered(wait_), [this] { tick(); });
 }
 
 }  // namespace wow

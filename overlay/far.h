@@ -27,6 +27,8 @@ class FarEdges {
 
   Hub& hub_;
   Timer tick_;
+  int had_ = -1;
+  Duration wait_{};
 };
 
 }  // namespace wow

@@ -38,6 +38,7 @@ inline constexpr Duration kSweepInterval = 60s;
 
 // Far edges and shortcuts.
 inline constexpr Duration kFarTick = 5s;
+inline constexpr Duration kFarTickMax = 2min;
 inline constexpr Duration kFarFirst = 300ms;
 inline constexpr int kFarMax = 24;
 inline constexpr Duration kShortcutIdle = 5min;

@@ -124,6 +124,22 @@ TEST_F(JoinTest, EdgesAreFewAndTheSizeIsKnown) {
   EXPECT_NEAR(sum / 50, 50, 20);
 }
 
+TEST_F(JoinTest, AnIdleNodeSaysLittle) {
+  add_many(20);
+  ASSERT_TRUE(becomes_whole(2s));
+  world_.run_for(5min);
+  const auto sent = [&] {
+    std::uint64_t bytes = 0;
+    for (SimNode& n : pool_.members()) {
+      bytes += n.host.counters().bytes_out + 28 * n.host.counters().datagrams_out;
+    }
+    return bytes;
+  };
+  const auto before = sent();
+  world_.run_for(10min);
+  EXPECT_LT((sent() - before) / 600 / 20, 300u);  // bytes a second and node, with IP and UDP
+}
+
 TEST(JoinRuns, TheSameSeedGivesTheSameRun) {
   const auto run = [](std::uint64_t seed) {
     set_log_sink([](LogLevel, const std::string&) {});

@@ -79,7 +79,7 @@ TEST_F(MoveTest, EveryStreamGoesOnWithinASecond) {
       pool_.move(mover, "192.168.1.2" + std::to_string(other), &a_);
     }
     stream.run(3s);
-    EXPECT_LT(stream.longest_gap(), 500ms) << other;
+    EXPECT_LT(stream.longest_gap(), 200ms) << other;
     EXPECT_TRUE(pool_.direct(mover, pool_[other])) << other;
     EXPECT_TRUE(becomes_whole(5s)) << other;
     EXPECT_TRUE(pool_.all_routable()) << other;
@@ -93,7 +93,7 @@ TEST_F(MoveTest, ARouterThatMovesIsFoundAgain) {
   stream.run(2s);
   pool_.move(mover, "198.51.100.77");
   stream.run(3s);
-  EXPECT_LT(stream.longest_gap(), 500ms);
+  EXPECT_LT(stream.longest_gap(), 200ms);
   EXPECT_TRUE(becomes_whole(5s));
 }
 
