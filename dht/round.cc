@@ -144,8 +144,9 @@ void Round::on_states() {
   accept_.Clear();
   if (decision.write) {
     *accept_.mutable_record() = std::move(*decision.write);
-  } else if (const bool over = !seen.record || (!seen.live && !(seen.value && seen.value->removed));
+  } else if (const bool over = !seen.record || (seen.value && !seen.live && !seen.value->removed);
              over || (agreed && !decision.rewrite)) {
+    // Expired values need not be kept alive; what `next` holds (not a value) never expires.
     return finish(std::move(decision.reply));
   } else {
     *accept_.mutable_record() = *seen.record;

@@ -1,0 +1,94 @@
+// Faults that no random run is likely to show: each acceptor's and proposer's rule by itself.
+#include <gtest/gtest.h>
+
+#include "tests/dht/bench.h"
+
+namespace wow {
+namespace {
+
+using dht::Ballot;
+using dht::Group;
+using dht::Register;
+
+pb::DhtMessage answer_to(const pb::DhtMessage& request, pb::ReplicaReply reply) {
+  pb::DhtMessage out;
+  out.set_id(request.id());
+  *out.mutable_replica_reply() = std::move(reply);
+  return out;
+}
+
+pb::ReplicaReply ok() {
+  pb::ReplicaReply out;
+  out.set_status(pb::ReplicaReply::OK);
+  return out;
+}
+
+TEST(DhtRound, ANextGroupThatOneReplicaAcceptedIsDecidedOnlyByAMajority) {
+  Bench bench;
+  const Group now = bench.group_of_three();
+  ASSERT_TRUE(bench.replica.install(now, {}));
+  Group theirs = bench.group_of_three(2), ours = theirs;
+  theirs.members = {Bench::id(2), Bench::id(3), Bench::id(4)};
+  std::optional<Group> decided;
+  bench.coordinator.decide_next(ours, [&](auto group) { decided = group; });
+  ASSERT_EQ(bench.sent.size(), 2u);
+  // Node 2 accepted another's proposal, whose accepts to the others were lost.
+  auto reply = ok();
+  pb::Record record;
+  record.set_value(theirs.to_wire().SerializeAsString());
+  const Register state{{1, Bench::address(4)}, {1, {1, Bench::address(4)}}, record, {}, {}};
+  *reply.mutable_state() = state.to_wire(dht::kNextKey, TimePoint{}, true);
+  bench.coordinator.on_reply(Bench::id(2), answer_to(bench.sent[0].second, reply));
+  EXPECT_FALSE(decided) << "decided by the word of one replica";
+  ASSERT_EQ(bench.sent.size(), 4u);
+  ASSERT_TRUE(bench.sent[2].second.has_accept());
+  bench.coordinator.on_reply(Bench::id(3), answer_to(bench.sent[2].second, ok()));
+  ASSERT_TRUE(decided);
+  EXPECT_EQ(*decided, theirs);
+}
+
+TEST(DhtReplica, WhatWasCopiedWithinAnEpochIsNotOverwrittenByAnOlderBallot) {
+  Bench bench;
+  const Group group = bench.group_of_three(2);
+  auto copied = *Register::parse([&] {
+    pb::Register wire;
+    wire.set_key("k");
+    wire.set_accepted_epoch(2);
+    Ballot{7, Bench::address(2)}.to_wire(*wire.mutable_accepted());
+    *wire.mutable_record() = Bench::record(2, "k", 1);
+    return wire;
+  }());
+  auto older = copied;
+  older.accepted.epoch = 1;
+  ASSERT_TRUE(bench.replica.install(group, {{"k", copied}, {"k2", older}}));
+  const auto prepared = bench.replica.prepare(group.id, Bench::prepare_of("k", 3, 3));
+  EXPECT_EQ(prepared->status(), pb::ReplicaReply::HIGHER_BALLOT);
+  const auto accepted =
+      bench.replica.accept(group.id, Bench::accept_of("k", 3, 3, Bench::record(3, "k", 1)));
+  EXPECT_EQ(accepted->status(), pb::ReplicaReply::HIGHER_BALLOT);
+  EXPECT_EQ(bench.replica.prepare(group.id, Bench::prepare_of("k2", 3, 3))->status(),
+            pb::ReplicaReply::OK)
+      << "ballots of an earlier epoch bind nobody";
+}
+
+TEST(DhtCoordinator, ARecordIsTakenOnlyFromItsOwner) {
+  FakePool pool(1);
+  pool.add_all(3);
+  ASSERT_TRUE(pool.run_until_group(3, 30s));
+  // What node 1 once asked for, as anybody may have read it.
+  pb::DhtMessage request;
+  request.set_id(1);
+  request.mutable_client_request()->set_op(pb::ClientRequest::CREATE);
+  request.mutable_client_request()->set_key("k");
+  *request.mutable_client_request()->mutable_record() =
+      Bench::record(static_cast<std::uint64_t>(1) + 1, "k", 5);
+  pool.inject(2, 0, view_of(request.SerializeAsString()));
+  pool.run_for(2s);
+  EXPECT_EQ(pool.get(0, "k").error().code, ErrorCode::kNotFound);
+  pool.inject(1, 0, view_of(request.SerializeAsString()));
+  pool.run_for(2s);
+  EXPECT_TRUE(pool.get(0, "k"));
+}
+
+}  // namespace
+}  // namespace wow
