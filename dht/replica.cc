@@ -105,7 +105,8 @@ bool Replica::install(const Group& group, std::map<std::string, Register> regist
   Epoch epoch{group, false, 0, std::move(registers)};
   std::vector<DhtStore::Entry> batch;
   for (auto& [key, state] : epoch.registers) {
-    state.promised = {};
+    // What is copied from a member of this same epoch was accepted in it: that counts as a promise.
+    state.promised = state.accepted.epoch == group.id.epoch ? state.accepted.ballot : Ballot{};
     state.since = now;
     batch.emplace_back(store_key(kRegisterPrefix, group.id.epoch, key),
                        to_bytes(state.to_wire(key, now, true).SerializeAsString()));
