@@ -55,10 +55,11 @@ void Coordinator::on_request(const Address& from, const pb::DhtMessage& message)
     return answer(status_reply(pb::ClientReply::UNAVAILABLE));
   }
   const Group group = epoch->group;
-  run(group, message.client_request(), std::move(answer));
+  run(from, group, message.client_request(), std::move(answer));
 }
 
-void Coordinator::run(const Group& group, const pb::ClientRequest& request, Answer answer) {
+void Coordinator::run(const Address& from, const Group& group, const pb::ClientRequest& request,
+                      Answer answer) {
   if (request.op() == pb::ClientRequest::LIST) return list(group, request, std::move(answer));
   const auto& key = request.key();
   if (key.empty() || key.size() > kDhtKeyBytesMax) {
@@ -76,6 +77,10 @@ void Coordinator::run(const Group& group, const pb::ClientRequest& request, Answ
   if (!value || value->key != key ||
       value->removed != (request.op() == pb::ClientRequest::REMOVE)) {
     return answer(status_reply(pb::ClientReply::REFUSED, "malformed value"));
+  }
+  // Records are public: without this anybody could send an owner's old ones again.
+  if (value->owner != from) {
+    return answer(status_reply(pb::ClientReply::REFUSED, "only its owner may write a value"));
   }
   if (!checker_.authentic(request.record(), *value)) {
     return answer(status_reply(pb::ClientReply::REFUSED, "the signature does not hold"));

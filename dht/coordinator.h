@@ -39,7 +39,8 @@ class Coordinator {
     TimePoint made{};
   };
 
-  void run(const Group& group, const pb::ClientRequest& request, Answer answer);
+  void run(const Address& from, const Group& group, const pb::ClientRequest& request,
+           Answer answer);
   void list(const Group& group, const pb::ClientRequest& request, Answer answer);
   void repair(const Group& group, const std::string& prefix, const Listing::Keys& keys,
               std::function<void(const Snapshot*)> done);
