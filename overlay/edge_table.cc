@@ -57,8 +57,7 @@ void EdgeTable::set_theirs(Edge& edge, Roles roles) {
   hops_stale_ = true;
 }
 
-void EdgeTable::set_direct(Edge& edge, bool direct, TimePoint now) {
-  if (direct && !edge.direct) edge.direct_since = now;
+void EdgeTable::set_direct(Edge& edge, bool direct) {
   edge.direct = direct;
   hops_stale_ = true;
 }

@@ -21,7 +21,6 @@ struct Edge {
   bool direct = false;  // has a validated direct path
   bool up = false;      // Node has reported it usable
   TimePoint opened{};
-  TimePoint direct_since{};
   Duration keepalive{};
   int role_repeats = 0;                 // how often we tell `ours` once more
   std::vector<Endpoint> endpoints;      // the peer's candidates, as told last
@@ -47,7 +46,7 @@ class EdgeTable {
   // Every change of roles, direct or members goes through these, so that hops() is never stale.
   void set_ours(Edge& edge, Roles roles);
   void set_theirs(Edge& edge, Roles roles);
-  void set_direct(Edge& edge, bool direct, TimePoint now);
+  void set_direct(Edge& edge, bool direct);
   void set_members(Edge& edge, std::vector<Member> members);
 
   const std::map<Address, Edge>& all() const { return edges_; }

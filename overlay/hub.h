@@ -55,8 +55,6 @@ class Hub {
   // Takes or gives back a role of ours at an open session, and tells the peer.
   virtual void take_role(Edge& edge, EdgeRole role) = 0;
   virtual void drop_role(Edge& edge, EdgeRole role) = 0;
-  // The edge's place in the ring may be another now: near set, lists, keepalives.
-  virtual void ring_changed() = 0;
   // Sends a CTM for an edge in `role` to whoever is nearest to `target`, through `first_hop`
   // (zero: by routing).
   virtual void ask_nearest(const Address& target, EdgeRole role, const Address& first_hop) = 0;

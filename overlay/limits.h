@@ -58,7 +58,7 @@ inline constexpr Duration kOutsiderDialMin = 15s;    // x N/50: a member that is
 inline constexpr Duration kOutsiderDialMax = 10min;  // so that separated rings meet
 
 // Links.
-inline constexpr std::size_t kLinksMax = 1024;
+inline constexpr std::size_t kLinksMax = 1024;  // at most half of them begun by others
 inline constexpr Duration kConnectLimit = 10s;  // no session by then: given up
 inline constexpr Duration kAskFirst = 1s;       // a lost CTM is repeated; doubles
 inline constexpr Duration kRecheckFirst = 5s;   // a session without a direct path; doubles
@@ -89,6 +89,7 @@ inline constexpr Duration kPartialLife = 5s;
 inline constexpr std::size_t kOutboxMessagesPerPeer = 64;
 inline constexpr std::size_t kOutboxBytesPerPeer = 256 * 1024;
 inline constexpr std::size_t kOutboxBytesMax = 8 * 1024 * 1024;
+inline constexpr Duration kOutboxLife = 30s;  // longer than an attempt to link
 
 // Moves.
 inline constexpr Duration kMovedFor = 10s;  // checks carry the moved flag for so long

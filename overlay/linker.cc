@@ -33,7 +33,7 @@ void Linker::connect(const Member& peer, EdgeRole role) {
     known->second->roles |= role_bit(role);
     return;
   }
-  Attempt* attempt = begin(peer.address, peer.endpoints);
+  Attempt* attempt = begin(peer.address, peer.endpoints, true);
   if (attempt == nullptr) return;
   attempt->roles |= role_bit(role);
   attempt->ours = true;
@@ -48,7 +48,7 @@ void Linker::on_candidates(const Address& peer, const std::vector<Endpoint>& end
   if (Edge* edge = hub_.edges.find(peer)) edge->endpoints = usable(endpoints);
   const Session* session = hub_.sessions.find(peer);
   if (is_open(session) && session->is_direct()) return;
-  Attempt* attempt = begin(peer, endpoints);
+  Attempt* attempt = begin(peer, endpoints, false);
   if (attempt != nullptr) wake(peer, hub_.clock.now());
 }
 
@@ -73,9 +73,7 @@ void Linker::on_path_changed(Session& session) {
   const Edge* edge = hub_.edges.find(peer);
   if (attempts_.contains(peer) || edge == nullptr) return;
   // The direct path was lost: both ends look for another while traffic is routed.
-  Attempt* attempt = begin(peer, edge->endpoints);
-  if (attempt == nullptr) return;
-  attempt->ours = edge->ours != 0;
+  if (begin(peer, edge->endpoints, edge->ours != 0) == nullptr) return;
   handlers_.tell_candidates(peer, false);
   wake(peer, hub_.clock.now());
 }
@@ -92,27 +90,45 @@ void Linker::restart_all() {
   for (const auto& [peer, edge] : hub_.edges.all()) {
     if (edge.direct) continue;
     attempts_.erase(peer);
-    Attempt* attempt = begin(peer, edge.endpoints);
-    if (attempt == nullptr) return;
-    attempt->ours = edge.ours != 0;
+    if (begin(peer, edge.endpoints, edge.ours != 0) == nullptr) return;
     wake(peer, hub_.clock.now());
   }
 }
 
-Linker::Attempt* Linker::begin(const Address& peer, const std::vector<Endpoint>& candidates) {
-  auto& attempt = attempts_[peer];
-  if (attempt != nullptr) {
-    attempt->checks.add(usable(candidates));
-    return attempt.get();
+Linker::Attempt* Linker::begin(const Address& peer, const std::vector<Endpoint>& candidates,
+                               bool ours) {
+  const auto known = attempts_.find(peer);
+  if (known != attempts_.end()) {
+    known->second->checks.add(usable(candidates));
+    return known->second.get();
   }
-  if (attempts_.size() > ring::kLinksMax) {
-    attempts_.erase(peer);
+  if (!make_room(ours)) {
     hub_.metrics.add(Metric::kDropQueueFull);
     return nullptr;
   }
+  auto& attempt = attempts_[peer];
   attempt = std::make_unique<Attempt>(hub_.clock, usable(candidates));
+  attempt->ours = ours;
   attempt->started = hub_.clock.now();
   return attempt.get();
+}
+
+// A request to link costs its sender but a fresh key. So those of others take half of the room at
+// most, and the oldest of them goes for a newer one or for one of ours.
+bool Linker::make_room(bool ours) {
+  std::size_t others = 0;
+  auto oldest = attempts_.end();
+  for (auto it = attempts_.begin(); it != attempts_.end(); ++it) {
+    if (it->second->ours) continue;
+    ++others;
+    if (oldest == attempts_.end() || it->second->started < oldest->second->started) oldest = it;
+  }
+  const bool full = attempts_.size() >= ring::kLinksMax;
+  if (!full && (ours || others < ring::kLinksMax / 2)) return true;
+  if (oldest == attempts_.end()) return false;
+  attempts_.erase(oldest);
+  hub_.metrics.add(Metric::kDropQueueFull);
+  return true;
 }
 
 void Linker::ask(const Address& peer, Attempt& attempt) {
@@ -134,7 +150,8 @@ void Linker::step(const Address& peer) {
 
 void Linker::step_unopened(const Address& peer, Attempt& attempt) {
   const TimePoint now = hub_.clock.now(), limit = attempt.started + ring::kConnectLimit;
-  if (now >= limit) return end(peer, true);
+  // That a stranger did not come tells nothing about it.
+  if (now >= limit) return end(peer, attempt.ours);
   if (!attempt.ours) return wake(peer, limit);
   if (attempt.ask_again > now) return wake(peer, std::min(attempt.ask_again, limit));
   ask(peer, attempt);

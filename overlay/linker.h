@@ -53,7 +53,9 @@ class Linker {
     Timer timer;
   };
 
-  Attempt* begin(const Address& peer, const std::vector<Endpoint>& candidates);
+  // Null if there is no room.
+  Attempt* begin(const Address& peer, const std::vector<Endpoint>& candidates, bool ours);
+  bool make_room(bool ours);
   void ask(const Address& peer, Attempt& attempt);
   void step(const Address& peer);
   void step_unopened(const Address& peer, Attempt& attempt);

@@ -58,21 +58,21 @@ void Messages::stage(const Address& to, std::uint8_t service, ByteView message) 
     return hub_.metrics.add(Metric::kDropQueueFull);
   }
   Outbox& outbox = outboxes_[to];
-  outbox.messages.push_back({service, to_bytes(message)});
+  outbox.messages.push_back({service, to_bytes(message), hub_.clock.now()});
   outbox.bytes += message.size();
   outbox_bytes_ += message.size();
   while (outbox.messages.size() > ring::kOutboxMessagesPerPeer ||
          outbox.bytes > ring::kOutboxBytesPerPeer) {
-    drop_oldest(outbox);
+    drop_oldest(outbox, Metric::kDropQueueFull);
   }
 }
 
-void Messages::drop_oldest(Outbox& outbox) {
+void Messages::drop_oldest(Outbox& outbox, Metric why) {
   const std::size_t bytes = outbox.messages.front().message.size();
   outbox.messages.pop_front();
   outbox.bytes -= bytes;
   outbox_bytes_ -= bytes;
-  hub_.metrics.add(Metric::kDropQueueFull);
+  hub_.metrics.add(why);
 }
 
 void Messages::on_piece(const Address& from, ByteView packet) {
@@ -123,6 +123,13 @@ Messages::Partial& Messages::partial_of(const Address& from, const MessageHeader
 
 void Messages::sweep() {
   const TimePoint now = hub_.clock.now();
+  // Whoever found no room among the links is not given up by them.
+  for (auto& [peer, outbox] : outboxes_) {
+    while (!outbox.messages.empty() && now - outbox.messages.front().since > ring::kOutboxLife) {
+      drop_oldest(outbox, Metric::kDropNoRoute);
+    }
+  }
+  std::erase_if(outboxes_, [](const auto& entry) { return entry.second.messages.empty(); });
   std::vector<Address> peers;
   for (const auto& [peer, list] : partials_) peers.push_back(peer);
   for (const Address& peer : peers) {

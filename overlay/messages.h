@@ -25,7 +25,7 @@ class Messages {
   // It could not be reached: what waits for it is dropped and counted.
   void give_up(const Address& peer);
   void on_piece(const Address& from, ByteView packet);
-  // Every now and then: forgets messages that stay incomplete.
+  // Every now and then: forgets messages that stay incomplete or unsent.
   void sweep();
 
   std::size_t partial_bytes() const { return partial_bytes_; }
@@ -35,6 +35,7 @@ class Messages {
   struct Waiting {
     std::uint8_t service;
     Bytes message;
+    TimePoint since{};
   };
   struct Outbox {
     std::deque<Waiting> messages;
@@ -52,7 +53,7 @@ class Messages {
   bool is_open(const Address& peer) const;
   void transmit(const Address& to, std::uint8_t service, ByteView message);
   void stage(const Address& to, std::uint8_t service, ByteView message);
-  void drop_oldest(Outbox& outbox);
+  void drop_oldest(Outbox& outbox, Metric why);
   Partial& partial_of(const Address& from, const MessageHeader& header);
   void forget(const Address& peer);
   void erase_partial(const Address& peer, std::size_t at);

@@ -182,7 +182,7 @@ void Node::Impl::on_open(Session& session) {
   Edge& edge = edges_.add(peer, clock.now());
   // What carries traffic whenever no direct path does.
   sessions_.add_path(session, Path::routed());
-  edges_.set_direct(edge, session.is_direct(), clock.now());
+  edges_.set_direct(edge, session.is_direct());
   settings_.greet(peer);
   join_.on_open(session);
   linker_.on_open(session);
@@ -214,7 +214,7 @@ void Node::Impl::on_path_changed(Session& session) {
   Edge* edge = edges_.find(session.peer());
   if (edge == nullptr || stopped_) return;
   const bool was_near = edge->up && edge->is_near();
-  edges_.set_direct(*edge, session.is_direct(), clock.now());
+  edges_.set_direct(*edge, session.is_direct());
   note_usable(*edge);
   if (was_near && !edge->up) ring_.lost(*edge);
   linker_.on_path_changed(session);
@@ -244,7 +244,7 @@ void Node::Impl::send_routed(const Address& peer, const Address& via, ByteView p
 void Node::Impl::deliver(const Address& from, std::uint8_t service, ByteView message) {
   if (service == static_cast<std::uint8_t>(Service::kLink)) return on_link(from, message);
   const auto it = handlers_.find(service);
-  if (it == handlers_.end()) return metrics.add(Metric::kDropMalformed);
+  if (it == handlers_.end() || !it->second) return metrics.add(Metric::kDropMalformed);
   it->second(from, message);
 }
 

@@ -44,7 +44,6 @@ class Node::Impl final : public Hub, public Sessions::Listener {
   void connect(const Member& peer, EdgeRole role) override { linker_.connect(peer, role); }
   void take_role(Edge& edge, EdgeRole role) override { roles_.take(edge, role); }
   void drop_role(Edge& edge, EdgeRole role) override { roles_.drop(edge, role); }
-  void ring_changed() override { ring_.changed(); }
   void ask_nearest(const Address& target, EdgeRole role, const Address& first_hop) override {
     introducer_.ask_nearest(target, role, first_hop);
   }
