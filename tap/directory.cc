@@ -10,6 +10,7 @@ namespace wow {
 namespace {
 
 constexpr Duration kFollowPerLease = 20ms;
+constexpr Duration kFollowPauseMax = 16s;
 
 LeaseRow row_of(const Binding& binding, const std::string& name, TimePoint now) {
   return {binding.ip, name, binding.node, std::max(Duration{}, binding.valid_until - now)};
@@ -72,7 +73,7 @@ void Directory::list(Listed listed) {
 
 void Directory::follow(Duration interval,
                        std::function<void(const std::vector<LeaseRow>&)> changed) {
-  follow_interval_ = interval;
+  follow_interval_ = follow_pause_ = interval;
   changed_ = std::move(changed);
   told_.reset();
   leases_changed_ = true;
@@ -80,6 +81,14 @@ void Directory::follow(Duration interval,
     poll();
   } else {
     follow_timer_.cancel();
+  }
+}
+
+void Directory::hurry() {
+  if (!follow_timer_.is_set()) return;
+  follow_pause_ = follow_interval_;
+  if (follow_timer_.due() - clock_.now() > follow_interval_) {
+    follow_timer_.after(follow_interval_, [this] { poll(); });
   }
 }
 
@@ -118,12 +127,15 @@ std::vector<LeaseRow> Directory::join() const {
 
 void Directory::poll() {
   // The longer the list, the dearer and the rarer: a large pool pays no more than a small one.
+  // While nothing changes the pauses grow, too.
   const auto length = static_cast<int>(leases_.records.size());
-  follow_timer_.after(follow_interval_ + length * kFollowPerLease, [this] { poll(); });
+  follow_timer_.after(follow_pause_ + length * kFollowPerLease, [this] { poll(); });
+  follow_pause_ = std::min(follow_pause_ * 2, std::max(kFollowPauseMax, follow_interval_));
   fetch(kIpKeys, leases_, [this](Result<bool> changed) {
     if (!changed) return;
     // Whoever takes a name writes it into the lease just before or after: so while leases stay as
     // they are, so do names, and one digest is all that is asked for.
+    if (*changed) follow_pause_ = follow_interval_;
     const bool before = std::exchange(leases_changed_, *changed);
     if (!before && !*changed) return tell_if_changed();
     fetch(kNameKeys, names_, [this](Result<bool> done) {

@@ -26,9 +26,12 @@ class Directory {
   void by_name(const std::string& name, Found found);  // without the suffix, valid
   // All leases, by address. An unchanged list costs two digests.
   void list(Listed listed);
-  // Looks every `interval` and calls `changed` with the first list and each different one; zero
-  // stops.
+  // Looks every `interval`, more and more rarely (to 16 s) while nothing changes, and calls
+  // `changed` with the first list and each different one; zero stops.
   void follow(Duration interval, std::function<void(const std::vector<LeaseRow>&)> changed);
+
+  // Somebody may have joined: the next look is one interval away, not further.
+  void hurry();
 
  private:
   // The last answer to one listing.
@@ -50,7 +53,7 @@ class Directory {
   std::string pool_;
   Page leases_, names_;
   Timer follow_timer_;
-  Duration follow_interval_{};
+  Duration follow_interval_{}, follow_pause_{};
   std::function<void(const std::vector<LeaseRow>&)> changed_;
   std::optional<std::vector<LeaseRow>> told_;
   bool leases_changed_ = false;

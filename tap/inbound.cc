@@ -55,6 +55,10 @@ void Inbound::take(const Address& peer, ByteView bytes) {
   if (binding && binding->node == peer) return hooks_.to_host(frame->bytes);
   const FrameStage::Key key{peer, source};
   if (!stage_.add(key, frame->bytes, 0)) return;
+  if (!may_look_up(peer)) {
+    stage_.take(key);
+    return metrics_.add(Metric::kDropRateLimited);
+  }
   resolver_.resolve_again(source, [this, key](Result<Binding> found) {
     for (const auto& waiting : stage_.take(key)) {
       if (found && found->node == key.first) {
@@ -64,6 +68,11 @@ void Inbound::take(const Address& peer, ByteView bytes) {
       }
     }
   });
+}
+
+bool Inbound::may_look_up(const Address& peer) {
+  if (look_ups_.size() >= kPeersMax && !look_ups_.contains(peer)) look_ups_.clear();
+  return look_ups_.try_emplace(peer, kLookUpsPerSecond).first->second.pass(clock_.now());
 }
 
 void Inbound::tell_not_mine(const Address& peer, const IpAddress& ip) {

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <optional>
 
 #include "base/clock.h"
@@ -11,6 +12,7 @@
 #include "tap/frame_stage.h"
 #include "tap/packet_view.h"
 #include "tap/resolver.h"
+#include "tunnel/rate_limit.h"
 
 namespace wow {
 
@@ -29,6 +31,10 @@ struct InboundFrame {
 class Inbound {
  public:
   static constexpr int kNotMineBurst = 10;  // answers in a second
+  // Sources unknown so far cost a look-up; a peer that makes them up must not use up our share of
+  // the DHT.
+  static constexpr int kLookUpsPerSecond = 10;
+  static constexpr std::size_t kPeersMax = 1024;
 
   struct Hooks {
     std::function<std::optional<IpAddress>()> own_ip;
@@ -41,6 +47,7 @@ class Inbound {
   void take(const Address& peer, ByteView frame);
 
  private:
+  bool may_look_up(const Address& peer);
   void tell_not_mine(const Address& peer, const IpAddress& ip);
 
   const MacAddress own_mac_;
@@ -49,6 +56,7 @@ class Inbound {
   MetricSlot& metrics_;
   Hooks hooks_;
   FrameStage stage_;
+  std::map<Address, RateLimit> look_ups_;
   TimePoint second_began_{};
   int told_ = 0;
 };

@@ -97,7 +97,10 @@ void VirtualNetwork::Impl::start() {
     if (facts & kFactChecksumPartial) return metrics_.add(Metric::kDropFrameKind);
     inbound_.take(from.peer(), frame);
   });
-  node_.set_session_observer([this](const Address&, Session*) { publish_soon(); });
+  node_.set_session_observer([this](const Address&, Session* session) {
+    publish_soon();
+    if (session) directory_.hurry();
+  });
   // The node keeps this call for as long as it lives.
   node_.on_joined([this, alive = std::weak_ptr<int>(alive_)] {
     if (!alive.expired()) agent_.start();

@@ -134,6 +134,24 @@ Result<std::optional<std::string>> colliding_route(const Prefix& subnet) {
   return found;
 }
 
+std::string default_routes() {
+  const auto sock = connect_route();
+  nl_cache* raw = nullptr;
+  if (!sock || rtnl_route_alloc_cache(sock->get(), AF_UNSPEC, 0, &raw) < 0) return {};
+  const Owned<nl_cache> routes(raw);
+  std::string out;
+  for_each_in<rtnl_route>(routes.get(), [&](rtnl_route* route) {
+    if (rtnl_route_get_table(route) != RT_TABLE_MAIN || rtnl_route_get_nnexthops(route) == 0)
+      return;
+    if (nl_addr_get_prefixlen(rtnl_route_get_dst(route)) != 0) return;
+    rtnl_nexthop* hop = rtnl_route_nexthop_n(route, 0);
+    char gateway[64] = "";
+    if (nl_addr* via = rtnl_route_nh_get_gateway(hop)) nl_addr2str(via, gateway, sizeof gateway);
+    out += std::to_string(rtnl_route_nh_get_ifindex(hop)) + " " + gateway + "\n";
+  });
+  return out;
+}
+
 Result<NetworkMonitor> NetworkMonitor::open() {
   const int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE);
   sockaddr_nl address{};

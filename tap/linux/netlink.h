@@ -21,6 +21,11 @@ Result<void> clear_interface(int index);
 // default route and its two halves do not count. Ask before our own interface has its address.
 Result<std::optional<std::string>> colliding_route(const Prefix& subnet);
 
+// By which gateways and interfaces this host reaches everything else, as a text to compare with a
+// later one: with the local addresses it tells a move from the many events that change nothing
+// (renewed lifetimes, Wi-Fi scans, containers).
+std::string default_routes();
+
 // A descriptor that becomes readable when links, addresses or routes change. Not thread-safe.
 class NetworkMonitor {
  public:

@@ -79,6 +79,18 @@ TEST_F(DirectoryTest, HostileValuesAreNoNames) {
   EXPECT_EQ(rows[1].name, "");
 }
 
+TEST_F(DirectoryTest, FollowingAnUnchangedListGetsRareAndHurriesOnACue) {
+  directory_.follow(1s, [](auto&) {});
+  clock_.run_for(10min);
+  const auto after_long = dht_.asked.size();
+  clock_.run_for(10min);
+  EXPECT_LE(dht_.asked.size() - after_long, 40u) << "every 16 s or so";
+  directory_.hurry();
+  const auto before = dht_.asked.size();
+  clock_.run_for(1100ms);
+  EXPECT_GT(dht_.asked.size(), before);
+}
+
 TEST_F(DirectoryTest, FollowingTellsOnlyChanges) {
   std::vector<std::vector<LeaseRow>> told;
   directory_.follow(10s, [&](auto& rows) { told.push_back(rows); });

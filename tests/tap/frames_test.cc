@@ -225,6 +225,18 @@ TEST_F(FramesTest, PaddingIsCutOff) {
   EXPECT_EQ(to_host_, std::vector<Bytes>{honest()});
 }
 
+TEST_F(FramesTest, MadeUpSourcesDoNotSpendOurLookUps) {
+  for (int i = 10; i < 110; ++i) {
+    const std::string source = "10.128.0." + std::to_string(i);
+    inbound_.take(kEvil, udp_frame(mac_of(kSelf), mac_of(kEvil), source, "10.128.0.1"));
+    pass();
+  }
+  EXPECT_GE(count(Metric::kDropRateLimited), 50u);
+  inbound_.take(kPeer, honest());
+  pass();
+  EXPECT_EQ(to_host_, std::vector<Bytes>{honest()});
+}
+
 TEST_F(FramesTest, AnothersAddressIsDropped) {
   expect_dropped(kEvil, honest(), Metric::kDropSourceCheck);  // MAC and IP
   expect_dropped(kEvil, udp_frame(mac_of(kSelf), mac_of(kEvil), "10.128.0.2", "10.128.0.1"),

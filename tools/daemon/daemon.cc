@@ -181,7 +181,20 @@ class Daemon {
     if (is_expelled()) tell_ready(expelled());
   }
 
+  // Most events change nothing that a peer could notice; to call them moves would cast doubt on
+  // every path.
+  void look_at_network() {
+    auto now = network_now();
+    if (now == network_) return;
+    network_ = std::move(now);
+    host_->node().on_network_change();
+  }
+  static std::pair<std::vector<IpAddress>, std::string> network_now() {
+    return {local_addresses(), default_routes()};
+  }
+
   void watch_network() {
+    network_ = network_now();
     monitor_wait_.assign(dup(monitor_->fd()));
     wait_for_change();
   }
@@ -191,7 +204,7 @@ class Daemon {
           if (error) return;
           const bool changed = monitor_->drain(host_side_ ? host_side_->interface_index() : 0);
           if (changed && !settle_timer_->is_set()) {
-            settle_timer_->after(kNetworkSettle, [this] { host_->node().on_network_change(); });
+            settle_timer_->after(kNetworkSettle, [this] { look_at_network(); });
           }
           wait_for_change();
         });
@@ -218,6 +231,7 @@ class Daemon {
   std::unique_ptr<NetworkMonitor> monitor_;
   std::unique_ptr<ControlContext> control_;
   std::unique_ptr<Timer> record_timer_, stop_timer_, settle_timer_;
+  std::pair<std::vector<IpAddress>, std::string> network_;  // addresses and default routes
   bool told_ = false;
   bool failed_ = false;
   bool stopped_ = false;
