@@ -224,10 +224,17 @@ Bytes find_invite_id(const PoolRoot& root, const std::string& wanted) {
   std::error_code ignored;
   if (std::filesystem::is_regular_file(wanted, ignored))
     return to_bytes(view_of(load_invite(wanted).rights().invite_id()));
+  std::vector<Bytes> labelled;
   for (const pb::Rights& rights : root.issued()) {
-    if (rights.label() == wanted || to_hex(view_of(rights.invite_id())) == wanted) {
-      return to_bytes(view_of(rights.invite_id()));
-    }
+    const Bytes id = to_bytes(view_of(rights.invite_id()));
+    if (to_hex(id) == wanted) return id;
+    if (rights.label() == wanted) labelled.push_back(id);
+  }
+  if (labelled.size() == 1) return labelled.front();
+  if (!labelled.empty()) {
+    throw CommandError(std::to_string(labelled.size()) + " invites are labelled \"" + wanted +
+                       "\": name one by its id, as `wow pool show " + root.settings().name() +
+                       "` lists them");
   }
   throw CommandError("pool " + root.settings().name() + " has no invite \"" + wanted +
                      "\": `wow pool show " + root.settings().name() + "` lists them");
