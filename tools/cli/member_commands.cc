@@ -116,9 +116,12 @@ std::string join_as(const CommandContext& context, const JoinArguments& argument
   value_or_throw(make_directory(directory, true));
   const SecretText text = member.to_text();
   value_or_throw(write_file(directory / kMemberFile, view_of(text)));
-  hand_to_daemon_user(directory);
-  hand_to_daemon_user(directory / kMemberFile);
-  remember_wishes(context, pool, arguments);
+  // A folder of somebody's own is no business of the daemon's.
+  if (arguments.directory.empty()) {
+    hand_to_daemon_user(directory);
+    hand_to_daemon_user(directory / kMemberFile);
+    remember_wishes(context, pool, arguments);
+  }
   if (arguments.erase_invite) unlink(arguments.invite.c_str());
   std::cerr << (existing ? "Joined pool " + pool + " again, as node "
                          : "Joined pool " + pool + " as node ")

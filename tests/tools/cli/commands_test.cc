@@ -270,6 +270,27 @@ TEST_F(Commands, ClosingAnInviteEndsJoiningByIt) {
   EXPECT_TRUE(from_hex(settings.substr(0, settings.size() - 1)));
 }
 
+TEST_F(Commands, OfTwoInvitesWithOneLabelTheOneToCloseIsNamedByItsId) {
+  make_pool();
+  invite({"--label", "cluster"});
+  const auto facts =
+      json::parse(wow({"invite", "show", "--json", invite({"--label", "cluster"})})).as_object();
+  EXPECT_TRUE(
+      has(refused({"invite", "close", "cluster", "--keep-none"}), "2 invites are labelled"));
+  wow({"invite", "close", std::string(facts.at("id").as_string()), "--keep-none"});
+  const std::string shown = wow({"pool", "show"});
+  EXPECT_TRUE(has(shown, "open"));
+  EXPECT_TRUE(has(shown, std::string(facts.at("id").as_string()) + "  closed"));
+}
+
+TEST_F(Commands, AMembershipForAProgramOfOnesOwnLeavesTheDaemonsFilesAlone) {
+  make_pool();
+  wow({"join", invite(), "--directory", root_ / "mine", "--name", "node7"});
+  EXPECT_EQ(mode_of(root_ / "mine/member"), 0600u);
+  EXPECT_FALSE(fs::exists(root_ / "lib/lab"));
+  EXPECT_FALSE(fs::exists(root_ / "etc/lab.conf"));
+}
+
 TEST_F(Commands, RevokingTakesAnAddress) {
   make_pool();
   const std::string node(40, 'a');
