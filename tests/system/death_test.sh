@@ -9,6 +9,7 @@ pool_laboratory "${hosts[@]}"
 pool_create
 pool_routers r1 r2
 pool_up "${hosts[@]}"
+eventually "the store has replicas" pool_is_kept r1
 eventually "the ring is whole" pool_is_whole r1 r2 "${hosts[@]}"
 same "everybody reaches everybody" "" "$(pool_ping_all address "${hosts[@]}")"
 

@@ -8,6 +8,7 @@ pool_laboratory home1 home2 office1 office2 campus1
 pool_create
 pool_routers r1 r2
 pool_up home1 home2 office1
+eventually "the store has replicas" pool_is_kept r1
 eventually "the ring is whole" pool_is_whole r1 r2 home1 home2 office1
 same "everybody reaches everybody" "" "$(pool_ping_all address home1 home2 office1)"
 yes "home2 stores a value" lab_exec home2 wow dht put souvenir from-home2

@@ -263,6 +263,11 @@ pool_is_whole() {
       ([.peers[].address] - $all == []))' >/dev/null
 }
 
+# pool_is_kept HOST: its store has replicas enough for the death of any one.
+pool_is_kept() {
+  pool_json "$1" status | jq -e '.dht.members | length >= 3'
+}
+
 # Loss in a file of `ping -i SECONDS`: milliseconds between the answers around the longest gap, less one interval.
 pool_longest_loss_ms() { # FILE INTERVAL_MS
   awk -v interval="$2" '
