@@ -1,0 +1,83 @@
+// What a member, a dead clock or mere idleness once could do to a node: each story ends well.
+#include "overlay/ctm.h"
+#include "overlay/limits.h"
+#include "proto/headers.h"
+#include "proto/overlay.pb.h"
+#include "tests/overlay/pool_fixture.h"
+
+namespace wow {
+namespace {
+
+class ReviewTest : public PoolTest {
+ protected:
+  void settle(int count) {
+    add_many(count);
+    ASSERT_TRUE(becomes_whole(5s));
+    world_.run_for(10s);
+  }
+  // From one member to another, in their session.
+  static void send_ctm(SimNode& from, SimNode& to, const Bytes& ctm) {
+    RoutedHeader header;
+    header.payload = RoutedPayload::kCtm;
+    header.destination = to.address();
+    header.source = from.address();
+    Bytes packet(RoutedHeader::kBytes);
+    header.write(packet.data());
+    packet.insert(packet.end(), ctm.begin(), ctm.end());
+    from->sessions().send(to.address(), DataKind::kRouted, packet);
+  }
+  // Of somebody who costs nothing but a key.
+  static Bytes ghost_ctm(std::uint64_t seed, WallTime at) {
+    const FakeCredentials ghost(seed);
+    Ctm ctm;
+    ctm.id = seed;
+    ctm.source = {ghost.address(), {*Endpoint::parse("203.0.113.66:1")}};
+    ctm.target = ghost.address();
+    return sign_ctm(std::move(ctm), ghost, at);
+  }
+};
+
+TEST_F(ReviewTest, RequestsOfStrangersDoNotKeepANodeFromLinking) {
+  settle(40);
+  SimNode& victim = pool_[30];
+  SimNode *evil = nullptr, *far = nullptr;
+  for (SimNode& m : pool_.members()) {
+    if (&m == &victim) continue;
+    const Session* session = victim->session(m.address());
+    if (session == nullptr) far = &m;
+    if (session != nullptr && session->is_direct()) evil = &m;
+  }
+  ASSERT_TRUE(evil != nullptr && far != nullptr);
+  for (std::uint64_t i = 0; i < 1800; ++i) {
+    send_ctm(*evil, victim, ghost_ctm(1000 + i, victim.host.wall()));
+    if (i % 10 == 0) world_.run_for(1ms);
+  }
+  world_.run_for(50ms);
+  EXPECT_EQ(victim->tables().links, ring::kLinksMax / 2);
+  count_messages(*far);
+  victim->send(far->address(), Service::kUserFirst, view_of("x"));
+  EXPECT_TRUE(becomes([&] { return received(*far) == 1; }, 500ms));
+}
+
+TEST_F(ReviewTest, OurOwnLinksHaveTheirBoundAndWhatWaitsInVainIsForgotten) {
+  settle(2);
+  for (std::uint64_t i = 0; i < ring::kLinksMax + 200; ++i) {
+    pool_[0]->send(FakeCredentials::address_of(5000 + i), Service::kUserFirst, Bytes(1000));
+  }
+  EXPECT_EQ(pool_[0]->tables().links, ring::kLinksMax);
+  EXPECT_EQ(pool_[0]->tables().outbox_bytes, (ring::kLinksMax + 200) * 1000);
+  world_.run_for(2min);
+  EXPECT_EQ(pool_[0]->tables().links, 0u);
+  EXPECT_EQ(pool_[0]->tables().outbox_bytes, 0u);
+}
+
+TEST_F(ReviewTest, AHandlerThatWasTakenAwayIsNotCalled) {
+  settle(2);
+  pool_[1]->set_handler(Service::kUserFirst, nullptr);
+  pool_[0]->send(pool_[1].address(), Service::kUserFirst, view_of("x"));
+  world_.run_for(1s);
+  EXPECT_EQ(pool_[1].metrics.total(Metric::kDropMalformed), 1u);
+}
+
+}  // namespace
+}  // namespace wow
