@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "nat/check_list.h"
 #include "overlay/limits.h"
 #include "overlay/node.h"
 
@@ -14,7 +15,11 @@ void Join::start() {
   for (const Endpoint& e : hub_.options.bootstraps) starts_.push_back({{}, {e}, true});
   for (const Member& m : hub_.options.remembered) {
     if (starts_.size() >= hub_.options.bootstraps.size() + ring::kRememberedMax) break;
-    if (m.address != hub_.self) starts_.push_back({m.address, m.endpoints, false});
+    const auto endpoints =
+        usable_candidates(m.endpoints, {hub_.options.virtual_subnet, hub_.options.allow_loopback});
+    if (m.address != hub_.self && !endpoints.empty()) {
+      starts_.push_back({m.address, endpoints, false});
+    }
   }
   // Nobody's first bootstrap is everybody's.
   for (std::size_t i = starts_.size(); i > 1; --i) {

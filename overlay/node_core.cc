@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/log.h"
+#include "nat/check_list.h"
 #include "proto/overlay.pb.h"
 
 namespace wow {
@@ -141,6 +142,14 @@ void Node::Impl::on_network_change() {
   whereabouts_.on_network_change();
   linker_.restart_all();
   join_.hurry();
+}
+
+bool Node::Impl::takes_from(const Endpoint& from) {
+  if (stopped_) return false;
+  const auto& subnet = options_.virtual_subnet;
+  if (!subnet || !subnet->contains(from.ip)) return true;
+  metrics.add(Metric::kDropGarbage);
+  return false;
 }
 
 void Node::Impl::later(std::function<void()> what) {
@@ -372,6 +381,8 @@ std::vector<Member> Node::Impl::remember() const {
     if (edge.usable()) known[peer] = ring_.described(edge);
   }
   for (auto& [peer, member] : known) {
+    member.endpoints =
+        usable_candidates(member.endpoints, {options_.virtual_subnet, options_.allow_loopback});
     if (out.size() < ring::kRememberedMax && !member.endpoints.empty()) {
       out.push_back(std::move(member));
     }

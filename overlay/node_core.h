@@ -37,6 +37,8 @@ class Node::Impl final : public Hub, public Sessions::Listener {
   std::vector<Member> remember() const;
   std::vector<Address> nearest_known(const Address& target, std::size_t count) const;
   void on_network_change();
+  // Whether datagrams from there are taken: never out of the network that we carry ourselves.
+  bool takes_from(const Endpoint& from);
 
   // Hub
   void later(std::function<void()> what) override;

@@ -79,5 +79,49 @@ TEST_F(ReviewTest, AHandlerThatWasTakenAwayIsNotCalled) {
   EXPECT_EQ(pool_[1].metrics.total(Metric::kDropMalformed), 1u);
 }
 
+// An endpoint that a neighbour tells of may be a trap, in the file of remembered members, too.
+TEST_F(ReviewTest, OnlyUsableEndpointsOfMembersAreRememberedAndDialled) {
+  settle(4);
+  pb::Link link;
+  link.set_number(1'000'000);
+  auto& told = *link.mutable_neighbours()->add_members();
+  Member{FakeCredentials::address_of(900),
+         {*Endpoint::parse("127.0.0.1:22"), *Endpoint::parse("203.0.113.9:4433")}}
+      .write(told, 8);
+  pool_[1]->send(pool_[0].address(), Service::kLink, view_of(link.SerializeAsString()));
+  world_.run_for(100ms);
+  bool found = false;
+  for (const Member& m : pool_[0]->remember()) {
+    found = found || m.address == FakeCredentials::address_of(900);
+    for (const Endpoint& e : m.endpoints) EXPECT_FALSE(e.ip.is_loopback());
+  }
+  EXPECT_TRUE(found);
+
+  SimHost& host = world_.add_host("203.0.113.50");
+  NodeOptions options;
+  options.bootstraps = {host.endpoint()};  // itself: nobody
+  options.virtual_subnet = Prefix::parse("10.128.0.0/16");
+  options.remembered = {{pool_[0].address(),
+                         {*Endpoint::parse("10.128.0.9:4433"), *Endpoint::parse("127.0.0.1:9"),
+                          *Endpoint::parse("169.254.1.1:9")}}};
+  pool_.add(host, options);
+  world_.run_for(10s);
+  EXPECT_EQ(host.counters().datagrams_out, 0u);
+}
+
+TEST_F(ReviewTest, NoSessionRunsOverTheNetworkThatItCarries) {
+  settle(3);
+  NodeOptions options;
+  options.bootstraps = {pool_[0].host.endpoint()};
+  SimNode& inside = pool_.add(world_.add_host("10.128.0.7"), options);
+  options.virtual_subnet = Prefix::parse("10.128.0.0/16");
+  SimNode& careful = pool_.add(world_.add_host("198.51.100.200"), options);
+  world_.run_for(20s);
+  ASSERT_NE(careful->session(pool_[0].address()), nullptr);
+  const Session* session = careful->session(inside.address());
+  EXPECT_TRUE(session == nullptr || !session->is_direct());
+  EXPECT_GT(careful.metrics.total(Metric::kDropGarbage), 0u);
+}
+
 }  // namespace
 }  // namespace wow
