@@ -10,7 +10,6 @@ namespace wow {
 namespace {
 
 using ring::kCtmBytesMax;
-using ring::kCtmLife;
 
 constexpr std::string_view kContext = "wow ctm 1";
 constexpr std::size_t kSignatureOverhead = 32 + 64 + 12;
@@ -37,17 +36,12 @@ std::string serialize(const Ctm& ctm, WallTime now) {
 
 Bytes signed_part(std::string_view ctm) { return concat({view_of(kContext), view_of(ctm)}); }
 
-bool fresh(std::int64_t sent_at, WallTime now) {
-  const std::int64_t life = std::chrono::milliseconds(kCtmLife).count();
-  const std::int64_t wall = milliseconds(now);
-  return sent_at >= wall - life && sent_at <= wall + life;
-}
-
 std::optional<Ctm> parse(const pb::Ctm& message) {
   if (!pb::EdgeRole_IsValid(message.role())) return std::nullopt;
   if (message.neighbours_size() > static_cast<int>(ring::kListMembersMax)) return std::nullopt;
   Ctm out;
   out.id = message.id();
+  out.sent_at = message.sent_at();
   out.reply = message.reply();
   out.locate = message.locate();
   out.role = static_cast<EdgeRole>(message.role());
@@ -84,8 +78,7 @@ Bytes sign_ctm(Ctm ctm, const Credentials& credentials, WallTime now) {
   return to_bytes(message.SerializeAsString());
 }
 
-std::optional<Ctm> open_ctm(ByteView payload, const Credentials& credentials, WallTime now,
-                            MetricSlot& metrics) {
+std::optional<Ctm> open_ctm(ByteView payload, const Credentials& credentials, MetricSlot& metrics) {
   const auto refuse = [&](Metric why) {
     metrics.add(why);
     return std::nullopt;
@@ -99,7 +92,7 @@ std::optional<Ctm> open_ctm(ByteView payload, const Credentials& credentials, Wa
     return refuse(Metric::kDropMalformed);
   }
   auto ctm = parse(inner);
-  if (!ctm || !fresh(inner.sent_at(), now)) return refuse(Metric::kDropMalformed);
+  if (!ctm) return refuse(Metric::kDropMalformed);
   const auto signer = credentials.signer(view_of(outer.public_key()), signed_part(outer.ctm()),
                                          view_of(outer.signature()));
   if (signer != ctm->source.address) return refuse(Metric::kDropBadSignature);

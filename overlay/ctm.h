@@ -22,13 +22,13 @@ struct Ctm {
   Member source;
   Address via;     // not zero: the source is not on the ring yet, reach it nested through this node
   Address target;  // what the request was routed to
+  std::int64_t sent_at = 0;        // milliseconds since 1970, by whatever clock the source has
   std::vector<Member> neighbours;  // reply: members near the source, as the answering node knows
 };
 
 // A routed payload, at most kCtmBytesMax: neighbours that do not fit are left out.
 Bytes sign_ctm(Ctm ctm, const Credentials& credentials, WallTime now);
-// Nothing if it is malformed, older than a day, or not signed by its source; counted in `metrics`.
-std::optional<Ctm> open_ctm(ByteView payload, const Credentials& credentials, WallTime now,
-                            MetricSlot& metrics);
+// Nothing if it is malformed or not signed by its source; counted in `metrics`.
+std::optional<Ctm> open_ctm(ByteView payload, const Credentials& credentials, MetricSlot& metrics);
 
 }  // namespace wow

@@ -68,9 +68,10 @@ Bytes Introducer::build(std::uint64_t id, const Request& request) {
 }
 
 void Introducer::on_ctm(ByteView payload) {
-  const auto ctm = open_ctm(payload, hub_.credentials, hub_.clock.wall(), hub_.metrics);
+  const auto ctm = open_ctm(payload, hub_.credentials, hub_.metrics);
   if (!ctm || ctm->source.address == hub_.self) return;
   if (ctm->reply) return on_reply(*ctm);
+  if (!memory_.is_new(*ctm, hub_.clock.now())) return hub_.metrics.add(Metric::kDropReplayed);
   if (!rates_.take(ctm->source.address, hub_.clock.now()) || !handlers_.accepts(ctm->role)) {
     return hub_.metrics.add(Metric::kDropRateLimited);
   }

@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "overlay/ctm.h"
+#include "overlay/ctm_memory.h"
 #include "overlay/forwarder.h"
 #include "overlay/hub.h"
 
@@ -65,6 +66,7 @@ class Introducer {
   Handlers handlers_;
   std::map<std::uint64_t, Request> requests_;
   RateTable rates_{ring::kCtmPerSource, ring::kCtmPerSourceBurst};
+  CtmMemory memory_;
   Timer sweep_;
 };
 

@@ -72,8 +72,10 @@ inline constexpr std::size_t kRequestsMax = 1024;  // of ours, waiting for a rep
 inline constexpr Duration kRequestLife = 10s;
 inline constexpr Duration kLocateLimit = 3s;
 inline constexpr Duration kLocateRepeat = 700ms;
-inline constexpr std::chrono::hours kCtmLife{24};
-inline constexpr double kCtmPerSource = 20;  // answered, a second
+inline constexpr Duration kCtmMemory = 60s;  // a clock that is set back silences a source so long
+inline constexpr std::int64_t kCtmReorderMs = 2000;  // two ways through the ring, one slower
+inline constexpr std::size_t kCtmIdsKept = 64;       // of one source
+inline constexpr double kCtmPerSource = 20;          // answered, a second
 inline constexpr double kCtmPerSourceBurst = 60;
 inline constexpr double kCtmPerHop = 400;  // forwarded, a second and previous hop
 inline constexpr double kCtmPerHopBurst = 2000;

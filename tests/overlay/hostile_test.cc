@@ -77,15 +77,18 @@ TEST_F(HostileTest, ACtmInAnothersNameIsRefused) {
   EXPECT_EQ((*good_)->tables().links, 0u);
 }
 
-TEST_F(HostileTest, AnOldCtmIsRefused) {
+TEST_F(HostileTest, AReplayedCtmIsRefused) {
   FakeCredentials ghost(77);
-  send_ctm(sign_ctm(ctm_of(ghost), ghost, wall() - std::chrono::hours(25)));
-  world_.run_for(100ms);
-  EXPECT_EQ(count(Metric::kDropMalformed), 1u);
-  EXPECT_EQ((*good_)->tables().links, 0u);
-  send_ctm(sign_ctm(ctm_of(ghost), ghost, wall()));  // else it would have been taken
+  const Bytes old = sign_ctm(ctm_of(ghost), ghost, wall() - std::chrono::hours(25));
+  const Bytes newer = sign_ctm(ctm_of(ghost), ghost, wall());
+  send_ctm(newer);
   world_.run_for(100ms);
   EXPECT_EQ((*good_)->tables().links, 1u);
+  world_.run_for(15s);  // given up
+  for (const Bytes& replayed : {old, newer}) send_ctm(replayed);
+  world_.run_for(100ms);
+  EXPECT_EQ(count(Metric::kDropReplayed), 2u);
+  EXPECT_EQ((*good_)->tables().links, 0u);
 }
 
 TEST_F(HostileTest, ReservedEndpointsAreNeverChecked) {
