@@ -12,6 +12,8 @@
 #include "base/asio/files.h"
 #include "base/log.h"
 #include "dht/asio/build_date.h"
+#include "dht/asio/machine.h"
+#include "proto/vnet.pb.h"
 #include "tunnel/identity/member.h"
 
 namespace wow {
@@ -20,6 +22,11 @@ namespace json = boost::json;
 
 namespace {
 constexpr Duration kSaveEvery = 1min;
+// A member that was away for months is a member still: `wow invite close` keeps whom these records
+// name.
+constexpr Duration kNodeRecordLife = 365 * 24h;
+constexpr Duration kNodeRecordRenewed = 24h;
+constexpr Duration kNodeRecordRetry = 30s;
 
 std::vector<Endpoint> parse_endpoints(const std::vector<std::string>& texts) {
   std::vector<Endpoint> out;
@@ -39,7 +46,8 @@ NodeHost::NodeHost(boost::asio::any_io_executor executor, NodeHostOptions option
       options_(std::move(options)),
       clock_(executor),
       slot_(metrics_.add_slot()),
-      save_timer_(clock_) {}
+      save_timer_(clock_),
+      record_timer_(clock_) {}
 
 NodeHost::~NodeHost() {
   if (lock_fd_ >= 0) close(lock_fd_);
@@ -69,6 +77,7 @@ Result<std::unique_ptr<NodeHost>> NodeHost::open(boost::asio::any_io_executor ex
   h.dht_ = std::make_unique<Dht>(*h.network_, *h.store_, *h.credentials_, h.clock_, h.random_,
                                  h.slot_, dht_options);
   h.network_->attach(*h.dht_);
+  h.node_->on_joined([&h] { h.keep_node_record(); });
   h.node_->set_settings_observer([&h] { h.on_settings(); });
   return host;
 }
@@ -84,6 +93,12 @@ Result<void> NodeHost::load(NodeOptions& node_options) {
   if (!membership) {
     return Error{membership.error().code,
                  (options_.directory / kMemberFile).string() + ": " + membership.error().message};
+  }
+  if (is_copied(options_.directory)) {
+    return Error{ErrorCode::kUntrusted,
+                 "the membership in " + options_.directory.string() +
+                     " was copied from another machine, and two nodes cannot share a key: join "
+                     "again by an invite, and this machine becomes a node of its own"};
   }
   settings_ = membership->settings();
   invite_id_ = membership->invite_id;
@@ -105,11 +120,14 @@ Result<void> NodeHost::load(NodeOptions& node_options) {
 
 Result<void> NodeHost::lock() {
   const auto path = options_.directory / kLockFile;
-  lock_fd_ = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+  lock_fd_ = ::open(path.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
   if (lock_fd_ < 0)
     return Error{ErrorCode::kPermission,
                  "cannot write in " + options_.directory.string() + ": use sudo?"};
-  if (flock(lock_fd_, LOCK_EX | LOCK_NB) != 0) {
+  // One that was just killed may need a moment to be gone.
+  bool held = false;
+  for (int i = 0; i < 25 && !(held = flock(lock_fd_, LOCK_EX | LOCK_NB) == 0); ++i) usleep(20'000);
+  if (!held) {
     return Error{ErrorCode::kAlreadyExists, "another daemon runs for pool " + settings_.name() +
                                                 " here: `wow status` asks it, `wow down` stops it"};
   }
@@ -157,6 +175,7 @@ void NodeHost::start() {
 void NodeHost::stop() {
   save_state();
   save_timer_.cancel();
+  record_timer_.cancel();
   node_->stop();
   transport_->stop();
 }
@@ -213,6 +232,20 @@ Result<void> NodeHost::adopt(ByteView signed_settings) {
   return Error{ErrorCode::kUntrusted,
                "these settings are not signed for this pool, or not newer than number " +
                    std::to_string(credentials_->settings_number())};
+}
+
+// Tells the pool who this node is and by which invite it came.
+void NodeHost::keep_node_record() {
+  pb::NodeRecord record;
+  record.set_invite_id(to_string(invite_id_));
+  record.set_name(options_.name);
+  record.set_router(options_.router);
+  const std::string bytes = record.SerializeAsString();
+  dht_->put("node/" + node_->address().hex(), view_of(bytes), kNodeRecordLife,
+            [this](const Result<DhtRecord>& stored) {
+              record_timer_.after(stored ? kNodeRecordRenewed : kNodeRecordRetry,
+                                  [this] { keep_node_record(); });
+            });
 }
 
 void NodeHost::on_settings() {

@@ -36,7 +36,9 @@ struct NodeHostOptions {
   std::optional<std::uint16_t> listen;  // empty: the port used before, or any
   std::vector<Endpoint> bootstraps;     // beside the invite's
   bool allow_loopback = false;
-  int workers = 0;  // sockets that packet workers will read, one each; 0: the executor reads one
+  std::string name;    // told to the pool beside the address, for people
+  bool router = true;  // told likewise: whether this node has no virtual interface
+  int workers = 0;     // sockets that packet workers will read, one each; 0: the executor reads one
 };
 
 class NodeHost {
@@ -79,6 +81,7 @@ class NodeHost {
   void load_state(NodeOptions& node_options);
   void save_state();
   void on_settings();
+  void keep_node_record();
 
   boost::asio::any_io_executor executor_;
   NodeHostOptions options_;
@@ -98,7 +101,7 @@ class NodeHost {
   std::unique_ptr<Node> node_;
   std::unique_ptr<NodeNetwork> network_;
   std::unique_ptr<Dht> dht_;
-  Timer save_timer_;
+  Timer save_timer_, record_timer_;
   std::function<void()> settings_observer_;
 };
 

@@ -66,6 +66,7 @@ void Router::send_nearest(const Address& target, std::uint8_t service, Bytes mes
 
 void Router::on_message(std::uint8_t service,
                         std::function<void(const Address&, ByteView)> handler) {
+  if (service < static_cast<std::uint8_t>(Service::kUserFirst)) return;
   if (host_) host_->node().set_handler(static_cast<Service>(service), std::move(handler));
 }
 

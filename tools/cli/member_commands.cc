@@ -8,6 +8,7 @@
 #include "base/asio/files.h"
 #include "base/endpoint.h"
 #include "dht/asio/build_date.h"
+#include "dht/asio/machine.h"
 #include "dht/asio/node_host.h"
 #include "tools/cli/commands.h"
 #include "tools/cli/control_client.h"
@@ -52,7 +53,7 @@ std::optional<Membership> load_membership(const fs::path& directory) {
 void hand_to_daemon_user(const fs::path& path) {
   if (geteuid() != 0) return;
   const auto user = find_user(kDaemonUser);
-  if (user && chown(path.c_str(), user->uid, user->gid) != 0) {
+  if (user && lchown(path.c_str(), user->uid, user->gid) != 0) {
     throw CommandError("cannot give " + path.string() + " to user " + kDaemonUser);
   }
 }
@@ -102,7 +103,14 @@ std::string join_as(const CommandContext& context, const JoinArguments& argument
   }
   const fs::path directory = arguments.directory.empty() ? context.paths.member_directory(pool)
                                                          : fs::path(arguments.directory);
-  const auto existing = load_membership(directory);
+  auto existing = load_membership(directory);
+  if (existing && is_copied(directory)) {
+    // A clone of a disk image: it becomes a node of its own before it speaks.
+    std::cerr << "This membership was copied from another machine, which keeps it: joining anew.\n";
+    std::error_code error;
+    fs::remove_all(directory, error);
+    existing.reset();
+  }
   const auto now =
       std::chrono::time_point_cast<std::chrono::seconds>(std::chrono::system_clock::now());
   auto joined = join(invite, now, build_date(), existing ? &*existing : nullptr);
@@ -116,10 +124,12 @@ std::string join_as(const CommandContext& context, const JoinArguments& argument
   value_or_throw(make_directory(directory, true));
   const SecretText text = member.to_text();
   value_or_throw(write_file(directory / kMemberFile, view_of(text)));
+  value_or_throw(remember_machine(directory));
   // A folder of somebody's own is no business of the daemon's.
   if (arguments.directory.empty()) {
     hand_to_daemon_user(directory);
     hand_to_daemon_user(directory / kMemberFile);
+    hand_to_daemon_user(directory / kMachineFile);
     remember_wishes(context, pool, arguments);
   }
   if (arguments.erase_invite) unlink(arguments.invite.c_str());
