@@ -66,10 +66,21 @@ void write_sysctl(const std::string& path, const char* value) {
 
 }  // namespace
 
+std::string interface_name(const std::string& wanted) {
+  constexpr std::size_t kBytesMax = IFNAMSIZ - 1, kHashDigits = 3;
+  if (wanted.size() <= kBytesMax) return wanted;
+  // FNV-1a: two long names that begin alike must not end alike.
+  std::uint32_t hash = 2166136261;
+  for (const char c : wanted) hash = (hash ^ static_cast<std::uint8_t>(c)) * 16777619;
+  const std::uint8_t bytes[] = {static_cast<std::uint8_t>(hash >> 24),
+                                static_cast<std::uint8_t>(hash >> 16)};
+  return wanted.substr(0, kBytesMax - kHashDigits) + to_hex(bytes).substr(0, kHashDigits);
+}
+
 Result<TapDevice> TapDevice::open(const std::string& name, const MacAddress& mac, int mtu,
                                   int queues) {
   TapDevice tap;
-  tap.name_ = name.substr(0, IFNAMSIZ - 1);
+  tap.name_ = interface_name(name);
   // Attaching to an interface that is there already would share it with its owner.
   if (if_nametoindex(tap.name_.c_str()) != 0) {
     errno = EBUSY;

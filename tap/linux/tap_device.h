@@ -10,11 +10,15 @@
 
 namespace wow {
 
+// An interface's name has at most 15 bytes: a longer one is cut and ends with three digits of its
+// hash.
+std::string interface_name(const std::string& wanted);
+
 class TapDevice {
  public:
-  // `name` is cut to 15 bytes. The interface is made with its MAC address and MTU, down, without an
-  // address; router advertisements and redirects are not believed on it. Errors say what is missing
-  // and the cure.
+  // `name` goes through interface_name(). The interface is made with its MAC address and MTU, down,
+  // without an address; router advertisements and redirects are not believed on it. Errors say what
+  // is missing and the cure.
   static Result<TapDevice> open(const std::string& name, const MacAddress& mac, int mtu,
                                 int queues);
   TapDevice(TapDevice&&) noexcept;

@@ -77,6 +77,11 @@ class PacketWorker::Loop {
     for (const auto& [from, packet] : receiver_.receive(p_.socket, p_.metrics)) {
       const auto header = DataHeader::parse(packet);
       if (header && header->lane != 0 && open_and_deliver(packet, from)) continue;
+      // A flood of nothing must not push handshakes and probes out of the queue.
+      if (!packet_type(packet)) {
+        p_.metrics.add(Metric::kDropGarbage);
+        continue;
+      }
       punt({Punt::Kind::kDatagram, 0, 0, from, to_bytes(packet)});
     }
   }

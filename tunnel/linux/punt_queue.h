@@ -29,6 +29,9 @@ struct Punt {
 class PuntQueue {
  public:
   static constexpr std::size_t kPuntsMax = 1024;
+  // Frames that this host itself sends to whom no worker knows: they must leave room for handshakes
+  // and probes.
+  static constexpr std::size_t kFramesOutMax = kPuntsMax / 2;
 
   // `wake` is called from a worker when the queue was empty; it makes the control thread call
   // take_all().
@@ -40,6 +43,7 @@ class PuntQueue {
     {
       const std::lock_guard lock(mutex_);
       if (punts_.size() >= kPuntsMax) return false;
+      if (punt.kind == Punt::Kind::kFrameOut && frames_out_++ >= kFramesOutMax) return false;
       was_empty = punts_.empty();
       punts_.push_back(std::move(punt));
     }
@@ -48,6 +52,7 @@ class PuntQueue {
   }
   std::vector<Punt> take_all() {
     const std::lock_guard lock(mutex_);
+    frames_out_ = 0;
     return std::exchange(punts_, {});
   }
 
@@ -55,6 +60,7 @@ class PuntQueue {
   std::function<void()> wake_;
   std::mutex mutex_;
   std::vector<Punt> punts_;
+  std::size_t frames_out_ = 0;  // offered since the last take_all()
 };
 
 }  // namespace wow
