@@ -8,6 +8,7 @@
 
 #include "tools/cli/commands.h"
 #include "tools/cli/config.h"
+#include "tools/daemon/privileges.h"
 
 namespace {
 
@@ -57,6 +58,7 @@ void check_command(const CLI::App& app, const std::string& typed) {
 
 int main(int argc, char** argv) {
   std::signal(SIGPIPE, SIG_IGN);
+  wow::forbid_core_dumps();  // commands hold keys, too
   CLI::App app(
       "wow makes machines at many sites, behind NATs and firewalls, one pool with one Ethernet.\n"
       "`wow help COMMAND` explains a command.",

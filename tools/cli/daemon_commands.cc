@@ -130,8 +130,8 @@ int run_in_background(const DaemonOptions& options) {
   if (child == 0) {
     close(fds[0]);
     setsid();
-    const int log =
-        open((options.directory / "log").c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    const int log = open((options.directory / "log").c_str(),
+                         O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0600);
     const int null = open("/dev/null", O_RDWR | O_CLOEXEC);
     dup2(null, STDIN_FILENO);
     dup2(null, STDOUT_FILENO);

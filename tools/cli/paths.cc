@@ -95,7 +95,10 @@ Result<std::string> Paths::choose_pool(const std::string& named) const {
 
 Result<void> make_directory(const fs::path& path, bool owner_only) {
   std::error_code error;
+  // Whatever root's umask: the group must reach the control socket.
+  const mode_t before = umask(022);
   fs::create_directories(path, error);
+  umask(before);
   if (error)
     return Error{ErrorCode::kIo,
                  "cannot make the folder " + path.string() + ": " + error.message()};

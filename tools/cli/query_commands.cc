@@ -154,7 +154,7 @@ struct DhtArguments {
 
 void dht(const CommandContext& context, const std::string& op, const DhtArguments& arguments) {
   const std::string pool = value_or_throw(context.paths.choose_pool(context.pool));
-  const json::object record = ask(context, pool, "dht",
+  const json::object record = ask(context, pool, op == "get" ? "dht-get" : "dht",
                                   {{"op", op},
                                    {"key", arguments.key},
                                    {"value", arguments.value},

@@ -115,23 +115,26 @@ void echo(const ControlContext& c, const std::string& node, Reply reply) {
       });
 }
 
+Dht::Done record_reply(Reply reply) {
+  return [reply = std::move(reply)](const Result<DhtRecord>& record) {
+    reply(record ? Result<json::object>(record_json(*record))
+                 : Result<json::object>(record.error()));
+  };
+}
+
 void dht(const ControlContext& c, const json::object& arguments, Reply reply) {
   const std::string op = argument(arguments, "op"), key = argument(arguments, "key"),
                     value = argument(arguments, "value");
   const json::value* seconds = arguments.if_contains("ttl");
   const Duration ttl =
       std::chrono::seconds(seconds && seconds->is_int64() ? seconds->get_int64() : 3600);
-  const auto done = [reply](Result<DhtRecord> record) {
-    reply(record ? Result<json::object>(record_json(*record))
-                 : Result<json::object>(record.error()));
-  };
+  const Dht::Done done = record_reply(std::move(reply));
   Dht& store = c.host.dht();
-  if (op == "get") return store.get(key, done);
   if (op == "put") return store.put(key, view_of(value), ttl, done);
   if (op == "create") return store.create(key, view_of(value), ttl, done);
   if (op == "renew") return store.renew(key, ttl, done);
   if (op == "rm") return store.remove(key, done);
-  reply(Error{ErrorCode::kInvalidArgument, "the store knows get, put, create, renew and rm"});
+  done(Error{ErrorCode::kInvalidArgument, "the store knows put, create, renew and rm"});
 }
 
 void members(const ControlContext& c, Reply reply) {
@@ -174,6 +177,9 @@ void add_control_commands(ControlServer& server, const ControlContext& context) 
   });
   server.handle("echo", Access::kRead, [c](const json::object& a, Reply reply) {
     echo(*c, argument(a, "node"), std::move(reply));
+  });
+  server.handle("dht-get", Access::kRead, [c](const json::object& a, const Reply& reply) {
+    c->host.dht().get(argument(a, "key"), record_reply(reply));
   });
   server.handle("dht", Access::kChange,
                 [c](const json::object& a, Reply reply) { dht(*c, a, std::move(reply)); });

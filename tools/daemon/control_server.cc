@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <boost/asio/local/stream_protocol.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <boost/beast/core.hpp>
 #include <boost/beast/http.hpp>
 #include <boost/json/parse.hpp>
@@ -47,7 +48,7 @@ class ControlServer::Impl : public std::enable_shared_from_this<ControlServer::I
   };
 
   Impl(asio::any_io_executor executor, std::filesystem::path path, int group)
-      : path_(std::move(path)), acceptor_(executor) {
+      : path_(std::move(path)), acceptor_(executor), pause_(executor) {
     if (path_.string().size() >= sizeof(sockaddr_un::sun_path))
       throw std::runtime_error("the path of the control socket is too long: " + path_.string());
     unlink(path_.c_str());
@@ -60,19 +61,21 @@ class ControlServer::Impl : public std::enable_shared_from_this<ControlServer::I
       throw std::runtime_error("cannot make the control socket " + path_.string() + ": " +
                                error.message());
     if (group >= 0 &&
-        chown(path_.c_str(), static_cast<uid_t>(-1), static_cast<gid_t>(group)) != 0) {
+        lchown(path_.c_str(), static_cast<uid_t>(-1), static_cast<gid_t>(group)) != 0) {
       throw std::runtime_error("cannot give " + path_.string() + " to its group");
     }
     acceptor_.listen();
   }
   void stop() {
     acceptor_.close();
+    pause_.cancel();
     unlink(path_.c_str());
   }
   void accept();
 
   std::filesystem::path path_;
   Local::acceptor acceptor_;
+  asio::steady_timer pause_;
   std::map<std::string, Command, std::less<>> commands_;
   std::size_t connections_ = 0;
 };
@@ -168,7 +171,12 @@ void ControlServer::Impl::accept() {
         if (!error && self->connections_ < kConnectionsMax) {
           std::make_shared<Connection>(std::move(socket), self)->run();
         }
-        self->accept();
+        if (!error) return self->accept();
+        // Out of descriptors, say: to ask again at once would be asking in a circle.
+        self->pause_.expires_after(std::chrono::milliseconds(100));
+        self->pause_.async_wait([self](boost::system::error_code stopped) {
+          if (!stopped) self->accept();
+        });
       });
 }
 

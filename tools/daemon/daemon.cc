@@ -8,7 +8,6 @@
 #include <csignal>
 
 #include "base/log.h"
-#include "proto/vnet.pb.h"
 #include "tools/daemon/control_commands.h"
 #include "tools/daemon/host_side.h"
 #include "tools/daemon/notify.h"
@@ -24,7 +23,6 @@ namespace {
 constexpr Duration kNetworkSettle = 20ms;
 // After `wow down` the answer must still leave.
 constexpr Duration kStopAfter = 50ms;
-constexpr Duration kNodeRecordLife = 24h;
 
 class Daemon {
  public:
@@ -39,11 +37,11 @@ class Daemon {
   int run() {
     if (auto done = open(); !done) {
       ready_(done.error());
-      return 1;
+      return done.error().code == ErrorCode::kUntrusted ? kExitExpelled : 1;
     }
     start();
     io_.run();
-    return failed_ ? 1 : 0;
+    return expelled_ ? kExitExpelled : failed_ ? 1 : 0;
   }
 
  private:
@@ -62,6 +60,8 @@ class Daemon {
     host_options.bootstraps = options_.bootstraps;
     host_options.allow_loopback = options_.allow_loopback;
     host_options.workers = options_.router ? 0 : options_.workers;
+    host_options.name = options_.name;
+    host_options.router = options_.router;
     auto host = NodeHost::open(io_.get_executor(), host_options);
     if (!host) return host.error();
     host_ = std::move(*host);
@@ -113,7 +113,6 @@ class Daemon {
   }
 
   void start() {
-    record_timer_ = std::make_unique<Timer>(host_->clock());
     stop_timer_ = std::make_unique<Timer>(host_->clock());
     settle_timer_ = std::make_unique<Timer>(host_->clock());
     control_ = std::make_unique<ControlContext>(
@@ -137,7 +136,6 @@ class Daemon {
   }
 
   void on_joined() {
-    keep_node_record();
     if (options_.router) {
       tell_ready("router " + host_->node().address().short_hex() + " of pool " + options_.pool +
                  " is up on UDP port " + std::to_string(host_->port()));
@@ -158,27 +156,15 @@ class Daemon {
     }
   }
 
-  // Tells the pool who this node is and by which invite it came: `wow invite close` asks for that.
-  void keep_node_record() {
-    pb::NodeRecord record;
-    record.set_invite_id(to_string(host_->invite_id()));
-    record.set_name(options_.name);
-    record.set_router(options_.router);
-    const std::string bytes = record.SerializeAsString();
-    host_->dht().put("node/" + host_->node().address().hex(), view_of(bytes), kNodeRecordLife,
-                     [this](Result<DhtRecord> stored) {
-                       record_timer_->after(stored ? kNodeRecordLife / 2 : Duration(30s),
-                                            [this] { keep_node_record(); });
-                     });
-  }
-
   bool is_expelled() const { return !host_->credentials().welcome(host_->credentials().self()); }
   Error expelled() const {
     return {ErrorCode::kUntrusted,
             "this node was expelled from pool " + options_.pool + ": ask for a new invite"};
   }
   void on_settings() {
-    if (is_expelled()) tell_ready(expelled());
+    if (!is_expelled()) return;
+    expelled_ = true;
+    tell_ready(expelled());
   }
 
   // Most events change nothing that a peer could notice; to call them moves would cast doubt on
@@ -230,10 +216,11 @@ class Daemon {
   std::unique_ptr<HostSide> host_side_;
   std::unique_ptr<NetworkMonitor> monitor_;
   std::unique_ptr<ControlContext> control_;
-  std::unique_ptr<Timer> record_timer_, stop_timer_, settle_timer_;
+  std::unique_ptr<Timer> stop_timer_, settle_timer_;
   std::pair<std::vector<IpAddress>, std::string> network_;  // addresses and default routes
   bool told_ = false;
   bool failed_ = false;
+  bool expelled_ = false;
   bool stopped_ = false;
 };
 

@@ -31,6 +31,10 @@ struct DaemonOptions {
       false;  // a subnet that collides with a route of the host is used all the same
 };
 
+// What run_daemon returns when the pool wants this node no more: there is no use in starting it
+// again.
+inline constexpr int kExitExpelled = 3;
+
 // `ready` is called once: with a line for the user when the node has joined (and holds its lease),
 // or with why it never will; the latter also makes this return non-zero.
 int run_daemon(const DaemonOptions& options, const std::function<void(Result<std::string>)>& ready);

@@ -23,6 +23,12 @@
 namespace wow {
 namespace {
 
+#if defined(__aarch64__)
+constexpr std::uint32_t kArchitecture = AUDIT_ARCH_AARCH64;
+#else
+constexpr std::uint32_t kArchitecture = AUDIT_ARCH_X86_64;
+#endif
+
 // /etc/passwd and /etc/group by hand: getpwnam needs NSS, which a static program does not have.
 std::vector<std::string> find_line(const char* file, const std::string& name) {
   std::ifstream in(file);
@@ -136,7 +142,7 @@ Result<void> restrict_system_calls() {
                                           SYS_io_uring_register};
   std::vector<sock_filter> program = {
       BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, arch)),
-      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, AUDIT_ARCH_X86_64, 1, 0),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, kArchitecture, 1, 0),
       BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
       BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
       // The x32 ABI counts the same calls from here.
