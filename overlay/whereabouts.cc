@@ -63,11 +63,12 @@ void Whereabouts::announce_move() {
   announce_.after(announce_wait_, [this] { announce_move(); });
 }
 
-void Whereabouts::tell(const Address& peer, bool moved) {
+void Whereabouts::tell(const Address& peer, bool moved, bool answer) {
   pb::Link link;
   pb::Candidates& message = *link.mutable_candidates();
   for (const Endpoint& e : candidates()) message.add_endpoints(to_string(e.bytes()));
   message.set_moved(moved);
+  message.set_answer(answer);
   const Address via = hub_.own_via();
   if (!via.is_zero()) message.set_via(to_string(via.bytes()));
   told_[peer] = hub_.clock.now();
@@ -91,7 +92,7 @@ void Whereabouts::on_told(Session& from, const pb::Candidates& message) {
   const auto told = told_.find(peer);
   const bool lately =
       told != told_.end() && hub_.clock.now() - told->second < ring::kCandidatesPause;
-  if (!lately && !from.is_direct()) tell(peer, false);
+  if (!message.answer() && !lately && !from.is_direct()) tell(peer, false, true);
 }
 
 }  // namespace wow

@@ -35,7 +35,7 @@ class Whereabouts {
   void on_edge_usable();
   bool lately_moved() const;
 
-  void tell(const Address& peer, bool moved);
+  void tell(const Address& peer, bool moved, bool answer = false);
   void on_told(Session& from, const pb::Candidates& message);
   void on_closed(const Address& peer) { told_.erase(peer); }
 
