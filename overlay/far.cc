@@ -39,6 +39,12 @@ bool FarEdges::accepts_one_more() const {
   return static_cast<int>(hub_.edges.count_theirs(kFarBit)) < 2 * wanted;
 }
 
+void FarEdges::changed() {
+  if (!tick_.is_set() || wait_ <= ring::kFarTick) return;
+  wait_ = ring::kFarTick;
+  tick_.after(hub_.random.jittered(wait_), [this] { tick(); });
+}
+
 void FarEdges::tick() {
   const double size = hub_.size_estimate();
   const int wanted = far_wanted(size);

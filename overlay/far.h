@@ -21,6 +21,8 @@ class FarEdges {
   void on_found(const Member& found);
   // At most twice our own number may be drawn by others to us, lest one node carry the ring.
   bool accepts_one_more() const;
+  // An edge came or went: looking for more is worth while again, and soon.
+  void changed();
 
  private:
   void tick();

@@ -206,6 +206,7 @@ void Node::Impl::on_closed(const Address& peer, const Path&, CloseReason reason)
     const Edge edge = *found;
     edges_.erase(peer);
     if (edge.up) {
+      far_.changed();
       log_info("edge down", {{"peer", peer.short_hex()},
                              {"roles", roles_text(edge.ours | edge.theirs)},
                              {"reason", static_cast<int>(reason)}});
@@ -294,6 +295,7 @@ void Node::Impl::note_usable(Edge& edge) {
   const bool usable = edge.usable();
   if (usable != edge.up) {
     edge.up = usable;
+    far_.changed();
     if (usable) {
       log_info("edge up",
                {{"peer", edge.peer.short_hex()}, {"roles", roles_text(edge.ours | edge.theirs)}});
