@@ -162,13 +162,31 @@ void Coordinator::on_reply(const ReplicaId& from, const pb::DhtMessage& message)
   if (found != rounds_.end()) found->second->on_reply(from, message);
 }
 
-void Coordinator::on_group_change(const EpochId& newest) {
+void Coordinator::read_next(const Group& of, Read read) {
+  auto change = [](const Seen& seen) {
+    Decision out{status_reply(pb::ClientReply::OK), {}};
+    if (seen.record) *out.reply.add_records() = *seen.record;
+    return out;
+  };
+  start_round(of, kNextKey, true, change, [read = std::move(read)](const pb::ClientReply& reply) {
+    if (reply.status() != pb::ClientReply::OK) {
+      const bool unreachable = reply.status() == pb::ClientReply::UNAVAILABLE;
+      return read(unreachable ? Reading::kUnreachable : Reading::kInterrupted, std::nullopt);
+    }
+    pb::Group wire;
+    const bool any = reply.records_size() > 0 && wire.ParseFromString(reply.records(0).value());
+    read(Reading::kDone, any ? Group::parse(wire) : std::nullopt);
+  });
+}
+
+void Coordinator::on_group_change() {
+  const EpochId served = replica_.serving_id();
   std::vector<std::uint64_t> over;
   for (const auto& [id, round] : rounds_) {
-    if (round->epoch() != newest) over.push_back(id);
+    if (round->epoch() != served) over.push_back(id);
   }
   for (const auto& [id, listing] : listings_) {
-    if (listing->epoch() != newest) over.push_back(id);
+    if (listing->epoch() != served) over.push_back(id);
   }
   for (const std::uint64_t id : over) {
     if (const auto round = rounds_.find(id); round != rounds_.end()) round->second->abort();

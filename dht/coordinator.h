@@ -28,8 +28,13 @@ class Coordinator {
   void on_reply(const ReplicaId& from, const pb::DhtMessage& message);
   // Decides the group after the one served: `wanted`, unless another was decided before.
   void decide_next(const Group& wanted, Decided decided);
-  // Operations in other epochs end.
-  void on_group_change(const EpochId& newest);
+  // What a majority of `of` holds as the group after it: nothing if none was decided. kUnreachable:
+  // no majority answered; kInterrupted: ask again.
+  enum class Reading { kDone, kUnreachable, kInterrupted };
+  using Read = std::function<void(Reading, std::optional<Group>)>;
+  void read_next(const Group& of, Read read);
+  // Operations in other epochs than the one served end.
+  void on_group_change();
 
  private:
   // A list that was made and is read page by page.

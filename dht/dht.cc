@@ -74,6 +74,7 @@ class Dht::Impl {
         break;
     }
     book_.hear_serving(sender, dht::epoch_of(message));
+    membership_.hear_serving(sender, dht::epoch_of(message));
     switch (message.kind_case()) {
       case pb::DhtMessage::kClientRequest:
         return coordinator_.on_request(from, message);

@@ -17,19 +17,24 @@ class GroupBook {
   GroupBook(Context& context, const Replica& replica) : context_(context), replica_(replica) {}
 
   void load(const std::string& key, ByteView value);
-  // Called when newest() has changed, and when rival() has.
-  void on_change(std::function<void()> newest, std::function<void()> rival);
+  // Called when newest() has changed, when rival() has, and when claim() has.
+  void on_change(std::function<void()> newest, std::function<void()> rival,
+                 std::function<void()> claim);
 
   const Group* newest() const { return newest_ ? &newest_->group : nullptr; }
   // Another lineage's group, not yet seen to live.
   const Group* rival() const { return rival_ ? &rival_->group : nullptr; }
-  // Whether a majority of the newest group has said that it serves.
-  bool settled() const { return newest_ && is_alive(*newest_); }
 
   // A group named by somebody, or decided by ourselves.
   void learn(const Group& group);
   // A lineage that we have founded.
   void found(const Group& group) { adopt({group, {}, {}}); }
+  // A later group that somebody named while we serve the newest that we know: not yet believed, and
+  // not passed on.
+  const Group* claim() const { return claim_ ? &*claim_ : nullptr; }
+  // Our epoch is over, and `next` follows if we know; or it is not.
+  void believe_claim(const std::optional<Group>& next);
+  void drop_claim() { claim_.reset(); }
   // `from` says (by itself) that it serves this epoch.
   void hear_serving(const ReplicaId& from, const EpochId& serves);
   // The rival gave no sign of life.
@@ -51,7 +56,8 @@ class GroupBook {
   Context& context_;
   const Replica& replica_;
   std::optional<Known> newest_, rival_;
-  std::function<void()> newest_changed_, rival_changed_;
+  std::optional<Group> claim_;
+  std::function<void()> newest_changed_, rival_changed_, claim_changed_;
 };
 
 }  // namespace wow::dht

@@ -38,8 +38,9 @@ void Installer::ask_all() {
   // Ourselves first: a founder alone is its own majority.
   if (const SourceId own{previous_id(), context_.self()}; sources_.contains(own)) {
     Source& source = sources_[own];
-    if (!source.complete && replica_.seal(own.first)) {
-      for (const auto& [key, state] : replica_.held(own.first)->registers) {
+    const Epoch* epoch = replica_.held(own.first);
+    if (!source.complete && epoch && epoch->sealed) {
+      for (const auto& [key, state] : epoch->registers) {
         if (state.value && !state.is_expired(context_.clock.now())) source.registers[key] = state;
       }
       source.complete = true;

@@ -13,6 +13,8 @@ constexpr Duration kAskMembersInterval = 500ms;
 constexpr Duration kAskRivalInterval = 1s;
 constexpr Duration kRivalTime = 5s;  // to show that it lives
 constexpr Duration kNamedFounderWait = 1s;
+constexpr Duration kReadNextInterval = 500ms;
+constexpr Duration kReadLostInterval = 30s;
 constexpr Duration kGarbageInterval = 30s;
 constexpr std::size_t kLookUpMax = 4;  // neighbours asked in one look-up
 constexpr std::size_t kNearMax = 8;    // addresses in an announcement
@@ -45,7 +47,8 @@ Membership::Membership(Context& context, Replica& replica, GroupBook& book,
                   [this] {
                     rival_since_.reset();
                     probe_rival();
-                  });
+                  },
+                  [this] { check_over(); });
 }
 
 void Membership::start() {
@@ -67,7 +70,9 @@ bool Membership::knows_group() const {
 
 Duration Membership::tick_interval() const {
   const Group* group = book_.newest();
-  if (!knows_group() || book_.rival() || replica_.held_before(group->id)) return kTickBusy;
+  if (!knows_group() || book_.rival() || book_.claim()) return kTickBusy;
+  const Epoch* before = replica_.last_before(group->id);
+  if (before && before->group.id != unreachable_) return kTickBusy;
   return replica_.serving() ? kTickServing : kTickIdle;
 }
 
@@ -87,14 +92,12 @@ void Membership::tick() {
 }
 
 void Membership::follow(Group group) {
-  if (group.has(context_.self())) installer_.want(group);
-  if (replica_.held_before(group.id)) {
-    if (book_.settled()) {
-      replica_.forget_before(group.id);
-    } else if (is_due(asked_members_, kAskMembersInterval, context_.clock.now())) {
-      // Tells them, too: the question carries the group.
-      query_members(group);
-    }
+  check_over();
+  if (group.has(context_.self()) && may_install(group)) installer_.want(group);
+  if (replica_.held_before(group.id) &&
+      is_due(asked_members_, kAskMembersInterval, context_.clock.now())) {
+    // Tells them, too: the question carries the group.
+    query_members(verified_ && replica_.held_before(verified_->id) ? *verified_ : group);
   }
   if (replica_.serving()) changer_.watch();
   changer_.finish_started();
@@ -103,18 +106,74 @@ void Membership::follow(Group group) {
 void Membership::on_group_change() {
   const Group group = *book_.newest();
   if (replica_.holds_lineage(group.id.lineage)) {
-    // An epoch before the last one is over for certain: the last one served, or it could not have
-    // decided its successor.
-    const EpochId last{group.id.lineage, group.id.epoch - 1};
-    replica_.forget_before(last);
-    replica_.seal(last);
+    asked_next_ = {};
   } else {
+    // Still on the word of the winner's members alone, whom any member can name: a lower lineage
+    // that a hostile member invents (with the settings' founder, if they name one) empties us.
+    // Owners create again; only a founder's signature over each lineage would prevent it.
     replica_.forget_before(group.id);
   }
-  coordinator_.on_group_change(group.id);
+  coordinator_.on_group_change();
   asked_members_ = {};
   changer_.look_soon();
   tick();
+}
+
+// --- The end of an epoch ---
+
+// Anybody can name a group. An epoch that we hold is sealed only when a majority of itself says
+// what follows, and forgotten only when a majority of that serves. Who was away until the others
+// had forgotten finds no majority any more: it keeps what it has until that expires, open (no
+// majority can use it), and may join the newest group, of which it has only hearsay.
+void Membership::check_over() {
+  if (!book_.newest() || is_reading_next_) return;
+  const Epoch* epoch =
+      book_.claim() ? replica_.serving() : replica_.last_before(book_.newest()->id);
+  if (!epoch) return;
+  const EpochId id = epoch->group.id;
+  if (verified_ && verified_->id == EpochId{id.lineage, id.epoch + 1}) return;
+  const auto interval = id == unreachable_ ? kReadLostInterval : kReadNextInterval;
+  if (!is_due(asked_next_, interval, context_.clock.now())) return;
+  is_reading_next_ = true;
+  coordinator_.read_next(epoch->group, [this, of = epoch->group](auto reading, const auto& next) {
+    is_reading_next_ = false;
+    on_next(of, reading, next);
+  });
+}
+
+void Membership::on_next(const Group& of, Coordinator::Reading reading,
+                         const std::optional<Group>& next) {
+  if (reading == Coordinator::Reading::kUnreachable) {
+    unreachable_ = of.id;
+    book_.believe_claim({});
+  }
+  if (reading != Coordinator::Reading::kDone || !replica_.held(of.id)) return;
+  unreachable_ = {};
+  if (!next) return book_.drop_claim();
+  if (!replica_.seal(of.id)) return;
+  verified_ = *next;
+  in_verified_.clear();
+  coordinator_.on_group_change();
+  book_.believe_claim(next);
+  changer_.look_soon();
+  asked_members_ = {};
+  follow(*book_.newest());
+}
+
+bool Membership::may_install(const Group& group) const {
+  const Epoch* serving = replica_.serving();
+  return !serving || serving->group.id.epoch >= group.id.epoch || serving->group.id == unreachable_;
+}
+
+void Membership::hear_serving(const ReplicaId& from, const EpochId& serves) {
+  if (!verified_ || !verified_->has(from) || serves.lineage != verified_->id.lineage ||
+      serves.epoch < verified_->id.epoch) {
+    return;
+  }
+  in_verified_.insert(from.address);
+  if (in_verified_.size() >= verified_->majority() && replica_.held_before(verified_->id)) {
+    replica_.forget_before(verified_->id);
+  }
 }
 
 void Membership::on_ring_change() {
@@ -217,10 +276,6 @@ void Membership::on_query(const Address& from, const pb::DhtMessage& message) {
 
 void Membership::on_announce(const ReplicaId& from, const pb::Announce& announce) {
   changer_.on_announce(from, announce);
-  const Group* group = book_.newest();
-  if (group && replica_.held_before(group->id) && book_.settled()) {
-    replica_.forget_before(group->id);
-  }
 }
 
 void Membership::on_fetch(const ReplicaId& from, const pb::DhtMessage& message) {
@@ -229,7 +284,10 @@ void Membership::on_fetch(const ReplicaId& from, const pb::DhtMessage& message) 
   if (!next || next->id.lineage != asked.lineage || !next->has(from)) return;
   // Either the same epoch, to catch up, or the one before: then it must be over here, first.
   if (next->id.epoch == asked.epoch + 1) {
-    if (!replica_.seal(asked)) return announce(from.address);
+    const Epoch* epoch = replica_.held(asked);
+    if (!epoch) return announce(from.address);
+    // What the message names as newest is being looked into; we are asked again.
+    if (!epoch->sealed) return check_over();
   } else if (next->id.epoch != asked.epoch) {
     return;
   }

@@ -17,6 +17,8 @@ class Membership {
   // The group is not known, or does not answer: asks who might know better. Limited in rate.
   void look_up();
 
+  // `from` says (by itself) that it serves this epoch.
+  void hear_serving(const ReplicaId& from, const EpochId& serves);
   void on_query(const Address& from, const pb::DhtMessage& message);
   void on_announce(const ReplicaId& from, const pb::Announce& announce);
   void on_fetch(const ReplicaId& from, const pb::DhtMessage& message);
@@ -28,6 +30,9 @@ class Membership {
   Duration tick_interval() const;
   void on_group_change();
   void follow(Group group);
+  void check_over();
+  void on_next(const Group& of, Coordinator::Reading reading, const std::optional<Group>& next);
+  bool may_install(const Group& group) const;
   void consider_founding();
   bool may_found() const;
   void found();
@@ -43,6 +48,11 @@ class Membership {
   GroupChanger changer_;
   Installer installer_;
   TimePoint started_{}, looked_up_{}, asked_members_{}, asked_rival_{}, cleaned_{};
+  TimePoint asked_next_{};
+  std::optional<Group> verified_;  // follows an epoch that we hold, as a majority of that says
+  std::set<Address> in_verified_;  // members that said that they serve it, or a later one
+  bool is_reading_next_ = false;
+  EpochId unreachable_;  // held by us; no majority of it answers any more
   std::optional<TimePoint> joined_;
   std::optional<TimePoint> rival_since_;
   bool located_ = false;            // a look-up of the centre has ended

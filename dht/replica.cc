@@ -92,6 +92,12 @@ const Epoch* Replica::held_before(const EpochId& id) const {
   return first.group.id.epoch < id.epoch ? &first : nullptr;
 }
 
+const Epoch* Replica::last_before(const EpochId& id) const {
+  if (epochs_.empty() || lineage_ != id.lineage) return nullptr;
+  const auto after = epochs_.lower_bound(id.epoch);
+  return after == epochs_.begin() ? nullptr : &std::prev(after)->second;
+}
+
 DhtStore::Entry Replica::meta_entry(const Epoch& epoch) const {
   pb::EpochState wire;
   *wire.mutable_group() = epoch.group.to_wire();
@@ -322,6 +328,12 @@ void Replica::collect_garbage() {
     for (std::size_t i = 1; i < batch.size(); ++i) {
       epoch.registers.erase(batch[i].first.substr(store_key(kRegisterPrefix, number).size()));
     }
+  }
+  // Earlier epochs of which it was never proved that the next was installed.
+  while (epochs_.size() > 1) {
+    const Epoch& first = epochs_.begin()->second;
+    if (first.registers.size() > first.registers.count(kNextKey)) break;
+    drop(epochs_.begin());
   }
 }
 

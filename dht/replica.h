@@ -1,5 +1,5 @@
 // What this node keeps as a member of groups: registers by epoch, in the store before anybody hears
-// of them (CASPaxos acceptor). At most two epochs at a time: the one that it serves, and the sealed
+// of them (CASPaxos acceptor). Usually at most two epochs: the one that it serves, and the sealed
 // one before until the members of the next have its registers. Knows nothing of messages' ways.
 #pragma once
 
@@ -32,6 +32,8 @@ class Replica {
   const Epoch* held(const EpochId& id) const { return const_cast<Replica*>(this)->find(id); }
   // Whether epochs before `id` are held.
   const Epoch* held_before(const EpochId& id) const;
+  // The latest of them.
+  const Epoch* last_before(const EpochId& id) const;
   bool holds_lineage(const Lineage& lineage) const {
     return !epochs_.empty() && lineage_ == lineage;
   }

@@ -35,6 +35,7 @@ void Round::begin(Phase phase) {
   accepted_.clear();
   rejected_.clear();
   refused_.clear();
+  gone_.clear();
   if (phase == Phase::kPrepare) {
     const auto round = std::max(highest_round_ + 1, replica_.next_round(group_.id, key_));
     ballot_ = {round, context_.network.self()};
@@ -107,7 +108,11 @@ void Round::on_answer(const Address& from, const pb::ReplicaReply& answer) {
     default:
       // Ours is sealed or gone: so is the epoch. Of others we heard the newer group, if any, and
       // our own replica will be told.
-      if (from == context_.network.self()) finish(pb::ClientReply::WRONG_GROUP);
+      if (from == context_.network.self()) return finish(pb::ClientReply::WRONG_GROUP);
+      gone_.insert(from);
+      if (phase_ == Phase::kRead && key_ == kNextKey && out_of_reach(gone_.size())) {
+        finish(pb::ClientReply::UNAVAILABLE);
+      }
   }
 }
 

@@ -76,7 +76,7 @@ class Round {
   pb::Accept accept_;
   pb::ClientReply reply_;
   std::map<Address, Register> states_;
-  std::set<Address> accepted_, rejected_, refused_;
+  std::set<Address> accepted_, rejected_, refused_, gone_;
   std::string refusal_;
   Timer timer_;
 };

@@ -90,5 +90,84 @@ TEST(DhtCoordinator, ARecordIsTakenOnlyFromItsOwner) {
   EXPECT_TRUE(pool.get(0, "k"));
 }
 
+class ForgedGroup : public ::testing::TestWithParam<std::uint64_t> {};
+
+TEST_P(ForgedGroup, NamedByAnyMemberNeitherEmptiesNorSealsTheStore) {
+  FakePool pool(2);
+  pool.add_all(6);
+  ASSERT_TRUE(pool.run_until_group(5, 60s));
+  ASSERT_TRUE(pool.create(0, "k", "v"));
+  // The lineage and epoch as they are, from what a member says of itself.
+  pb::DhtMessage said;
+  pool.tamper = [&](int, int, Bytes& bytes) {
+    pb::DhtMessage message;
+    if (message.ParseFromArray(bytes.data(), static_cast<int>(bytes.size())) &&
+        message.has_known() && message.known().epoch() > 1) {
+      said = message;
+    }
+    return true;
+  };
+  ASSERT_TRUE(pool.run_until([&] { return said.has_known(); }, 60s));
+  const int forger = pool.nearest().back();
+  pb::DhtMessage forged;
+  forged.set_incarnation(77);
+  *forged.mutable_known() = said.known();
+  auto& group = *forged.mutable_known();
+  group.set_epoch(group.epoch() + GetParam());
+  *group.mutable_previous() = group.members();
+  group.clear_members();
+  group.add_members()->set_address(to_string(pool.address(forger).bytes()));
+  group.mutable_members(0)->set_incarnation(77);
+  forged.set_lineage(group.lineage());
+  forged.set_founder(group.founder());
+  forged.set_founded(group.founded());
+  // It is said, it is said to be served, and the registers of the epoch before are asked for.
+  forged.set_epoch(group.epoch());
+  forged.mutable_announce();
+  auto fetch = forged;
+  fetch.set_epoch(said.known().epoch());
+  fetch.mutable_fetch();
+  for (int round = 0; round < 3; ++round) {
+    for (int i = 0; i < 6; ++i) {
+      pool.inject(forger, i, view_of(forged.SerializeAsString()));
+      pool.inject(forger, i, view_of(fetch.SerializeAsString()));
+    }
+    pool.run_for(2s);
+  }
+  pool.run_for(30s);
+  for (const int i : pool.nearest()) {
+    if (i == forger) continue;
+    EXPECT_TRUE(pool.dht(i).status().serving) << i;
+    EXPECT_GE(pool.dht(i).status().records, 1u) << i;
+    EXPECT_TRUE(pool.get(i, "k")) << i;
+    EXPECT_TRUE(pool.create(i, "k" + std::to_string(i), "v")) << i;
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(, ForgedGroup, ::testing::Values(1, 2, 1000));
+
+TEST(DhtGroup, AMemberThatMissedSeveralGroupsComesBack) {
+  FakePool pool(3);
+  pool.options.group_change_after = 3s;
+  pool.add_all(7);
+  ASSERT_TRUE(pool.run_until_group(5, 60s));
+  ASSERT_TRUE(pool.create(0, "k", "v"));
+  const auto before = pool.dht(0).status().epoch;
+  const auto near = pool.nearest();
+  pool.crash(near[0]);
+  const int watcher = near[6];
+  ASSERT_TRUE(pool.run_until([&] { return pool.dht(watcher).status().epoch > before; }, 60s));
+  pool.run_for(5s);
+  pool.crash(near[1]);
+  ASSERT_TRUE(pool.run_until([&] { return pool.dht(watcher).status().epoch > before + 1; }, 60s));
+  pool.run_for(5s);
+  pool.restart(near[1]);
+  pool.restart(near[0]);
+  EXPECT_TRUE(pool.get(near[0], "k")) << "at once, as a client";
+  ASSERT_TRUE(pool.run_until([&] { return pool.dht(near[0]).status().serving; }, 90s));
+  ASSERT_TRUE(pool.run_until_group(5, 90s));
+  EXPECT_TRUE(pool.get(near[0], "k"));
+}
+
 }  // namespace
 }  // namespace wow
