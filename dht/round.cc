@@ -187,6 +187,10 @@ void Round::pause() {
 }
 
 void Round::finish(pb::ClientReply::Status status, std::string reason) {
+  // What one replica accepted may yet be chosen: then nobody can say that it was refused.
+  if (status == pb::ClientReply::REFUSED && !accepted_.empty()) {
+    status = pb::ClientReply::UNAVAILABLE;
+  }
   pb::ClientReply reply;
   reply.set_status(status);
   reply.set_reason(std::move(reason));

@@ -169,5 +169,41 @@ TEST(DhtGroup, AMemberThatMissedSeveralGroupsComesBack) {
   EXPECT_TRUE(pool.get(near[0], "k"));
 }
 
+TEST(DhtRound, WhatOneReplicaAcceptedIsNotCalledRefused) {
+  Bench bench;
+  ASSERT_TRUE(bench.replica.install(bench.group_of_three(), {}));
+  std::optional<pb::ClientReply> answer;
+  const auto record = Bench::record(1, "k", 1);
+  dht::Round round(
+      bench.context, bench.replica, 1 << 16, bench.group_of_three(), "k", false,
+      [&](const dht::Seen&) {
+        return dht::Decision{{}, record};
+      },
+      [&](auto reply) { answer = reply; });
+  round.start();
+  auto promise = ok();
+  promise.mutable_state()->set_key("k");
+  ASSERT_EQ(bench.sent.size(), 2u);
+  round.on_reply(Bench::id(2), answer_to(bench.sent[0].second, promise));
+  ASSERT_EQ(bench.sent.size(), 4u);
+  // We have accepted; both others have not.
+  pb::ReplicaReply refused;
+  refused.set_status(pb::ReplicaReply::REFUSED);
+  round.on_reply(Bench::id(2), answer_to(bench.sent[2].second, refused));
+  round.on_reply(Bench::id(3), answer_to(bench.sent[3].second, refused));
+  ASSERT_TRUE(answer);
+  EXPECT_EQ(answer->status(), pb::ClientReply::UNAVAILABLE);
+}
+
+TEST(DhtReplica, PagesForAnInstallationKeepWhatHasExpired) {
+  Bench bench;
+  const Group group = bench.group_of_three();
+  ASSERT_TRUE(bench.replica.install(group, {}));
+  const auto accept = Bench::accept_of("k", 1, 1, Bench::record(1, "k", 1, 1s));
+  ASSERT_EQ(bench.replica.accept(group.id, accept)->status(), pb::ReplicaReply::OK);
+  bench.clock.run_for(20s);
+  EXPECT_EQ(bench.replica.fetch(group.id, "")->registers_size(), 1);
+}
+
 }  // namespace
 }  // namespace wow
