@@ -41,7 +41,7 @@ void Installer::ask_all() {
     const Epoch* epoch = replica_.held(own.first);
     if (!source.complete && epoch && epoch->sealed) {
       for (const auto& [key, state] : epoch->registers) {
-        if (state.value && !state.is_expired(context_.clock.now())) source.registers[key] = state;
+        if (state.value) source.registers[key] = state;
       }
       source.complete = true;
       if (try_install(); id_ == 0) return;
@@ -80,7 +80,10 @@ bool Installer::take(Source& source, const pb::FetchReply& page) {
     if (source.registers.size() >= context_.options.records_max) return false;
     source.after_key = wire.key();
     auto state = Register::parse(wire);
-    if (state && state->value) source.registers[wire.key()] = std::move(*state);
+    if (!state || !state->value) continue;
+    state->since = context_.clock.now() -
+                   std::chrono::milliseconds(std::min(wire.age_ms(), 2 * to_ms(kTtlMax)));
+    source.registers[wire.key()] = std::move(*state);
   }
   source.complete = !page.more();
   return source.complete || page.registers_size() > 0;
@@ -95,9 +98,13 @@ void Installer::try_install() {
     if (id.first == group_.id || ++before > group_.previous.size() / 2) enough = true;
     for (const auto& [key, state] : source.registers) {
       auto& best = merged[key];
-      if (state.accepted > best.accepted) best = state;
+      const bool same = state.accepted == best.accepted;
+      if (state.accepted > best.accepted || (same && state.since > best.since)) best = state;
     }
   }
+  // Only now: an older value must not come back because the latest has expired.
+  const TimePoint now = context_.clock.now();
+  std::erase_if(merged, [now](const auto& entry) { return entry.second.is_expired(now); });
   if (!enough || !replica_.install(group_, std::move(merged))) return;
   stop();
   installed_();

@@ -272,12 +272,13 @@ std::optional<pb::FetchReply> Replica::fetch(const EpochId& id,
   const Epoch* epoch = held(id);
   if (!epoch) return std::nullopt;
   const TimePoint now = context_.clock.now();
+  // With what has expired: it must beat older values that live longer.
   pb::FetchReply out;
   out.set_after_key(after_key);
   std::size_t bytes = 0;
   // The empty key, `next`, sorts before every other, so a page never holds it.
   for (auto it = epoch->registers.upper_bound(after_key); it != epoch->registers.end(); ++it) {
-    if (is_over(it->second, now)) continue;
+    if (!it->second.accepted.is_set()) continue;
     if (bytes > kPageBytes) {
       out.set_more(true);
       break;

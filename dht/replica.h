@@ -49,8 +49,8 @@ class Replica {
   using Reply = std::optional<pb::ReplicaReply>;
   Reply prepare(const EpochId& id, const pb::Prepare& request);
   Reply accept(const EpochId& id, const pb::Accept& request);
-  // Registers in key order, without those that are over: all of a held epoch, or (only their
-  // states) of the one served.
+  // Registers in key order: all accepted of a held epoch, or (only their states, and without those
+  // that have expired) of the one served.
   std::optional<pb::FetchReply> fetch(const EpochId& id, const std::string& after_key) const;
   std::optional<pb::ListKeysReply> list(const EpochId& id, const pb::ListKeys& request) const;
 
