@@ -32,6 +32,7 @@ std::optional<Endpoint> CheckList::next(TimePoint now) {
   for (Entry& e : entries_) {
     if (e.tries < kCheckTries && (!chosen || e.due < chosen->due)) chosen = &e;
   }
+  if (chosen->tries == 0) chosen->begun = now;
   chosen->due = now + kCheckRetransmit * (1 << chosen->tries++);
   last_sent_ = now;
   ++checks_sent_;
@@ -47,8 +48,12 @@ std::optional<TimePoint> CheckList::next_due() const {
   return earliest;
 }
 
-void CheckList::add(const std::vector<Endpoint>& candidates) {
+void CheckList::add(const std::vector<Endpoint>& candidates, TimePoint now) {
   for (const Endpoint& candidate : candidates) {
+    const auto lately = [&](const Entry& e) {
+      return e.endpoint == candidate && e.tries > 0 && now - e.begun < kCheckRestart;
+    };
+    if (std::any_of(entries_.begin(), entries_.end(), lately)) continue;
     std::erase_if(entries_, [&](const Entry& e) { return e.endpoint == candidate; });
     if (entries_.size() >= kCheckListMax) {
       entries_.erase(std::max_element(entries_.begin(), entries_.end(),

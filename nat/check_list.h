@@ -17,7 +17,8 @@ inline constexpr std::size_t kCheckListMax =
 inline constexpr Duration kCheckPace =
     20ms;  // RFC 8445, 14.2: Ta, between any two checks of one list
 inline constexpr Duration kCheckRetransmit = 100ms;  // first repetition of a check; doubles
-inline constexpr int kCheckTries = 7;  // the last one goes out about 6 s after the first
+inline constexpr Duration kCheckRestart = 2s;  // whoever names an endpoint again has it no sooner
+inline constexpr int kCheckTries = 7;          // the last one goes out about 6 s after the first
 
 // What may be checked at all: never loopback (unless the caller's underlay is), multicast,
 // link-local, unspecified, port 0, our own virtual subnet. Keeps order, drops repetitions, takes at
@@ -31,14 +32,14 @@ std::vector<Endpoint> usable_candidates(const std::vector<Endpoint>& offered,
 
 class CheckList {
  public:
-  explicit CheckList(std::vector<Endpoint> candidates) { add(candidates); }  // best first
+  explicit CheckList(std::vector<Endpoint> candidates) { add(candidates, {}); }  // best first
   // The next check due at `now`, if any; counts as sent.
   std::optional<Endpoint> next(TimePoint now);
   // When next() may give something again (maybe in the past); nothing when the list is exhausted.
   std::optional<TimePoint> next_due() const;
-  // Learnt later, best first; known ones are tried anew. Beyond kCheckListMax the most tried one
-  // makes room.
-  void add(const std::vector<Endpoint>& candidates);
+  // Learnt later, best first; known ones are tried anew if their last tries began kCheckRestart
+  // ago. Beyond kCheckListMax the most tried one makes room.
+  void add(const std::vector<Endpoint>& candidates, TimePoint now);
   // Ends the checks of this candidate and of all behind it: only better ones are still worth a
   // packet.
   void answered(const Endpoint& candidate);
@@ -50,6 +51,7 @@ class CheckList {
     Endpoint endpoint;
     int tries = 0;
     TimePoint due{};
+    TimePoint begun{};  // the first of these tries
   };
   std::vector<Entry> entries_;
   TimePoint last_sent_ = TimePoint::min();

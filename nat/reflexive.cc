@@ -73,11 +73,30 @@ void ReflexiveVotes::forget_all() { votes_.clear(); }
 
 std::vector<Endpoint> ReflexiveVotes::endpoints(const std::vector<Endpoint>& own,
                                                 TimePoint now) const {
+  const auto comparable = [](const Vote& a, const Vote& b) {
+    return a.seen.ip.is_v4() == b.seen.ip.is_v4() &&
+           a.peer_endpoint.ip.is_private() == b.peer_endpoint.ip.is_private();
+  };
   const auto counted = tally(
       votes_, [&](const Vote& v) { return now - v.at <= kVoteLife && !contains(own, v.seen); });
+  // Who asked whom from where tells whose word can be compared with whose.
+  const auto believed = [&](const Endpoint& seen) {
+    return std::any_of(votes_.begin(), votes_.end(), [&](const Vote& v) {
+      if (now - v.at > kVoteLife || v.seen != seen) return false;
+      return std::all_of(votes_.begin(), votes_.end(),
+                         [&](const Vote& other) {
+                           return &other == &v || !comparable(other, v) ||
+                                  now - other.at > kVoteLife;
+                         }) ||
+             std::any_of(votes_.begin(), votes_.end(), [&](const Vote& other) {
+               return &other != &v && comparable(other, v) && now - other.at <= kVoteLife &&
+                      other.seen.ip == v.seen.ip;
+             });
+    });
+  };
   std::vector<Endpoint> out;
   for (const Tally& t : counted) {
-    if (out.size() < kEndpointsMax) out.push_back(t.endpoint);
+    if (out.size() < kEndpointsMax && believed(t.endpoint)) out.push_back(t.endpoint);
   }
   return out;
 }

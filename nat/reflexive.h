@@ -31,7 +31,9 @@ class ReflexiveVotes {
   void forget_all();  // our network changed
 
   static constexpr std::size_t kEndpointsMax = 4;
-  // Most-voted first, at most kEndpointsMax; our own host endpoints are left out.
+  // An address that only one peer has seen counts only while nobody else has voted: a single liar
+  // must not have others check whomever it likes. Most-voted first, at most kEndpointsMax; our own
+  // host endpoints are left out.
   std::vector<Endpoint> endpoints(const std::vector<Endpoint>& own, TimePoint now) const;
   // One peer that sees a foreign endpoint says only that there is a NAT: kUnknown until a second
   // one answers.

@@ -65,6 +65,11 @@ inline constexpr Duration kRecheckFirst = 5s;   // a session without a direct pa
 inline constexpr Duration kRecheckMax = 60s;
 inline constexpr int kRecheckRounds = 3;          // unless the session is an edge that we want
 inline constexpr Duration kCandidatesPause = 1s;  // between two answers to candidates of one peer
+inline constexpr double kChecksPerSecond = 100;   // of all peers' candidates
+inline constexpr double kChecksBurst = 64;
+inline constexpr Duration kCheckPause = 50ms;    // when that is used up
+inline constexpr double kCandidatesPerPeer = 1;  // taken, a second
+inline constexpr double kCandidatesPerPeerBurst = 10;
 
 // Connect-To-Me.
 inline constexpr std::size_t kCtmBytesMax = 1100;

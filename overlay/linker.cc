@@ -99,7 +99,7 @@ Linker::Attempt* Linker::begin(const Address& peer, const std::vector<Endpoint>&
                                bool ours) {
   const auto known = attempts_.find(peer);
   if (known != attempts_.end()) {
-    known->second->checks.add(usable(candidates));
+    known->second->checks.add(usable(candidates), hub_.clock.now());
     return known->second.get();
   }
   if (!make_room(ours)) {
@@ -161,10 +161,14 @@ void Linker::step_unopened(const Address& peer, Attempt& attempt) {
 void Linker::step_open(Session& session, Attempt& attempt) {
   const TimePoint now = hub_.clock.now();
   const Address peer = session.peer();
-  while (const auto endpoint = attempt.checks.next(now)) {
-    hub_.sessions.probe(session, *endpoint, handlers_.lately_moved());
+  const auto due = attempt.checks.next_due();
+  if (due && *due <= now) {
+    // All peers together name only so many endpoints that hear from us (which may be victims).
+    if (!checks_.take({}, now)) return wake(peer, now + hub_.random.jittered(ring::kCheckPause));
+    hub_.sessions.probe(session, *attempt.checks.next(now), handlers_.lately_moved());
+    return wake(peer, now + kCheckPace);
   }
-  if (const auto due = attempt.checks.next_due()) return wake(peer, *due);
+  if (due) return wake(peer, *due);
   next_round(peer, attempt);
 }
 
@@ -185,7 +189,7 @@ void Linker::next_round(const Address& peer, Attempt& attempt) {
   if (attempt.ask_again > now) return wake(peer, attempt.ask_again);
   attempt.resting = false;
   handlers_.ask(peer, first_role(edge->ours));
-  attempt.checks.add(edge->endpoints);
+  attempt.checks.add(edge->endpoints, now);
   wake(peer, now + ring::kAskFirst);
 }
 

@@ -9,6 +9,7 @@
 
 #include "nat/check_list.h"
 #include "overlay/hub.h"
+#include "overlay/rate_table.h"
 
 namespace wow {
 
@@ -67,6 +68,7 @@ class Linker {
 
   Hub& hub_;
   Handlers handlers_;
+  RateTable checks_{ring::kChecksPerSecond, ring::kChecksBurst};
   std::map<Address, std::unique_ptr<Attempt>> attempts_;
 };
 

@@ -77,6 +77,7 @@ void Whereabouts::tell(const Address& peer, bool moved, bool answer) {
 
 void Whereabouts::on_told(Session& from, const pb::Candidates& message) {
   const Address peer = from.peer();
+  if (!rates_.take(peer, hub_.clock.now())) return hub_.metrics.add(Metric::kDropRateLimited);
   std::vector<Endpoint> endpoints;
   for (const auto& bytes : message.endpoints()) {
     const auto endpoint = Endpoint::from_bytes(view_of(bytes));

@@ -7,6 +7,7 @@
 
 #include "nat/reflexive.h"
 #include "overlay/hub.h"
+#include "overlay/rate_table.h"
 
 namespace wow {
 
@@ -45,6 +46,7 @@ class Whereabouts {
   Hub& hub_;
   Handlers handlers_;
   ReflexiveVotes votes_;
+  RateTable rates_{ring::kCandidatesPerPeer, ring::kCandidatesPerPeerBurst};
   std::vector<Endpoint> last_;
   std::map<Address, TimePoint> told_;  // when we sent our candidates last
   TimePoint moved_at_{};

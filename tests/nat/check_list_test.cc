@@ -87,7 +87,7 @@ TEST(CheckList, CandidatesLearntLaterGoFirstAndKnownOnesStartAnew) {
   CheckList list({peer(1)});
   run(list);
   ASSERT_TRUE(list.exhausted());
-  list.add({peer(2), peer(1)});
+  list.add({peer(2), peer(1)}, kNow + 10s);
   const auto again = run(list);
   ASSERT_EQ(again.size(), 2u * kCheckTries);
   EXPECT_EQ(again[0].second, peer(2));
@@ -106,7 +106,7 @@ TEST(CheckList, AnAnswerEndsTheWorseCandidatesOnly) {
 TEST(CheckList, APeerThatKeepsOfferingNeverGrowsTheList) {
   CheckList list({});
   EXPECT_TRUE(list.exhausted());
-  for (int n = 0; n < 200; ++n) list.add({peer(n)});
+  for (int n = 0; n < 200; ++n) list.add({peer(n)}, kNow);
   EXPECT_EQ(run(list).size(), kCheckListMax * kCheckTries);
 }
 
