@@ -123,5 +123,29 @@ TEST_F(ReviewTest, NoSessionRunsOverTheNetworkThatItCarries) {
   EXPECT_GT(careful.metrics.total(Metric::kDropGarbage), 0u);
 }
 
-}  // namespace
-}  // namespace wow
+TEST_F(ReviewTest, AllPeersTogetherHaveUsCheckOnlySoMuch) {
+  settle(6);
+  const auto behind = [&](int n, const NatRules& rules) -> SimNode& {
+    NodeOptions options;
+    options.bootstraps = {pool_[0].host.endpoint(), pool_[1].host.endpoint()};
+    Site& site = world_.add_nat("203.0.113." + std::to_string(n), rules);
+    return pool_.add(world_.add_host("192.168.1.10", site), options);
+  };
+  SimNode& victim = behind(1, {.mapping = NatScope::kAddressPortDependent, .preserve_port = false});
+  std::vector<SimNode*> evil;
+  for (int i = 2; i < 12; ++i) evil.push_back(&behind(i, {.preserve_port = false}));
+  ASSERT_TRUE(becomes([&] { return pool_.all_joined(); }, 10s));
+  for (SimNode* e : evil) (*e)->send(victim.address(), Service::kUserFirst, view_of("x"));
+  world_.run_for(30s);
+  const auto before = world_.drops().unreachable;
+  for (std::size_t i = 0; i < evil.size(); ++i) {
+    pb::Link link;
+    link.set_number(1'000'000);
+    for (int n = 1; n <= 8; ++n) {
+      const Endpoint target{IpAddress::v4(0xc0000200 + static_cast<std::uint32_t>(8 * i) + n), 9};
+      link.mutable_candidates()->add_endpoints(to_string(ByteView(target.bytes())));
+    }
+    (*evil[i])->send(victim.address(), Service::kLink, view_of(link.SerializeAsString()));
+  }
+  world_.run_for(1s);
+  const auto checks = world_.drops().unreachable - before;
