@@ -149,3 +149,9 @@ TEST_F(ReviewTest, AllPeersTogetherHaveUsCheckOnlySoMuch) {
   }
   world_.run_for(1s);
   const auto checks = world_.drops().unreachable - before;
+  EXPECT_GT(checks, 50u);
+  EXPECT_LE(checks, 64u + 100u);  // without that limit: 320
+}
+
+}  // namespace
+}  // namespace wow
