@@ -132,8 +132,7 @@ TEST_F(PacketWorkerTest, DatagramsThatAreNotTheWorkersGoOnAsTheyCame) {
                                      even_.seal(plain, 0),  // the control thread's lane
                                      Bytes(100, 1),         // a handshake
                                      Bytes{3, 0, 0, 0, 1},  // "unknown index"
-                                     Bytes(20, 0x10),       // too short for data
-                                     Bytes{}};
+                                     Bytes(20, 0x10)};      // too short for data
   for (const Bytes& packet : others) {
     peer_sends(even_.socket, packet);
     const Punt punt = punted();
@@ -141,6 +140,15 @@ TEST_F(PacketWorkerTest, DatagramsThatAreNotTheWorkersGoOnAsTheyCame) {
     EXPECT_EQ(punt.from, even_.endpoint);
     EXPECT_EQ(punt.bytes, packet) << "still sealed";
   }
+}
+
+TEST_F(PacketWorkerTest, GarbageIsCountedAndGoesNowhere) {
+  start();
+  for (const Bytes& garbage : {Bytes{}, Bytes(50, 0xff)}) peer_sends(even_.socket, garbage);
+  const Bytes handshake(100, 1);
+  peer_sends(even_.socket, handshake);
+  EXPECT_EQ(punted().bytes, handshake);
+  EXPECT_EQ(total(Metric::kDropGarbage), 2u);
 }
 
 TEST_F(PacketWorkerTest, ForgedAndReplayedPacketsAreCountedAndGone) {
@@ -190,17 +198,17 @@ TEST_F(PacketWorkerTest, BeforeTheLeaseNothingIsSealed) {
   EXPECT_EQ(punted().kind, Punt::Kind::kFrameOut);
 }
 
-TEST_F(PacketWorkerTest, AnOverfullQueueDropsAndCounts) {
+TEST_F(PacketWorkerTest, FramesForNobodyFillHalfTheQueueAndAreCounted) {
   start();
-  constexpr std::uint64_t kTooMany = PuntQueue::kPuntsMax + 100;
+  constexpr std::uint64_t kTooMany = PuntQueue::kFramesOutMax + 100;
   FrameParts stranger = even_.to_it();
   stranger.to = 0x020000000099;
   const Bytes out = frame(stranger);
   for (std::uint64_t i = 0; i < kTooMany; ++i) tap_sends(0, out);
   tap_sends(0, frame(even_.to_it("behind them all")));
   ASSERT_TRUE(even_.receive());
-  EXPECT_EQ(total(Metric::kDropQueueFull), kTooMany - PuntQueue::kPuntsMax);
-  EXPECT_EQ(punts_.take_all().size(), PuntQueue::kPuntsMax);
+  EXPECT_EQ(total(Metric::kDropQueueFull), kTooMany - PuntQueue::kFramesOutMax);
+  EXPECT_EQ(punts_.take_all().size(), PuntQueue::kFramesOutMax);
 }
 
 // Sessions come and go while both workers seal and open: each frame out is sealed or handed over,
