@@ -1,0 +1,37 @@
+// What sealing and opening a data packet costs, on one thread: `bazel run
+// //tools/bench:session_bench`.
+#include <benchmark/benchmark.h>
+
+#include "tunnel/data_keys.h"
+
+namespace wow {
+namespace {
+
+DirectionKeys some_keys() {
+  DirectionKeys keys;
+  keys.key.fill(7);
+  keys.iv.fill(9);
+  return keys;
+}
+
+void seal_and_open(benchmark::State& state, CipherSuite suite) {
+  Sealer sealer(suite, some_keys(), 42, 1);
+  Opener opener(suite, some_keys());
+  PacketBuffer buffer;
+  const auto bytes = static_cast<std::size_t>(state.range(0));
+  for (auto _ : state) {
+    buffer.clear();
+    buffer.resize(bytes + 1);
+    OpenFailure why{};
+    if (!sealer.seal(buffer) || !opener.open(buffer.bytes(), &why))
+      state.SkipWithError("not opened");
+  }
+  state.SetBytesProcessed(state.iterations() * static_cast<std::int64_t>(bytes));
+}
+BENCHMARK_CAPTURE(seal_and_open, aes_256_gcm, CipherSuite::kAes256Gcm)->Arg(64)->Arg(1400);
+BENCHMARK_CAPTURE(seal_and_open, chacha20, CipherSuite::kChaCha20Poly1305)->Arg(64)->Arg(1400);
+
+}  // namespace
+}  // namespace wow
+
+BENCHMARK_MAIN();
