@@ -1,5 +1,5 @@
-// Joins a pool, stores a value, reads it back and greets another member (or itself): the library in one page.
-// Usage: hello_node DIRECTORY [ADDRESS]     DIRECTORY is what `wow join --directory` filled.
+// The library in one page: joins a pool, stores and reads a value, greets a member (or itself).
+// Usage: hello_node DIRECTORY [ADDRESS]; DIRECTORY is what `wow join --directory` filled.
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
@@ -10,30 +10,30 @@
 
 namespace asio = boost::asio;
 
-asio::awaitable<void> hello(wow::Router& router, std::string directory, std::string friend_hex) {
-  using asio::use_awaitable;
+asio::awaitable<void> hello(wow::Router& router, std::string directory, const char* friend_hex) {
   // A variable, because g++ 12 destroys a list's members twice inside co_await (GCC bug 98401).
   const wow::RouterOptions options{.directory = directory, .allow_loopback = true};
-  const auto joined = co_await router.join(options, use_awaitable);
+  const auto joined = co_await router.join(options, asio::use_awaitable);
   if (!joined) co_return void(std::cerr << joined.error().message << "\n");
   const wow::Address self = router.status().address;
   std::cout << "joined as " << self.hex() << std::endl;
-
   router.on_message(16, [&router](const wow::Address& from, wow::ByteView text) {
     std::cout << from.short_hex() << " says: " << wow::to_string(text) << std::endl;
     router.stop();
   });
   const std::string key = "hello/" + self.short_hex();
-  const auto put = co_await router.put(key, wow::to_bytes("hello, ring"), std::chrono::minutes(1), use_awaitable);
+  const wow::Bytes value = wow::to_bytes("hello, ring");
+  const auto put = co_await router.put(key, value, std::chrono::seconds(60), asio::use_awaitable);
   if (!put) co_return void(std::cerr << put.error().message << "\n");
-  const auto got = co_await router.get(key, use_awaitable);
+  const auto got = co_await router.get(key, asio::use_awaitable);
   if (got) std::cout << key << " = " << wow::to_string(got->data) << std::endl;
-  router.send(wow::Address::from_hex(friend_hex).value_or(self), 16, wow::view_of("good morning"));
+  const auto to = wow::Address::from_hex(friend_hex ? friend_hex : self.hex());
+  if (to) router.send(*to, 16, wow::view_of("good morning"));
 }
 
 int main(int argc, char** argv) {
   asio::io_context io;
   wow::Router router(io.get_executor());
-  asio::co_spawn(io, hello(router, argc > 1 ? argv[1] : ".", argc > 2 ? argv[2] : ""), asio::detached);
+  if (argc > 1) asio::co_spawn(io, hello(router, argv[1], argv[2]), asio::detached);
   io.run();
 }
