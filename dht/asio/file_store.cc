@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <optional>
 
@@ -14,8 +15,10 @@
 namespace wow {
 namespace {
 
-constexpr std::string_view kMagic = "WOWDHT1\n";
-constexpr std::size_t kFrameHeader = 12, kEntryHeader = 8, kChecksumBytes = 8;
+constexpr std::string_view kMagic = "WOWDHT2\n";
+constexpr std::size_t kFrameHeader = 16, kEntryHeader = 8;
+constexpr std::size_t kEntriesSum = 8, kHeaderSum = 4;  // bytes of SHA-256
+constexpr std::uint64_t kSector = 512;                  // that a disk writes whole or not at all
 constexpr std::size_t kFrameBytesMax = 64 * 1024 * 1024;
 constexpr std::uint64_t kCompactFrom = 256 * 1024;  // smaller files are left alone
 constexpr std::uint64_t kCompactRatio = 4;          // file to live bytes
@@ -25,10 +28,10 @@ Error failure(const std::string& what, const std::filesystem::path& path) {
                               std::error_code(errno, std::generic_category()).message()};
 }
 
-Bytes checksum(ByteView bytes) {
+Bytes checksum(ByteView bytes, std::size_t size) {
   Bytes digest(SHA256_DIGEST_LENGTH);
   SHA256(bytes.data(), bytes.size(), digest.data());
-  digest.resize(kChecksumBytes);
+  digest.resize(size);
   return digest;
 }
 
@@ -38,11 +41,10 @@ void add_entry(Writer& out, const std::string& key, ByteView value) {
 }
 
 Bytes frame_of(ByteView entries) {
-  return Writer()
-      .u32(static_cast<std::uint32_t>(entries.size()))
-      .bytes(checksum(entries))
-      .bytes(entries)
-      .take();
+  Writer out;
+  out.u32(static_cast<std::uint32_t>(entries.size())).bytes(checksum(entries, kEntriesSum));
+  const Bytes header_sum = checksum(out.view(), kHeaderSum);
+  return out.bytes(header_sum).bytes(entries).take();
 }
 
 bool write_fully(int fd, ByteView bytes) {
@@ -131,23 +133,29 @@ FileStore::Scan FileStore::scan() {
     if (!header) return Scan::kTorn;
     Reader in(*header);
     const std::uint64_t length = in.u32();
-    const ByteView sum = in.rest();
-    const std::uint64_t end = file_bytes_ + kFrameHeader + length;
-    // A crash tears only the last frame, or leaves the blocks that it was to fill as zeros.
-    if (end > size) return Scan::kTorn;
-    const auto entries =
-        length <= kFrameBytesMax ? read_at(file_bytes_ + kFrameHeader, length) : std::nullopt;
-    const Bytes right = entries ? checksum(*entries) : Bytes();
-    if (!entries || length == 0 || !std::equal(sum.begin(), sum.end(), right.begin())) {
-      const auto rest = read_at(file_bytes_, size - file_bytes_);
-      const bool zeros =
-          rest && std::all_of(rest->begin(), rest->end(), [](std::uint8_t b) { return b == 0; });
-      return zeros || end == size ? Scan::kTorn : Scan::kDamaged;
+    const ByteView sum = in.take(kEntriesSum);
+    const ByteView summed = ByteView(*header).first(kFrameHeader - kHeaderSum);
+    const std::uint64_t start = file_bytes_ + kFrameHeader, end = start + length;
+    if (!std::ranges::equal(in.rest(), checksum(summed, kHeaderSum)) || length == 0 ||
+        length > kFrameBytesMax) {
+      return is_zero(start, size) ? Scan::kTorn : Scan::kDamaged;
     }
-    note_entries(*entries, file_bytes_ + kFrameHeader);
+    if (end > size) return Scan::kTorn;
+    const auto entries = read_at(start, length);
+    if (!entries || !std::ranges::equal(sum, checksum(*entries, kEntriesSum))) {
+      // Only a crash leaves the last frame's end unwritten.
+      const std::uint64_t tail = std::max(start, (size - 1) / kSector * kSector);
+      return end == size && is_zero(tail, size) ? Scan::kTorn : Scan::kDamaged;
+    }
+    note_entries(*entries, start);
     file_bytes_ = end;
   }
   return Scan::kWhole;
+}
+
+bool FileStore::is_zero(std::uint64_t from, std::uint64_t to) const {
+  const auto bytes = read_at(from, to - from);
+  return bytes && std::ranges::all_of(*bytes, [](std::uint8_t b) { return b == 0; });
 }
 
 void FileStore::note_entries(ByteView entries, std::uint64_t offset) {

@@ -2,8 +2,10 @@
 // before write() returns; a frame torn by a crash is the last one and is dropped at the next start.
 // Rewritten when most of it is history. Control thread only; one process (the file is locked).
 //
-// | "WOWDHT1\n" 8 | frames |, frame: | length 4 | first 8 bytes of SHA-256 over the rest | entries
-// |, entry: | key bytes 4 | value bytes 4 | key | value |.
+// | "WOWDHT2\n" 8 | frames |, frame: | length 4 | first 8 bytes of SHA-256 over the entries | first
+// 4 of SHA-256 over these 12 | entries |, entry: | key bytes 4 | value bytes 4 | key | value |. The
+// header's own sum tells a damaged length, which hides synced frames, from a frame that a crash
+// cut.
 #pragma once
 
 #include <filesystem>
@@ -42,6 +44,7 @@ class FileStore final : public DhtStore {
   Result<void> open_file();
   Result<void> recover();
   Scan scan();
+  bool is_zero(std::uint64_t from, std::uint64_t to) const;
   bool append(ByteView frame);
   void fail(const char* what);
   bool compact();
