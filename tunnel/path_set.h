@@ -13,7 +13,8 @@ namespace wow {
 // One path and how it stands.
 struct PathRecord {
   PathState state;             // `validated` while proven and not suspect
-  bool proven = false;         // the peer has answered on it
+  bool proven = false;         // a key exchange ended on it, or it was answered
+  bool answered = false;       // a challenge was: nobody does that from another's address
   bool suspect = false;        // since then it does not, or an end of it has moved
   bool announce_move = false;  // challenges say that we have moved
   TimePoint last_heard{};      // any packet that opened
@@ -29,8 +30,9 @@ struct PathRecord {
     state.validated = false;
   }
   void start_probing(TimePoint now) {
+    // Beginning again is no reprieve for an address that may be another's.
+    if (answered || !probing) unanswered = 0;
     probing = true;
-    unanswered = 0;
     next_probe = now;
   }
 };

@@ -99,10 +99,17 @@ void Sessions::Impl::learn_paths(LiveSession& s, const Agreement& a, bool fresh)
   for (const Path& other : a.other_paths) {
     if (!other.is_direct()) s.path_set.add(other, now);
   }
-  // Its flights went both ways on this path.
-  s.path_set.prove(s.path_set.add(a.path, now), a.round_trip, now);
+  // Its flights went both ways on this path, if the peer is honest: the last one can be sent from a
+  // false address by who was answered elsewhere. So on_agreed() asks, and the prober goes on.
+  PathRecord& used = s.path_set.add(a.path, now);
+  s.path_set.prove(used, a.round_trip, now);
+  if (a.path.is_direct() && !used.answered) {
+    used.probing = true;
+    ++used.unanswered;
+    used.next_probe = now + a.round_trip + parts.limits.probe_interval;
+  }
   s.path_set.choose();
-  if (fresh) arm_prober(s);
+  arm_prober(s);
 }
 
 void Sessions::Impl::place(LiveSession& s, std::unique_ptr<KeySet> made) {

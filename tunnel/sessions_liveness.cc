@@ -12,6 +12,7 @@ constexpr Duration kTrafficLasts = 3s;
 // A round trip not yet measured is taken for this.
 constexpr Duration kDirectGuess = 50ms;
 constexpr Duration kRoutedGuess = 200ms;
+constexpr int kOpeningPatience = 4;
 // Alarms are not set nearer than this.
 constexpr Duration kAlarmMin = 10ms;
 
@@ -35,14 +36,19 @@ void Sessions::Impl::run_probes(LiveSession& s) {
   std::vector<Path> dead;
   for (PathRecord& record : s.path_set.records()) {
     if (!record.probing || record.next_probe > now) continue;
-    if (record.unanswered >= limits.probes_unanswered_max) dead.push_back(record.state.path);
+    // A session just opened may still wait for a lost last flight; where no data goes, that does no
+    // harm, even to an address that is not the peer's.
+    const bool patient = record.state.path.is_direct() && !record.answered && !busy;
+    const int unanswered_max = limits.probes_unanswered_max * (patient ? kOpeningPatience : 1);
+    if (record.unanswered >= unanswered_max) dead.push_back(record.state.path);
     if (record.unanswered >= limits.probes_until_suspect && !record.suspect) doubt_best(s, record);
   }
   // A new attempt at the peer is under way: its outcome decides.
   const bool redialling = handshaker.is_dialling(s.peer());
   for (const Path& path : dead) {
     if (redialling) {
-      s.path_set.find(path)->probing = false;
+      PathRecord& record = *s.path_set.find(path);
+      record.probing = !record.answered;
     } else {
       s.path_set.remove(path);
     }

@@ -145,7 +145,9 @@ void Sessions::Impl::on_response(LiveSession& s, const PathMessage& message) {
   const TimePoint now = parts.now();
   const auto answer = s.path_set.answered(message.token, now);
   if (!answer) return;
-  s.path_set.prove(s.path_set.add(answer->path, now), answer->round_trip, now);
+  PathRecord& record = s.path_set.add(answer->path, now);
+  record.answered = true;
+  s.path_set.prove(record, answer->round_trip, now);
   arm_prober(s);
   update_path(s);
   if (s.is_closed() || message.observed.empty()) return;
