@@ -131,7 +131,7 @@ void Forwarder::deliver(const RoutedHeader& header, ByteView payload, const Addr
     handlers_.ctm(payload);
   } else if (exact && header.payload == RoutedPayload::kPacket) {
     Bytes packet = to_bytes(payload);
-    handlers_.packet(header.source, packet);
+    handlers_.packet(header.source, came_from, packet);
   } else if (exact && header.payload == RoutedPayload::kNested) {
     unwrap(payload, came_from);
   } else {

@@ -14,8 +14,8 @@ namespace wow {
 class Forwarder {
  public:
   struct Handlers {
-    // A packet of the session with `source`; a CTM for us.
-    std::function<void(const Address& source, MutableBytes packet)> packet;
+    // A packet of the session with `source`, which `ingress` handed to us; a CTM for us.
+    std::function<void(const Address& source, const Address& ingress, MutableBytes packet)> packet;
     std::function<void(ByteView ctm)> ctm;
   };
   Forwarder(Hub& hub, Handlers handlers) : hub_(hub), handlers_(std::move(handlers)) {}

@@ -45,8 +45,10 @@ Node::Impl::Impl(Credentials& credentials, Clock& clock, Random& random, Transpo
       sweep_timer_(clock) {}
 
 Forwarder::Handlers Node::Impl::forwarder_handlers() {
-  return {.packet = [this](const Address& source,
-                           MutableBytes packet) { sessions_.on_routed_packet(source, {}, packet); },
+  return {.packet =
+              [this](const Address& source, const Address& ingress, MutableBytes packet) {
+                sessions_.on_routed_packet(source, {}, packet, ingress);
+              },
           .ctm = [this](ByteView ctm) { introducer_.on_ctm(ctm); }};
 }
 

@@ -93,13 +93,13 @@ void Handshaker::give_up(std::uint32_t index, CloseReason reason) {
   events_.on_given_up(attempt.peer, attempt.first_path, reason);
 }
 
-void Handshaker::on_packet(MutableBytes packet, const Path& path, const Address& source) {
+void Handshaker::on_packet(MutableBytes packet, const Path& path, const Sender& sender) {
   const auto opened = parts_.codec.open(packet);
   if (!opened.of_pool) return drop_stranger(path);
   if (!opened.body) return parts_.metrics.add(Metric::kDropMalformed);
   const HandshakeBody& body = *opened.body;
   if (body.flight == 1) {
-    on_first(body, packet.size(), path, source);
+    on_first(body, packet.size(), path, sender);
   } else if (body.flight == 2) {
     on_second(body, path);
   } else if (body.flight == 3) {

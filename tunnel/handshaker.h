@@ -33,6 +33,11 @@ class Handshaker {
     virtual void on_late_flight(std::uint32_t receive_index, const Path& path) = 0;
   };
 
+  // Of a packet on a routed path: who says to have sent it, and the neighbour that handed it to us.
+  struct Sender {
+    Address source, ingress;
+  };
+
   Handshaker(SessionParts& parts, Events& events);
   ~Handshaker();
 
@@ -44,8 +49,8 @@ class Handshaker {
   // Forgets our own attempt at `peer`, silently.
   void abandon(const Address& peer);
 
-  // A handshake packet; `source` is the sender's claimed address on a routed path, else zero.
-  void on_packet(MutableBytes packet, const Path& path, const Address& source);
+  // A handshake packet; `sender` is empty on a direct path.
+  void on_packet(MutableBytes packet, const Path& path, const Sender& sender);
   // Keeps a data packet whose handshake is under way; false if there is none with this index.
   bool keep_early(std::uint32_t index, ByteView packet, const Path& path);
 
@@ -57,6 +62,8 @@ class Handshaker {
   static constexpr std::size_t kIncomingPathsMax = 4;
   static constexpr std::size_t kEarlyPacketsMax = 32;  // a handshake
   static constexpr std::size_t kEarlyPacketsInAllMax = 1024;
+  // Of handshakes begun along the ring, one neighbour may bring this many, or a quarter of them.
+  static constexpr std::size_t kIncomingPerIngress = 16;
   static constexpr int kFailuresMax = 2;  // an exchange is begun anew once
 
   using Digest = std::array<std::uint8_t, 32>;
@@ -71,7 +78,7 @@ class Handshaker {
   };
   struct Arrival {
     Path path;
-    Address source;
+    Sender sender;
     std::size_t received = 0, sent = 0;  // bytes: RFC 9000, 8.1
     TimePoint replied_at{};
     int replies = 0;
@@ -101,8 +108,9 @@ class Handshaker {
 
   // As responder.
   void on_first(const HandshakeBody& body, std::size_t packet_bytes, const Path& path,
-                const Address& source);
-  bool may_begin(const Path& path);
+                const Sender& sender);
+  std::size_t begun_from(const Path& path, const Sender& sender) const;
+  bool may_begin(const Path& path, std::size_t before) const;
   void answer(const HandshakeBody& body, ByteView flight, const Digest& digest,
               const Arrival& arrival);
   void reply(Incoming& handshake, Arrival& arrival);

@@ -16,10 +16,13 @@ constexpr std::size_t kFirstPrefixBytes = 5;  // | flags 1 | replaced index 4 |
 }  // namespace
 
 void Handshaker::on_first(const HandshakeBody& body, std::size_t packet_bytes, const Path& path,
-                          const Address& source) {
+                          const Sender& sender) {
   if (body.receiver_index != 0) return parts_.metrics.add(Metric::kDropMalformed);
-  // A token is asked for before even a fragment is stored.
-  if (path.is_direct() && incoming_.size() >= parts_.limits.handshakes_max / 2 &&
+  const std::size_t begun = begun_from(path, sender);
+  // A token is asked for before even a fragment is stored; of a host that seems to begin many
+  // earlier, as its address may be another's invention.
+  const std::size_t max = parts_.limits.handshakes_max;
+  if (path.is_direct() && (incoming_.size() >= max / 2 || begun > max / 8) &&
       !tokens_.valid(body.token, path.endpoint, parts_.now())) {
     HandshakeBody retry;
     retry.flight = HandshakeBody::kRetry;
@@ -27,20 +30,20 @@ void Handshaker::on_first(const HandshakeBody& body, std::size_t packet_bytes, c
     retry.receiver_index = body.sender_index;
     retry.token = tokens_.make(path.endpoint, parts_.now());
     parts_.metrics.add(Metric::kRetryTokensSent);
-    return parts_.send(source, path, parts_.codec.seal(retry));
+    return parts_.send({}, path, parts_.codec.seal(retry));
   }
   const auto flight = assembler_.add(path, body);
   if (!flight) return;
   if (flight->size() <= kFirstPrefixBytes) return parts_.metrics.add(Metric::kDropMalformed);
 
-  Arrival arrival{path, source, body.fragments == 1 ? packet_bytes : flight->size(), 0, {}, 0};
+  Arrival arrival{path, sender, body.fragments == 1 ? packet_bytes : flight->size(), 0, {}, 0};
   Digest digest;
   const Bytes named = concat({Writer().u32(body.sender_index).view(), *flight});
   SHA256(named.data(), named.size(), digest.data());
   const auto known = by_first_flight_.find(digest);
   if (known == by_first_flight_.end()) {
-    if (may_begin(path)) answer(body, *flight, digest, arrival);
-    return;
+    if (!may_begin(path, begun)) return parts_.metrics.add(Metric::kDropQueueFull);
+    return answer(body, *flight, digest, arrival);
   }
   if (known->second == 0) return;
   Incoming& handshake = *incoming_.at(known->second);
@@ -56,15 +59,24 @@ void Handshaker::on_first(const HandshakeBody& body, std::size_t packet_bytes, c
   reply(handshake, *before);
 }
 
-bool Handshaker::may_begin(const Path& path) {
-  // Routed handshakes cannot be asked for a token: they share a quarter, so that a flood along the
-  // ring leaves room for direct ones.
+// How many were begun by the same host; or, along the ring, came through the same neighbour.
+std::size_t Handshaker::begun_from(const Path& path, const Sender& sender) const {
+  return static_cast<std::size_t>(std::ranges::count_if(incoming_, [&](const auto& entry) {
+    const Arrival& first = entry.second->arrivals.front();
+    if (first.path.is_direct() != path.is_direct()) return false;
+    return path.is_direct() ? first.path.endpoint.ip == path.endpoint.ip
+                            : first.sender.ingress == sender.ingress;
+  }));
+}
+
+bool Handshaker::may_begin(const Path& path, std::size_t before) const {
   const std::size_t max = parts_.limits.handshakes_max;
-  if (incoming_.size() < max &&
-      (path.is_direct() || routed_incoming_ < std::max<std::size_t>(1, max / 4)))
-    return true;
-  parts_.metrics.add(Metric::kDropQueueFull);
-  return false;
+  if (incoming_.size() >= max) return false;
+  const std::size_t quarter = std::max<std::size_t>(1, max / 4);
+  if (path.is_direct()) return before < quarter;
+  // Routed handshakes cannot be asked for a token: they share a quarter, so that a flood along the
+  // ring leaves room for direct ones; and no neighbour may fill it for the others.
+  return routed_incoming_ < quarter && before < std::max(kIncomingPerIngress, quarter / 4);
 }
 
 void Handshaker::answer(const HandshakeBody& body, ByteView flight, const Digest& digest,
@@ -116,7 +128,7 @@ void Handshaker::reply(Incoming& handshake, Arrival& arrival) {
   arrival.replied_at = now;
   ++arrival.replies;
   const Path path = arrival.path;
-  const Address source = arrival.source;
+  const Address source = arrival.sender.source;
   std::vector<Bytes> packets;
   for (const HandshakeBody& body : handshake.reply) {
     Bytes packet = parts_.codec.seal(body);

@@ -218,12 +218,13 @@ void Sessions::drop_unwelcome() {
 
 void Sessions::on_datagram(MutableBytes packet, const Endpoint& from) {
   Impl::Entry entry(*impl_);
-  impl_->on_packet(packet, Path::direct(from), Address());
+  impl_->on_packet(packet, Path::direct(from), {});
 }
 
-void Sessions::on_routed_packet(const Address& source, const Address& via, MutableBytes packet) {
+void Sessions::on_routed_packet(const Address& source, const Address& via, MutableBytes packet,
+                                const Address& ingress) {
   Impl::Entry entry(*impl_);
-  impl_->on_packet(packet, Path::routed(via), source);
+  impl_->on_packet(packet, Path::routed(via), {source, ingress});
 }
 
 void Sessions::on_opened(std::uint32_t receive_index, ByteView plain, const Endpoint& from) {

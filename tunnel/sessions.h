@@ -116,8 +116,9 @@ class Sessions {
   // A datagram from the underlay.
   void on_datagram(MutableBytes packet, const Endpoint& from);
   // A handshake or data packet that came along the ring from `source`; `via` is the way back, zero
-  // for plain routing.
-  void on_routed_packet(const Address& source, const Address& via, MutableBytes packet);
+  // for plain routing, and `ingress` the neighbour that handed it to us: a source can be invented.
+  void on_routed_packet(const Address& source, const Address& via, MutableBytes packet,
+                        const Address& ingress = {});
   // A data packet that a worker has opened (not a frame): kind byte and payload.
   void on_opened(std::uint32_t receive_index, ByteView plain, const Endpoint& from);
 

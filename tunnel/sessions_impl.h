@@ -44,7 +44,7 @@ class Sessions::Impl final : public Handshaker::Events {
   LiveSession* find(const Address& peer);
 
   // Packets in.
-  void on_packet(MutableBytes packet, const Path& path, const Address& source);
+  void on_packet(MutableBytes packet, const Path& path, const Handshaker::Sender& sender);
   void on_opened(std::uint32_t receive_index, ByteView plain, const Endpoint& from);
 
   // Handshaker::Events.

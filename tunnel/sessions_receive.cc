@@ -12,10 +12,11 @@ constexpr Duration kLeftBehind = 1s;
 
 }  // namespace
 
-void Sessions::Impl::on_packet(MutableBytes packet, const Path& path, const Address& source) {
+void Sessions::Impl::on_packet(MutableBytes packet, const Path& path,
+                               const Handshaker::Sender& sender) {
   const auto type = packet_type(packet);
   if (type == PacketType::kData) return on_data(packet, path);
-  if (type == PacketType::kHandshake) return handshaker.on_packet(packet, path, source);
+  if (type == PacketType::kHandshake) return handshaker.on_packet(packet, path, sender);
   const auto unknown = UnknownIndex::parse(packet);
   if (unknown && path.is_direct()) return on_unknown_index(unknown->index, path.endpoint);
   parts.metrics.add(Metric::kDropGarbage);

@@ -59,6 +59,17 @@ class SessionReview : public testing::Test {
     EXPECT_EQ(at_victim_, 0);
   }
 
+  // A first flight as a member would send it, from a node that does not exist.
+  Bytes first_flight(std::uint32_t index, const Bytes& token = {}) {
+    HandshakeBody body;
+    body.flight = 1;
+    body.sender_index = index;
+    body.token = token;
+    body.bytes =
+        concat({Bytes(5), FakeCredentials(1000 + index).initiate(Address())->start().send});
+    return codec_.seal(body, kFirstFlightBytesMin);
+  }
+
   Net net;
   int at_victim_ = 0;  // packets with data
   Party &a = net.add(), &b = net.add();
@@ -87,6 +98,44 @@ TEST_F(SessionReview, HonestPeersAreAskedOnce) {
   const std::size_t sent = a.packets_sent + b.packets_sent;
   net.run_for(10s);
   EXPECT_EQ(a.packets_sent + b.packets_sent, sent);
+}
+
+TEST_F(SessionReview, ANeighboursFloodLeavesRoomForWhatOthersHandOver) {
+  const Address flooder = FakeCredentials::address_of(50), other = FakeCredentials::address_of(51);
+  for (std::uint32_t i = 1; i <= 300; ++i) {
+    Bytes flight = first_flight(i);
+    b.sessions().on_routed_packet(FakeCredentials::address_of(1000 + i), Address(), flight,
+                                  flooder);
+  }
+  const std::size_t routed = SessionLimits().handshakes_max / 4;
+  EXPECT_EQ(b.sessions().handshakes_under_way(), routed / 4);
+  Bytes flight = first_flight(301);
+  b.sessions().on_routed_packet(FakeCredentials::address_of(1301), Address(), flight, other);
+  EXPECT_EQ(b.sessions().handshakes_under_way(), routed / 4 + 1);
+}
+
+TEST_F(SessionReview, AHostsFloodLeavesRoomForOthers) {
+  const auto from_victim = [this](std::uint32_t i, const Bytes& token = {}) {
+    Bytes flight = first_flight(i, token);
+    b.sessions().on_datagram(flight, {kVictim.ip, static_cast<std::uint16_t>(i)});
+  };
+  std::map<std::uint32_t, Bytes> tokens;
+  b.filter = [&](ByteView packet, const Endpoint&) {
+    Bytes copy = to_bytes(packet);
+    const auto opened = codec_.open(copy);
+    if (opened.body && opened.body->flight == HandshakeBody::kRetry)
+      tokens[opened.body->receiver_index] = opened.body->token;
+    return true;
+  };
+  for (std::uint32_t i = 1; i <= 300; ++i) from_victim(i);
+  const std::size_t max = SessionLimits().handshakes_max;
+  EXPECT_EQ(b.sessions().handshakes_under_way(), max / 8 + 1) << "that many in anybody's name";
+  for (const auto& [index, token] : tokens) from_victim(index, token);
+  EXPECT_EQ(b.sessions().handshakes_under_way(), max / 4) << "that many in its own";
+  b.filter = {};
+  a.dial(b);
+  net.run_for(100ms);
+  EXPECT_TRUE(a.is_direct(b));
 }
 
 }  // namespace
