@@ -99,7 +99,8 @@ class PacketWorker::Loop {
       p_.metrics.add(why == OpenFailure::kReplayed ? Metric::kDropReplayed : Metric::kDropForged);
       return true;
     }
-    entry.keys->last_received_ns.store(now_ns(), std::memory_order_relaxed);
+    // From elsewhere it says nothing of the path in use; the control thread accounts for it.
+    if (from == entry.from) entry.keys->last_received_ns.store(now_ns(), std::memory_order_relaxed);
     entry.keys->bytes_in.fetch_add(packet.size(), std::memory_order_relaxed);
     if (from == entry.from && deliverable(*plain, entry, tables)) {
       write_tap(plain->subspan(1));

@@ -113,6 +113,8 @@ TEST_F(PacketWorkerTest, AFrameFromAnotherEndpointIsReportedNotDelivered) {
   EXPECT_EQ(punt.kind, Punt::Kind::kOpened);
   EXPECT_EQ(punt.from, odd_.endpoint);
   EXPECT_EQ(punt.bytes, plain);
+  stop();
+  EXPECT_EQ(even_.ours->last_received_ns, 0) << "the path in use is not known to live";
 }
 
 TEST_F(PacketWorkerTest, FramesOfAPeerWithoutALeaseGoToTheControlThread) {
