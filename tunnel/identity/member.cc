@@ -96,7 +96,9 @@ Result<Membership> join(const Invite& invite, WallTime local, WallTime build_dat
   if (auto joinable = check_joinable(invite, settings, when); !joinable) return joinable.error();
   if (existing)
     if (auto welcome = check_welcome(settings, existing->address(), {}); !welcome)
-      return welcome.error();
+      return Error{welcome.error().code,
+                   welcome.error().message + "; `wow leave " + settings.name() +
+                       "` first, then join again: the machine gets a new key"};
 
   const PrivateKey key = existing ? existing->key : PrivateKey::generate();
   const OwnedCertificate issuer = parse_certificate(invite.invite_certificate());

@@ -97,6 +97,17 @@ TEST(MemberTest, AClosedOrRevokedInviteAdmitsNobody) {
   EXPECT_TRUE(join(closed, kCreated, kBuilt, &member));
 }
 
+TEST(MemberTest, ARevokedMemberThatJoinsAgainIsToldHow) {
+  PoolRoot root = make_pool("lab");
+  const Membership member = make_member(make_invite(root));
+  ASSERT_TRUE(root.revoke_node(member.address(), kCreated));
+  const auto joined = join(make_invite(root), kCreated, kBuilt, &member);
+  ASSERT_EQ(code(joined), ErrorCode::kUntrusted);
+  EXPECT_EQ(joined.error().message,
+            "node " + member.address().short_hex() +
+                " is revoked; `wow leave lab` first, then join again: the machine gets a new key");
+}
+
 TEST(MemberTest, AnotherPoolsInviteIsRefused) {
   PoolRoot lab = make_pool("lab"), other = make_pool("other");
   const Membership member = make_member(make_invite(lab));
