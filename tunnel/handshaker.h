@@ -27,8 +27,8 @@ class Handshaker {
     virtual void on_given_up(const Address& peer, const Path& path, CloseReason reason) = 0;
     // Whether an open session receives under this index.
     virtual bool holds(std::uint32_t receive_index) const = 0;
-    // Whether one more session may be opened.
-    virtual bool has_room() const = 0;
+    // Whether one more session may be opened, were its peer to prove itself.
+    virtual bool may_have_room() const = 0;
     // A last flight for a handshake that is not, or no more, under way.
     virtual void on_late_flight(std::uint32_t receive_index, const Path& path) = 0;
   };

@@ -87,7 +87,7 @@ void Handshaker::answer(const HandshakeBody& body, ByteView flight, const Digest
   terms.initiator_flags = in.u8();
   terms.replaced_index = in.u32();
   const bool continues = terms.replaced_index != 0 && events_.holds(terms.replaced_index);
-  if (!continues && !events_.has_room()) return parts_.metrics.add(Metric::kHandshakesFailed);
+  if (!continues && !events_.may_have_room()) return parts_.metrics.add(Metric::kHandshakesFailed);
   handshake->exchange = parts_.credentials.answer();
   const auto step = handshake->exchange->on_flight(in.rest());
   if (step.state != KeyExchange::State::kContinue) {

@@ -1,5 +1,6 @@
 #include "tunnel/sessions.h"
 
+#include <algorithm>
 #include <cassert>
 #include <utility>
 
@@ -33,11 +34,32 @@ void Sessions::Impl::dial(const Address& peer, const Path& path) {
     return probe(*known, path.endpoint, false);
   }
   if (known == nullptr && !peer.is_zero()) {
-    if (!has_room()) return parts.metrics.add(Metric::kDropQueueFull);
+    if (!make_room()) return parts.metrics.add(Metric::kDropQueueFull);
     sessions.emplace(
         peer, std::make_unique<LiveSession>(peer, path, parts.clock, parts.limits.paths_max));
   }
   if (!handshaker.dial(peer, path) && known == nullptr) sessions.erase(peer);
+}
+
+// The session that is missed least, if any is idle; edges have a keepalive.
+LiveSession* Sessions::Impl::longest_idle() const {
+  LiveSession* out = nullptr;
+  TimePoint longest = parts.now() - parts.limits.idle_gives_way;
+  for (const auto& [peer, session] : sessions) {
+    if (!session->is_open() || session->keepalive != Duration()) continue;
+    const TimePoint active = std::max(session->opened_at(), session->last_activity());
+    if (active > longest) continue;
+    longest = active;
+    out = session.get();
+  }
+  return out;
+}
+
+// A member can make itself any number of keys: what they leave behind must not shut us.
+bool Sessions::Impl::make_room() {
+  if (is_roomy()) return true;
+  if (LiveSession* idle = longest_idle()) close(*idle, CloseReason::kIdle);
+  return is_roomy();
 }
 
 void Sessions::Impl::probe(LiveSession& s, const Endpoint& endpoint, bool moved) {

@@ -36,6 +36,7 @@ struct SessionLimits {
   Duration worker_tick = 200ms;            // the same without traffic, if workers may begin some
   Duration idle_routed_close = 2min;  // a session with no traffic, no keepalive and no direct path
   std::size_t sessions_max = 8192;
+  Duration idle_gives_way = 10s;  // at sessions_max, one without keepalive is closed for a newcomer
   std::size_t handshakes_max = 512;  // as responder, at once; half of it reached: retry tokens
   std::size_t paths_max = 8;         // a session
   int amplification = 3;             // RFC 9000, 8.1
@@ -87,8 +88,8 @@ class Sessions {
   // Begins a session to `peer` (zero: whoever answers at a direct path) with its first flight on
   // `path`. With a session to this peer already there it only adds the path and, for a direct one,
   // challenges it. An endpoint that turns out to be an open session's becomes a path of that one:
-  // on_closed(zero, path, kReplaced). Ourselves: kRefused. At sessions_max it does nothing, and
-  // find() stays null.
+  // on_closed(zero, path, kReplaced). Ourselves: kRefused. At sessions_max the longest idle session
+  // without a keepalive gives way; if all are busy this does nothing, and find() stays null.
   void dial(const Address& peer, const Path& path);
   // Challenges an endpoint: a sealed check (RFC 8445, 2.2). The answer makes it a validated direct
   // path. `moved` says that our own address changed. Sent once; pacing and repetition are the

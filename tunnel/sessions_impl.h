@@ -54,7 +54,7 @@ class Sessions::Impl final : public Handshaker::Events {
   bool holds(std::uint32_t receive_index) const override {
     return by_index_.contains(receive_index);
   }
-  bool has_room() const override { return sessions.size() < parts.limits.sessions_max; }
+  bool may_have_room() const override { return is_roomy() || longest_idle() != nullptr; }
   void on_late_flight(std::uint32_t receive_index, const Path& path) override;
 
   SessionParts parts;
@@ -75,6 +75,10 @@ class Sessions::Impl final : public Handshaker::Events {
   void send_data(LiveSession& s, std::uint8_t kind, ByteView payload);
   void challenge(LiveSession& s, KeySet& keys, const Path& path, bool moved = false);
   void flush_staged(LiveSession& s);
+
+  bool is_roomy() const { return sessions.size() < parts.limits.sessions_max; }
+  LiveSession* longest_idle() const;
+  bool make_room();
 
   // Keys.
   LiveSession& session_for(const Agreement& agreement);

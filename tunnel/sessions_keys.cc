@@ -33,7 +33,7 @@ bool Sessions::Impl::admits(const Agreement& a) {
     const auto replaced = by_index_.find(a.replaced_index);
     if (replaced == by_index_.end() || replaced->second.session != s) return false;
   }
-  if (s == nullptr) return has_room();
+  if (s == nullptr) return make_room();
   if (!a.initiated || !s->is_open()) return true;
   if (a.dialled_anybody) {
     if (a.path.is_direct()) challenge(*s, *s->current, a.path);

@@ -138,5 +138,31 @@ TEST_F(SessionReview, AHostsFloodLeavesRoomForOthers) {
   EXPECT_TRUE(a.is_direct(b));
 }
 
+TEST(SessionRoom, TheLongestIdleGivesWayToANewcomerAndNoEdgeDoes) {
+  Net net;
+  SessionLimits limits;
+  limits.sessions_max = 3;
+  Party& full = net.add({}, limits);
+  Party &edge = net.add(), &idle = net.add(), &busy = net.add(), &newcomer = net.add();
+  for (Party* party : {&edge, &idle, &busy}) {
+    party->dial(full);
+    net.run_for(1s);
+  }
+  full.sessions().set_keepalive(*full.session(edge), 1h);
+  newcomer.dial(full);
+  net.run_for(5s);
+  EXPECT_FALSE(newcomer.is_open(full)) << "all have just been active";
+  net.run_for(limits.idle_gives_way);
+  busy.say(full, "here");
+  net.run_for(1s);
+  newcomer.dial(full);
+  net.run_for(1s);
+  EXPECT_TRUE(newcomer.is_open(full) && full.is_open(newcomer));
+  EXPECT_TRUE(full.is_open(edge) && full.is_open(busy));
+  EXPECT_FALSE(full.is_open(idle) || idle.is_open(full));
+  ASSERT_EQ(full.closed.size(), 1u);
+  EXPECT_EQ(full.closed[0].reason, CloseReason::kIdle);
+}
+
 }  // namespace
 }  // namespace wow
