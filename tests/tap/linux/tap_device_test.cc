@@ -57,7 +57,10 @@ TEST(TapDevice, IsGoneWithItsDescriptors) {
 TEST(TapDevice, ALongNameIsCut) {
   const auto tap = TapDevice::open("wow-a-very-long-pool", kMac, 1380, 1);
   ASSERT_TRUE(tap) << tap.error().message;
-  EXPECT_EQ(tap->name(), "wow-a-very-long");
+  EXPECT_EQ(tap->name().size(), 15u);
+  EXPECT_EQ(tap->name().substr(0, 12), "wow-a-very-l");
+  const auto other = TapDevice::open("wow-a-very-long-pond", kMac, 1380, 1);
+  EXPECT_TRUE(other) << "two pools whose names begin alike: " << other.error().message;
 }
 
 TEST(TapDevice, ANameInUseIsRefusedWithManyQueuesToo) {
