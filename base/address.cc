@@ -35,29 +35,11 @@ Address Address::operator+(const Address& other) const {
   return out;
 }
 
-Address Address::operator-(const Address& other) const {
-  Address out;
-  int borrow = 0;
-  for (int i = kBytes - 1; i >= 0; --i) {
-    const int difference = bytes_[i] - other.bytes_[i] - borrow;
-    out.bytes_[i] = static_cast<std::uint8_t>(difference);
-    borrow = difference < 0 ? 1 : 0;
-  }
-  return out;
-}
-
 Address Address::power_of_two(int bit) {
   assert(bit >= 0 && bit < 160);
   Address out;
   out.bytes_[kBytes - 1 - bit / 8] = static_cast<std::uint8_t>(1 << bit % 8);
   return out;
-}
-
-Address ring_distance(const Address& a, const Address& b) { return std::min(a - b, b - a); }
-
-bool nearer(const Address& a, const Address& b, const Address& target) {
-  const Address da = ring_distance(a, target), db = ring_distance(b, target);
-  return da != db ? da < db : a < b;
 }
 
 bool between(const Address& x, const Address& from, const Address& to) {

@@ -3,9 +3,12 @@
 // addresses are `IpAddress`, never this.
 #pragma once
 
+#include <algorithm>
 #include <array>
+#include <bit>
 #include <compare>
 #include <cstdint>
+#include <cstring>
 #include <functional>
 #include <optional>
 #include <string>
@@ -34,13 +37,60 @@ class Address {
 
   // Arithmetic modulo 2^160.
   Address operator+(const Address& other) const;
-  Address operator-(const Address& other) const;
+  Address operator-(const Address& other) const {
+    return from_number(minus(number(), other.number()));
+  }
   // 2^bit, for 0 <= bit < 160.
   static Address power_of_two(int bit);
 
-  auto operator<=>(const Address&) const = default;
+  bool operator==(const Address&) const = default;
+  std::strong_ordering operator<=>(const Address& other) const {
+    return number() <=> other.number();
+  }
 
  private:
+  // The same 160 bits as machine words, high first: routing compares distances all the time.
+  struct Number {
+    std::uint64_t high, middle;
+    std::uint32_t low;
+    auto operator<=>(const Number&) const = default;
+  };
+  Number number() const {
+    Number out;
+    std::memcpy(&out.high, bytes_.data(), 8);
+    std::memcpy(&out.middle, bytes_.data() + 8, 8);
+    std::memcpy(&out.low, bytes_.data() + 16, 4);
+    if constexpr (std::endian::native == std::endian::little) {
+      out = {__builtin_bswap64(out.high), __builtin_bswap64(out.middle),
+             __builtin_bswap32(out.low)};
+    }
+    return out;
+  }
+  static Address from_number(Number n) {
+    if constexpr (std::endian::native == std::endian::little) {
+      n = {__builtin_bswap64(n.high), __builtin_bswap64(n.middle), __builtin_bswap32(n.low)};
+    }
+    Address out;
+    std::memcpy(out.bytes_.data(), &n.high, 8);
+    std::memcpy(out.bytes_.data() + 8, &n.middle, 8);
+    std::memcpy(out.bytes_.data() + 16, &n.low, 4);
+    return out;
+  }
+  static Number minus(const Number& a, const Number& b) {
+    Number out;
+    out.low = a.low - b.low;
+    const std::uint64_t borrow = a.low < b.low ? 1 : 0;
+    out.middle = a.middle - b.middle - borrow;
+    const bool more = a.middle < b.middle || (a.middle == b.middle && borrow != 0);
+    out.high = a.high - b.high - (more ? 1 : 0);
+    return out;
+  }
+  static Number shorter_way(const Number& a, const Number& b) {
+    return std::min(minus(a, b), minus(b, a));
+  }
+  friend Address ring_distance(const Address& a, const Address& b);
+  friend bool nearer(const Address& a, const Address& b, const Address& target);
+
   std::array<std::uint8_t, kBytes> bytes_{};
 };
 
@@ -48,11 +98,17 @@ class Address {
 inline Address clockwise(const Address& from, const Address& to) { return to - from; }
 
 // The shorter way round between two addresses.
-Address ring_distance(const Address& a, const Address& b);
+inline Address ring_distance(const Address& a, const Address& b) {
+  return Address::from_number(Address::shorter_way(a.number(), b.number()));
+}
 
 // Whether `a` is nearer to `target` than `b` is; ties go to the lower address, so that "the
 // nearest" is one node.
-bool nearer(const Address& a, const Address& b, const Address& target);
+inline bool nearer(const Address& a, const Address& b, const Address& target) {
+  const auto to = target.number(), na = a.number(), nb = b.number();
+  const auto da = Address::shorter_way(na, to), db = Address::shorter_way(nb, to);
+  return da != db ? da < db : na < nb;
+}
 
 // Whether `x` lies on the clockwise walk from `from` (exclusive) to `to` (inclusive).
 bool between(const Address& x, const Address& from, const Address& to);

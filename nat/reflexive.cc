@@ -57,6 +57,15 @@ bool ReflexiveVotes::vote(const Address& peer, const Endpoint& peer_endpoint, co
                          seen.ip.is_v4() == peer_endpoint.ip.is_v4() &&
                          seen.ip.is_loopback() == peer_endpoint.ip.is_loopback();
   if (!plausible) return false;
+  // Mostly nothing is new, and keepalives are many.
+  const auto same = std::find_if(votes_.begin(), votes_.end(), [&](const Vote& v) {
+    return v.peer == peer && v.seen == seen && v.peer_endpoint == peer_endpoint;
+  });
+  if (same != votes_.end() && now - same->at <= kVoteLife) {
+    same->at = now;
+    std::rotate(same, same + 1, votes_.end());
+    return false;
+  }
   const auto before = endpoints({}, now);
   std::erase_if(votes_, [&](const Vote& v) {
     const bool replaced = v.peer == peer && v.seen.ip.is_v4() == seen.ip.is_v4() &&

@@ -21,7 +21,7 @@ std::string_view to_string(NatMapping mapping);
 
 class ReflexiveVotes {
  public:
-  static constexpr std::size_t kVotesMax = 64;  // the newest vote of each of so many peers
+  static constexpr std::size_t kVotesMax = 16;  // the newest vote of each of so many peers
   static constexpr Duration kVoteLife = 10min;
 
   // `peer` saw us at `seen`. `peer_endpoint` is where it was asked: peers behind our own NAT see

@@ -23,6 +23,7 @@ std::string serialize(const Ctm& ctm, WallTime now) {
   message.set_id(ctm.id);
   message.set_reply(ctm.reply);
   message.set_locate(ctm.locate);
+  message.set_only_strangers(ctm.only_strangers);
   message.set_role(static_cast<pb::EdgeRole>(ctm.role));
   ctm.source.write(*message.mutable_source(), kCandidatesMax);
   if (!ctm.via.is_zero()) message.set_via(to_string(ctm.via.bytes()));
@@ -44,6 +45,7 @@ std::optional<Ctm> parse(const pb::Ctm& message) {
   out.sent_at = message.sent_at();
   out.reply = message.reply();
   out.locate = message.locate();
+  out.only_strangers = message.only_strangers();
   out.role = static_cast<EdgeRole>(message.role());
   const auto source = Member::parse(message.source());
   const auto target = Address::parse(view_of(message.target()));

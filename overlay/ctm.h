@@ -17,7 +17,8 @@ namespace wow {
 struct Ctm {
   std::uint64_t id = 0;  // the reply repeats it
   bool reply = false;
-  bool locate = false;  // only "who are you?"; no edge is wanted
+  bool locate = false;          // only "who are you?"; no edge is wanted
+  bool only_strangers = false;  // who has a direct edge to the source need not answer
   EdgeRole role = EdgeRole::kNone;
   Member source;
   Address via;     // not zero: the source is not on the ring yet, reach it nested through this node

@@ -25,12 +25,16 @@ bool CtmMemory::is_new(const Ctm& ctm, TimePoint now) {
   }
   source.newest = source.seen.empty() ? ctm.sent_at : std::max(source.newest, ctm.sent_at);
   source.seen.push_back(mark);
-  if (source.seen.size() > ring::kCtmIdsKept) source.seen.pop_front();
+  if (source.seen.size() > ring::kCtmIdsKept) source.seen.erase(source.seen.begin());
   source.heard = now;
   if (sources_.size() > ring::kRatesMax) {
     sources_.erase(std::min_element(sources_.begin(), sources_.end(), quietest));
   }
   return true;
+}
+
+void CtmMemory::sweep(TimePoint now) {
+  std::erase_if(sources_, [&](const auto& s) { return now - s.second.heard > ring::kCtmMemory; });
 }
 
 }  // namespace wow

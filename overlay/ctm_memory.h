@@ -4,9 +4,9 @@
 #pragma once
 
 #include <cstdint>
-#include <deque>
 #include <map>
 #include <utility>
+#include <vector>
 
 #include "overlay/ctm.h"
 
@@ -17,12 +17,14 @@ class CtmMemory {
   // Whether this request is neither a repetition nor clearly older than the newest of its source;
   // if so it is remembered. Bounded; the source that was quiet longest is forgotten first.
   bool is_new(const Ctm& ctm, TimePoint now);
+  // Forgets who was quiet for kCtmMemory.
+  void sweep(TimePoint now);
   std::size_t size() const { return sources_.size(); }
 
  private:
   struct Source {
     std::int64_t newest = 0;
-    std::deque<std::pair<std::int64_t, std::uint64_t>> seen;  // time and id of the last few
+    std::vector<std::pair<std::int64_t, std::uint64_t>> seen;  // time and id of the last few
     TimePoint heard{};
   };
   std::map<Address, Source> sources_;

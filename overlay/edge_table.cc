@@ -24,9 +24,9 @@ Edge& EdgeTable::add(const Address& peer, TimePoint now) {
   Edge& edge = edges_[peer];
   edge.peer = peer;
   edge.keepalive = {};
-  edge.last_list = 0;
+  edge.list_sent = 0;
   edge.role_repeats = 0;
-  edge.newest.clear();
+  edge.newest = {};
   edge.opened = now;
   hops_stale_ = true;
   return edge;
@@ -62,8 +62,9 @@ void EdgeTable::set_direct(Edge& edge, bool direct) {
   hops_stale_ = true;
 }
 
-void EdgeTable::set_members(Edge& edge, std::vector<Member> members) {
-  edge.members = std::move(members);
+void EdgeTable::set_knows(Edge& edge, std::vector<Address> knows) {
+  edge.knows = std::move(knows);
+  edge.knows.shrink_to_fit();
   hops_stale_ = true;
 }
 
@@ -72,9 +73,7 @@ std::span<const Hop> EdgeTable::hops() const {
     hops_.clear();
     for (const auto& [peer, edge] : edges_) {
       if (!edge.usable()) continue;
-      Hop hop{peer, edge.is_member(), (edge.ours & kLeafBit) != 0, {}};
-      for (const Member& m : edge.members) hop.knows.push_back(m.address);
-      hops_.push_back(std::move(hop));
+      hops_.push_back({peer, edge.is_member(), (edge.ours & kLeafBit) != 0, edge.knows});
     }
     hops_stale_ = false;
   }

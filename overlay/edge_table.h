@@ -3,8 +3,10 @@
 // by all parts.
 #pragma once
 
+#include <array>
 #include <map>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "base/clock.h"
@@ -14,6 +16,8 @@
 
 namespace wow {
 
+inline constexpr std::size_t kLinkKinds = 8;  // fields of pb::Link are below
+
 struct Edge {
   Address peer;
   Roles ours = 0;       // what we use it for
@@ -22,17 +26,20 @@ struct Edge {
   bool up = false;      // Node has reported it usable
   TimePoint opened{};
   Duration keepalive{};
-  int role_repeats = 0;                 // how often we tell `ours` once more
-  std::vector<Endpoint> endpoints;      // the peer's candidates, as told last
-  std::vector<Member> members;          // its neighbours, as told last
-  std::size_t last_list = 0;            // hash of the list that we sent last
-  std::map<int, std::uint64_t> newest;  // number of the newest Link message of each kind
+  int role_repeats = 0;             // how often we tell `ours` once more
+  std::vector<Endpoint> endpoints;  // the peer's candidates, as told last
+  std::vector<Address> knows;       // its neighbours, as told last
+  std::string list;                 // the same with where to reach them, if it said: pb::Neighbours
+  std::uint32_t list_sent = 0, list_heard = 0;  // versions of the last lists, ours and the peer's
+  std::array<std::uint64_t, kLinkKinds> newest{};  // number of the newest Link message of each kind
 
   bool is_edge() const { return (ours | theirs) != 0; }
   // Can carry routed packets: never over a path that is routed itself.
   bool usable() const { return direct && is_edge(); }
   // On the ring, as far as we know: our own leaf edges lead to members.
   bool is_member() const { return ((ours | theirs) & kRingBits) != 0 || (ours & kLeafBit) != 0; }
+  std::vector<Member> members() const { return members_of(list, knows); }
+  bool is_leaf() const { return ((ours | theirs) & kLeafBit) != 0; }
   bool is_near() const { return ((ours | theirs) & kNearBit) != 0; }
 };
 
@@ -47,7 +54,7 @@ class EdgeTable {
   void set_ours(Edge& edge, Roles roles);
   void set_theirs(Edge& edge, Roles roles);
   void set_direct(Edge& edge, bool direct);
-  void set_members(Edge& edge, std::vector<Member> members);
+  void set_knows(Edge& edge, std::vector<Address> knows);
 
   const std::map<Address, Edge>& all() const { return edges_; }
   std::map<Address, Edge>& all() { return edges_; }

@@ -68,6 +68,12 @@ void Forwarder::set_via(const Address& peer, const Address& via) {
   }
 }
 
+void Forwarder::forget_old() {
+  const TimePoint now = hub_.clock.now();
+  ctm_rates_.sweep(now);
+  std::erase_if(vias_, [&](const auto& v) { return v.second.until <= now; });
+}
+
 Address Forwarder::via_to(const Address& peer) {
   const auto it = vias_.find(peer);
   if (it == vias_.end()) return {};
@@ -97,7 +103,7 @@ bool Forwarder::route(const RoutedHeader& header, ByteView payload, const Addres
   query.uphill_used = header.uphill;
   query.around = around;
   if (const Edge* edge = hub_.edges.find(header.destination)) {
-    for (const Member& m : edge->members) query.destination_knows.push_back(m.address);
+    query.destination_knows = edge->knows;
   }
   const Route next = next_hop(hub_.edges.hops(), query);
   switch (next.kind) {

@@ -28,6 +28,8 @@ class Forwarder {
 
   // `peer` can be reached through `via`, it says. Forgotten after a minute, or with a zero `via`.
   void set_via(const Address& peer, const Address& via);
+  // Every now and then: forgets ways and rates that are old.
+  void forget_old();
   std::size_t vias() const { return vias_.size(); }
 
  private:

@@ -57,7 +57,9 @@ class Hub {
   virtual void drop_role(Edge& edge, EdgeRole role) = 0;
   // Sends a CTM for an edge in `role` to whoever is nearest to `target`, through `first_hop`
   // (zero: by routing).
-  virtual void ask_nearest(const Address& target, EdgeRole role, const Address& first_hop) = 0;
+  // `only_strangers`: who has an edge to us already need not answer.
+  virtual void ask_nearest(const Address& target, EdgeRole role, const Address& first_hop,
+                           bool only_strangers = false) = 0;
   virtual Member own_member() = 0;
   // Through whom we can be reached while we are not on the ring; else zero.
   virtual Address own_via() const = 0;

@@ -14,8 +14,10 @@ void Introducer::ask(const Address& peer, EdgeRole role) {
   forwarder_.send(peer, RoutedPayload::kCtm, ctm);
 }
 
-void Introducer::ask_nearest(const Address& target, EdgeRole role, const Address& first_hop) {
+void Introducer::ask_nearest(const Address& target, EdgeRole role, const Address& first_hop,
+                             bool only_strangers) {
   Request request;
+  request.only_strangers = only_strangers;
   request.role = role;
   request.target = target;
   request.until = hub_.clock.now() + ring::kRequestLife;
@@ -60,6 +62,7 @@ Bytes Introducer::build(std::uint64_t id, const Request& request) {
   Ctm ctm;
   ctm.id = id;
   ctm.locate = request.locate;
+  ctm.only_strangers = request.only_strangers;
   ctm.role = request.role;
   ctm.source = hub_.own_member();
   ctm.via = hub_.own_via();
@@ -80,6 +83,8 @@ void Introducer::on_ctm(ByteView payload) {
 
 void Introducer::on_request(const Ctm& ctm) {
   const Address& source = ctm.source.address;
+  const Edge* edge = hub_.edges.find(source);
+  if (ctm.only_strangers && edge != nullptr && edge->usable() && edge->is_near()) return;
   forwarder_.set_via(source, ctm.via);
   Ctm reply;
   reply.id = ctm.id;
@@ -117,6 +122,11 @@ void Introducer::finish(std::uint64_t id, std::optional<Address> found) {
   const Located done = std::move(it->second.done);
   requests_.erase(it);
   if (done) hub_.later([done, found] { done(found); });
+}
+
+void Introducer::forget_old() {
+  rates_.sweep(hub_.clock.now());
+  memory_.sweep(hub_.clock.now());
 }
 
 void Introducer::sweep() {

@@ -35,17 +35,21 @@ class Introducer {
   // To exactly `peer`.
   void ask(const Address& peer, EdgeRole role);
   // To whoever is nearest to `target`, by way of `first_hop` (zero: by routing).
-  void ask_nearest(const Address& target, EdgeRole role, const Address& first_hop);
+  void ask_nearest(const Address& target, EdgeRole role, const Address& first_hop,
+                   bool only_strangers);
   // Who is nearest to `target` (maybe we); nothing after kLocateLimit. Never from inside this call.
   void locate(const Address& target, Located done);
   void on_ctm(ByteView payload);
   void stop() { sweep_.cancel(); }
+  // Every now and then: forgets who asked long ago.
+  void forget_old();
   std::size_t pending() const { return requests_.size(); }
 
  private:
   struct Request {
     bool exact = false;
     bool locate = false;
+    bool only_strangers = false;
     EdgeRole role = EdgeRole::kNone;
     Address target;
     TimePoint until{};

@@ -2,6 +2,8 @@
 #pragma once
 
 #include <optional>
+#include <span>
+#include <string>
 #include <vector>
 
 #include "base/address.h"
@@ -22,5 +24,9 @@ struct Member {
   // At most `endpoints_max` endpoints.
   void write(pb::Member& message, std::size_t endpoints_max) const;
 };
+
+// Where a list of a peer's neighbours says that they can be reached: those of `list`, a serialized
+// pb::Neighbours that was checked before; else those it only `knows`.
+std::vector<Member> members_of(const std::string& list, std::span<const Address> knows);
 
 }  // namespace wow

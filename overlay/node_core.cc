@@ -30,7 +30,12 @@ Node::Impl::Impl(Credentials& credentials, Clock& clock, Random& random, Transpo
       forwarder_(*this, forwarder_handlers()),
       introducer_(*this, forwarder_, introducer_handlers()),
       linker_(*this, linker_handlers()),
-      ring_(*this),
+      lists_(*this, {.heard = [this] { ring_.changed(); },
+                     .settings_number =
+                         [this](const Address& peer, std::uint64_t number) {
+                           settings_.on_number(peer, number);
+                         }}),
+      ring_(*this, lists_),
       far_(*this),
       shortcuts_(*this),
       messages_(*this, [this](const Address& from, std::uint8_t service,
@@ -73,7 +78,7 @@ Introducer::Handlers Node::Impl::introducer_handlers() {
           .heard_of = [this](const std::vector<Member>& members) { ring_.heard_of(members); },
           .accepts =
               [this](EdgeRole role) { return role != EdgeRole::kFar || far_.accepts_one_more(); },
-          .neighbours = [this](const Address& target) { return ring_.known_near(target); }};
+          .neighbours = [this](const Address& target) { return lists_.known_near(target); }};
 }
 
 Linker::Handlers Node::Impl::linker_handlers() {
@@ -100,7 +105,7 @@ Whereabouts::Handlers Node::Impl::whereabouts_handlers() {
 
 void Node::Impl::start() {
   stopped_ = false;
-  ring_.start();
+  lists_.start();
   join_.start();
   sweep_timer_.after(ring::kSweepInterval, [this] { sweep(); });
 }
@@ -110,6 +115,7 @@ void Node::Impl::stop() {
   stopped_ = true;
   join_.stop();
   ring_.stop();
+  lists_.stop();
   roles_.stop();
   far_.stop();
   whereabouts_.stop();
@@ -267,13 +273,13 @@ void Node::Impl::on_link(const Address& from, ByteView message) {
   }
   Edge* edge = edges_.find(from);
   if (edge == nullptr) return;
-  auto& newest = edge->newest[link.kind_case()];
+  auto& newest = edge->newest.at(link.kind_case());
   // Overtaken by a newer one. (Settings carry a number of their own.)
   if (link.number() < newest && link.kind_case() != pb::Link::kSettings) return;
   newest = link.number();
   switch (link.kind_case()) {
     case pb::Link::kNeighbours:
-      return ring_.on_neighbours(from, link.neighbours());
+      return lists_.on_neighbours(from, link.neighbours());
     case pb::Link::kCandidates:
       if (Session* session = sessions_.find(from))
         whereabouts_.on_told(*session, link.candidates());
@@ -282,6 +288,8 @@ void Node::Impl::on_link(const Address& from, ByteView message) {
       return roles_.on_roles(from, link.roles());
     case pb::Link::kSettings:
       return settings_.on_state(from, link.settings());
+    case pb::Link::kSummary:
+      return lists_.on_summary(from, link.summary());
     case pb::Link::KIND_NOT_SET:
       return metrics.add(Metric::kDropMalformed);
   }
@@ -289,7 +297,7 @@ void Node::Impl::on_link(const Address& from, ByteView message) {
 
 void Node::Impl::on_roles_changed(Edge& edge) {
   note_usable(edge);
-  if (edge.usable() && edge.is_near()) ring_.tell(edge, false);
+  if (edge.usable() && edge.is_near()) lists_.tell(edge, false);
 }
 
 // Whatever may have changed whether an edge carries packets, or in which roles, comes by here.
@@ -302,7 +310,7 @@ void Node::Impl::note_usable(Edge& edge) {
       log_info("edge up",
                {{"peer", edge.peer.short_hex()}, {"roles", roles_text(edge.ours | edge.theirs)}});
       ring_.welcome(edge.peer);
-      ring_.tell(edge, true);
+      lists_.tell(edge, true);
       join_.on_edge_usable(edge);
       whereabouts_.on_edge_usable();
     } else {
@@ -331,8 +339,13 @@ void Node::Impl::note_joined() {
 void Node::Impl::sweep() {
   shortcuts_.sweep();
   messages_.sweep();
+  introducer_.forget_old();
+  forwarder_.forget_old();
+  whereabouts_.forget_old();
+  ring_.forget_old();
   const auto idle_since = (clock.now() - ring::kPlainSessionIdle).time_since_epoch().count();
-  for (const auto& [peer, edge] : edges_.all()) {
+  for (auto& [peer, edge] : edges_.all()) {
+    if (!edge.is_near() && !edge.is_leaf()) edge.list = {};  // of no use any more
     const Session* session = sessions_.find(peer);
     const auto keys = session == nullptr ? nullptr : session->keys();
     if (edge.is_edge() || keys == nullptr || edge.opened.time_since_epoch().count() > idle_since ||
@@ -341,9 +354,6 @@ void Node::Impl::sweep() {
       continue;
     }
     later([this, peer = peer] { sessions_.close(peer, CloseReason::kIdle); });
-  }
-  for (const auto& [peer, edge] : edges_.all()) {
-    if (edge.is_near()) settings_.greet(peer);
   }
   sweep_timer_.after(random.jittered(ring::kSweepInterval), [this] { sweep(); });
 }
@@ -354,7 +364,8 @@ void Node::Impl::observe(const Address& peer, Session* session) {
 
 std::vector<EdgeInfo> Node::Impl::edges_info() {
   std::vector<EdgeInfo> out;
-  for (const auto& [peer, edge] : edges_.all()) {
+  for (auto& [peer, edge] : edges_.all()) {
+    if (!edge.is_near() && !edge.is_leaf()) edge.list = {};  // of no use any more
     const Session* session = sessions_.find(peer);
     if (session == nullptr) continue;
     EdgeInfo info;
@@ -379,10 +390,10 @@ std::vector<Member> Node::Impl::remember() const {
   std::vector<Member> out;
   std::map<Address, Member> known;
   for (const auto& [peer, edge] : edges_.all()) {
-    for (const Member& m : edge.members) known[m.address] = m;
+    for (const Member& m : edge.members()) known[m.address] = m;
   }
   for (const auto& [peer, edge] : edges_.all()) {
-    if (edge.usable()) known[peer] = ring_.described(edge);
+    if (edge.usable()) known[peer] = lists_.described(edge);
   }
   for (auto& [peer, member] : known) {
     member.endpoints =

@@ -13,6 +13,7 @@
 #include "overlay/introducer.h"
 #include "overlay/join.h"
 #include "overlay/linker.h"
+#include "overlay/lists.h"
 #include "overlay/messages.h"
 #include "overlay/node.h"
 #include "overlay/ring.h"
@@ -46,8 +47,9 @@ class Node::Impl final : public Hub, public Sessions::Listener {
   void connect(const Member& peer, EdgeRole role) override { linker_.connect(peer, role); }
   void take_role(Edge& edge, EdgeRole role) override { roles_.take(edge, role); }
   void drop_role(Edge& edge, EdgeRole role) override { roles_.drop(edge, role); }
-  void ask_nearest(const Address& target, EdgeRole role, const Address& first_hop) override {
-    introducer_.ask_nearest(target, role, first_hop);
+  void ask_nearest(const Address& target, EdgeRole role, const Address& first_hop,
+                   bool only_strangers) override {
+    introducer_.ask_nearest(target, role, first_hop, only_strangers);
   }
   Member own_member() override { return {self, whereabouts_.candidates()}; }
   Address own_via() const override;
@@ -86,6 +88,7 @@ class Node::Impl final : public Hub, public Sessions::Listener {
   Forwarder forwarder_;
   Introducer introducer_;
   Linker linker_;
+  Lists lists_;
   Ring ring_;
   FarEdges far_;
   Shortcuts shortcuts_;

@@ -26,6 +26,12 @@ class RateTable {
     bucket.tokens -= 1;
     return true;
   }
+  // Forgets whose bucket is full again: that changes nothing.
+  void sweep(TimePoint now) {
+    std::erase_if(buckets_, [&](const auto& b) {
+      return b.second.tokens + per_second_ * to_seconds(now - b.second.filled) >= burst_;
+    });
+  }
   std::size_t size() const { return buckets_.size(); }
 
  private:

@@ -1,32 +1,19 @@
 #include "overlay/ring.h"
 
 #include <algorithm>
-#include <functional>
 #include <set>
-#include <string>
 
-#include "nat/check_list.h"
 #include "overlay/limits.h"
 #include "overlay/near_set.h"
-#include "proto/overlay.pb.h"
 
 namespace wow {
 
-Ring::Ring(Hub& hub)
-    : hub_(hub),
-      reconcile_(hub.clock),
-      announce_(hub.clock),
-      repeat_(hub.clock),
-      periodic_(hub.clock),
-      stabilize_(hub.clock) {}
-
-void Ring::start() {
-  periodic_.after(hub_.random.jittered(ring::kAnnounceInterval),
-                  [this] { announce_periodically(); });
-}
+Ring::Ring(Hub& hub, Lists& lists)
+    : hub_(hub), lists_(lists), reconcile_(hub.clock), stabilize_(hub.clock) {}
 
 void Ring::stop() {
-  for (Timer* t : {&reconcile_, &announce_, &repeat_, &periodic_, &stabilize_}) t->cancel();
+  reconcile_.cancel();
+  stabilize_.cancel();
 }
 
 void Ring::changed() {
@@ -37,7 +24,7 @@ void Ring::changed() {
 
 void Ring::lost(const Edge& edge) {
   avoid(edge.peer);
-  heard_of(edge.members);
+  heard_of(edge.members());
   stabilize_soon();
   changed();
 }
@@ -52,30 +39,10 @@ void Ring::heard_of(const std::vector<Member>& members) {
   changed();
 }
 
-void Ring::on_neighbours(const Address& from, const pb::Neighbours& message) {
-  Edge* edge = hub_.edges.find(from);
-  if (edge == nullptr || message.members_size() > static_cast<int>(ring::kListMembersMax)) {
-    return hub_.metrics.add(Metric::kDropMalformed);
-  }
-  std::vector<Member> members;
-  std::set<Address> listed;
-  for (const auto& m : message.members()) {
-    auto member = Member::parse(m);
-    if (!member) return hub_.metrics.add(Metric::kDropMalformed);
-    if (member->address == hub_.self || !listed.insert(member->address).second) continue;
-    members.push_back(std::move(*member));
-  }
-  // A common neighbour that is no longer listed may be dead: data without an answer makes its
-  // session look.
-  for (const Member& before : edge->members) {
-    Edge* common = hub_.edges.find(before.address);
-    if (common != nullptr && common->usable() && (common->ours & kNearBit) != 0 &&
-        !listed.contains(before.address)) {
-      tell(*common, true);
-    }
-  }
-  hub_.edges.set_members(*edge, std::move(members));
-  changed();
+void Ring::forget_old() {
+  const TimePoint now = hub_.clock.now();
+  std::erase_if(hints_, [&](const auto& entry) { return entry.second.until <= now; });
+  std::erase_if(avoid_, [&](const auto& a) { return a.second.until + ring::kAvoidMost <= now; });
 }
 
 // Longer each time, so that members who are only talked of cost less and less.
@@ -88,44 +55,6 @@ void Ring::avoid(const Address& peer) {
   avoided.until = now + std::min<Duration>(longer, ring::kAvoidMost);
 }
 
-std::vector<Member> Ring::known_near(const Address& target) const {
-  // Around the target, for whoever stands there; around us, for whoever routes through us.
-  std::vector<Address> all = hub_.edges.members();
-  std::erase(all, target);
-  std::vector<Address> chosen = near_set(target, all, ring::kNearPerSide);
-  for (const Address& a : near_set(hub_.self, all, ring::kNearPerSide)) {
-    if (std::find(chosen.begin(), chosen.end(), a) == chosen.end()) chosen.push_back(a);
-  }
-  // A way back to us when we have moved, and some look-ahead for others.
-  for (const auto& [peer, edge] : hub_.edges.all()) {
-    const bool useful = edge.usable() && (edge.ours & (kLeafBit | kFarBit)) != 0;
-    if (useful && peer != target && chosen.size() < ring::kListMembersMax &&
-        std::find(chosen.begin(), chosen.end(), peer) == chosen.end()) {
-      chosen.push_back(peer);
-    }
-  }
-  std::vector<Member> out;
-  for (const Address& a : chosen) {
-    if (out.size() < ring::kListMembersMax) out.push_back(described(*hub_.edges.find(a)));
-  }
-  return out;
-}
-
-Member Ring::described(const Edge& edge) const {
-  Member out{edge.peer, {}};
-  if (const Session* session = hub_.sessions.find(edge.peer);
-      session != nullptr && session->is_direct()) {
-    out.endpoints.push_back(session->path().path.endpoint);
-  }
-  for (const Endpoint& e : edge.endpoints) {
-    if (out.endpoints.size() < kCandidatesMax &&
-        std::find(out.endpoints.begin(), out.endpoints.end(), e) == out.endpoints.end()) {
-      out.endpoints.push_back(e);
-    }
-  }
-  return out;
-}
-
 double Ring::size() const { return estimate_size(hub_.self, hub_.edges.members()); }
 
 void Ring::reconcile() {
@@ -134,69 +63,105 @@ void Ring::reconcile() {
     Edge& edge = *hub_.edges.find(a);
     if ((edge.ours & kNearBit) == 0) hub_.take_role(edge, EdgeRole::kNear);
   }
-  connect_missing();
-  trim();
+  connect_missing(near);
+  trim(near);
   set_keepalives(near);
   if (near != last_near_) {
     last_near_ = near;
-    if (!announce_.is_set()) {
-      announce_.after(ring::kAnnounceDelay, [this] { announce(false, false); });
-    }
-    repeat_.after(ring::kAnnounceRepeat, [this] { announce(false, true); });
+    lists_.near_changed();
     if (!stabilize_.is_set()) stabilize_soon();
   }
 }
 
-// Who may belong into our near set, as far as we have heard.
-std::map<Address, Member> Ring::candidates() const {
+// Who may belong into our near set, as far as we have heard. Whoever is further away than the third
+// neighbour on each side cannot.
+std::vector<Address> Ring::candidates(const std::vector<Address>& near) const {
   const TimePoint now = hub_.clock.now();
-  std::map<Address, Member> known;
+  const bool full = near.size() == 2 * ring::kNearPerSide;
+  Address first, last;  // of the arc, clockwise
+  for (const Address& a : near) {
+    const Address back = clockwise(a, hub_.self), forth = clockwise(hub_.self, a);
+    if (back < forth) {
+      if (first.is_zero() || back > clockwise(first, hub_.self)) first = a;
+    } else if (last.is_zero() || forth > clockwise(hub_.self, last)) {
+      last = a;
+    }
+  }
+  std::vector<Address> out = near;
+  const auto consider = [&](const Address& a) {
+    if (a == hub_.self) return;
+    if (full && !first.is_zero() && !last.is_zero() && !between(a, first, last)) return;
+    const auto avoided = avoid_.find(a);
+    if (avoided != avoid_.end() && avoided->second.until > now) return;
+    // When many die at once, most of whom we have heard are dead: the next are tried meanwhile.
+    const auto tried = tried_.find(a);
+    if (tried != tried_.end() && now - tried->second >= ring::kPatience) return;
+    out.push_back(a);
+  };
   for (const auto& [peer, hint] : hints_) {
-    if (hint.until > now) known[peer] = hint.member;
+    if (hint.until > now) consider(peer);
   }
   for (const auto& [peer, edge] : hub_.edges.all()) {
     if (!edge.usable()) continue;
-    for (const Member& m : edge.members) known[m.address] = m;
+    for (const Address& a : edge.knows) consider(a);
   }
-  for (const auto& [peer, avoided] : avoid_) {
-    if (avoided.until > now) known.erase(peer);
-  }
-  // When many die at once, most of whom we have heard are dead: the next are tried meanwhile.
-  for (const auto& [peer, since] : tried_) {
-    if (now - since >= ring::kPatience) known.erase(peer);
-  }
-  for (const Address& a : hub_.edges.members()) known[a] = {a, {}};
-  return known;
+  return out;
 }
 
-void Ring::connect_missing() {
+// With where it can be reached, if anybody said.
+Member Ring::known(const Address& peer) const {
+  const auto hint = hints_.find(peer);
+  if (hint != hints_.end()) return hint->second.member;
+  for (const auto& [of, edge] : hub_.edges.all()) {
+    if (!edge.usable() || edge.list.empty()) continue;
+    if (std::find(edge.knows.begin(), edge.knows.end(), peer) == edge.knows.end()) continue;
+    for (Member& m : edge.members()) {
+      if (m.address == peer) return std::move(m);
+    }
+  }
+  return {peer, {}};
+}
+
+void Ring::connect_missing(const std::vector<Address>& near) {
   const TimePoint now = hub_.clock.now();
   std::erase_if(tried_, [&](const auto& t) { return now - t.second > ring::kConnectLimit; });
-  auto known = candidates();
-  std::vector<Address> addresses;
-  for (const auto& [peer, member] : known) addresses.push_back(peer);
   bool waiting = false;
-  for (const Address& a : near_set(hub_.self, addresses, ring::kNearPerSide)) {
+  for (const Address& a : near_set(hub_.self, candidates(near), ring::kNearPerSide)) {
     const Edge* edge = hub_.edges.find(a);
     if (edge != nullptr && edge->direct && (edge->ours & kNearBit) != 0) continue;
     tried_.try_emplace(a, now);
     waiting = true;
-    hub_.connect(known[a], EdgeRole::kNear);
+    hub_.connect(known(a), EdgeRole::kNear);
   }
   if (waiting && !reconcile_.is_set()) reconcile_.after(ring::kPatience, [this] { reconcile(); });
 }
 
-void Ring::trim() {
-  const auto members = hub_.edges.members();
+// Who is not near any more is let go once it knows somebody between us: nobody is forgotten before
+// having been introduced (linearization).
+void Ring::trim(const std::vector<Address>& near) {
+  std::size_t extra = 0;
   for (auto& [peer, edge] : hub_.edges.all()) {
-    if ((edge.ours & kNearBit) == 0) continue;
-    auto with_it = members;
+    if ((edge.ours & kNearBit) == 0 || !edge.usable()) continue;
+    auto with_it = near;  // it may have become a member by this very role
     with_it.push_back(peer);
-    const auto near = near_set(hub_.self, with_it, ring::kNearPerSide);
-    if (std::find(near.begin(), near.end(), peer) != near.end()) continue;
-    tell(edge, true);
+    with_it = near_set(hub_.self, with_it, ring::kNearPerSide);
+    if (std::find(with_it.begin(), with_it.end(), peer) != with_it.end()) continue;
+    if (!is_introduced(edge) && ++extra <= ring::kNearExtraMax) {
+      lists_.tell(edge, false);
+      continue;
+    }
     hub_.drop_role(edge, EdgeRole::kNear);
   }
+}
+
+// Whether it says that it knows one of our neighbours which is nearer to it than we are, on our
+// side.
+bool Ring::is_introduced(const Edge& edge) const {
+  const bool after = clockwise(hub_.self, edge.peer) < clockwise(edge.peer, hub_.self);
+  return std::any_of(edge.knows.begin(), edge.knows.end(), [&](const Address& a) {
+    return a != edge.peer &&
+           (after ? between(a, hub_.self, edge.peer) : between(a, edge.peer, hub_.self));
+  });
 }
 
 void Ring::set_keepalives(const std::vector<Address>& near) {
@@ -215,32 +180,6 @@ void Ring::set_keepalives(const std::vector<Address>& near) {
   }
 }
 
-void Ring::announce(bool far_too, bool even_unchanged) {
-  for (auto& [peer, edge] : hub_.edges.all()) {
-    if (edge.is_near() || (far_too && ((edge.ours | edge.theirs) & kFarBit) != 0))
-      tell(edge, even_unchanged);
-  }
-}
-
-// Each gets its own list: those near it by what we know, and those near us.
-void Ring::tell(Edge& edge, bool even_unchanged) {
-  pb::Link link;
-  pb::Neighbours& list = *link.mutable_neighbours();
-  for (const Member& m : known_near(edge.peer)) {
-    m.write(*list.add_members(), ring::kListEndpointsMax);
-  }
-  const std::size_t hash = std::hash<std::string>()(list.SerializeAsString());
-  if (hash == edge.last_list && !even_unchanged) return;
-  edge.last_list = hash;
-  hub_.send_link(edge.peer, link);
-}
-
-void Ring::announce_periodically() {
-  announce(++rounds_ % ring::kAnnounceAllEvery == 0, true);
-  periodic_.after(hub_.random.jittered(ring::kAnnounceInterval),
-                  [this] { announce_periodically(); });
-}
-
 void Ring::stabilize_soon() {
   stabilize_wait_ = ring::kStabilizeFirst;
   stabilize_.after(hub_.random.jittered(Duration(20ms)), [this] { stabilize(); });
@@ -250,7 +189,9 @@ void Ring::stabilize_soon() {
 void Ring::stabilize() {
   const auto members = hub_.edges.members();
   if (!members.empty()) {
-    hub_.ask_nearest(hub_.self, EdgeRole::kNear, members[hub_.random.below(members.size())]);
+    const bool settled = stabilize_wait_ >= ring::kStabilizeMax;
+    hub_.ask_nearest(hub_.self, EdgeRole::kNear, members[hub_.random.below(members.size())],
+                     settled);
   }
   stabilize_.after(hub_.random.jittered(stabilize_wait_), [this] { stabilize(); });
   stabilize_wait_ = std::min<Duration>(stabilize_wait_ * 2, ring::kStabilizeMax);

@@ -5,7 +5,7 @@
 namespace wow {
 namespace {
 
-bool contains(const std::vector<Address>& list, const Address& a) {
+bool contains(std::span<const Address> list, const Address& a) {
   return std::find(list.begin(), list.end(), a) != list.end();
 }
 

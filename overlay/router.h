@@ -5,7 +5,6 @@
 
 #include <optional>
 #include <span>
-#include <vector>
 
 #include "base/address.h"
 #include "proto/headers.h"
@@ -15,9 +14,9 @@ namespace wow {
 // An edge that can carry routed packets now.
 struct Hop {
   Address peer;
-  bool member = false;         // on the ring; others get only what is for themselves
-  bool gateway = false;        // we are a leaf of it
-  std::vector<Address> knows;  // the peer's own edges, as far as it told
+  bool member = false;             // on the ring; others get only what is for themselves
+  bool gateway = false;            // we are a leaf of it
+  std::span<const Address> knows;  // the peer's own edges, as far as it told
 };
 
 struct RouteQuery {
@@ -31,7 +30,7 @@ struct RouteQuery {
   // path is the one that does not depend on the session's own state.
   bool around = false;
   // To whom the destination itself says it has edges: a way round when ours to it is broken.
-  std::vector<Address> destination_knows;
+  std::span<const Address> destination_knows;
 };
 
 struct Route {

@@ -8,10 +8,16 @@ void SettingsSpread::greet(const Address& peer) { send(peer, false); }
 
 void SettingsSpread::on_state(const Address& from, const pb::SettingsState& state) {
   const std::uint64_t ours = hub_.credentials.settings_number();
-  if (state.number() < ours) return send(from, true);
-  if (state.number() == ours) return;
-  if (state.signed_settings().empty()) return send(from, false);  // asks for them
+  if (state.number() <= ours || state.signed_settings().empty()) {
+    return on_number(from, state.number());
+  }
   adopt(view_of(state.signed_settings()), from);
+}
+
+void SettingsSpread::on_number(const Address& from, std::uint64_t number) {
+  const std::uint64_t ours = hub_.credentials.settings_number();
+  if (number < ours) send(from, true);
+  if (number > ours) send(from, false);  // asks for them
 }
 
 bool SettingsSpread::adopt(ByteView signed_settings, const Address& from) {

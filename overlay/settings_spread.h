@@ -1,5 +1,5 @@
-// Spreads the pool's signed settings: numbers are compared when a session opens and every now and
-// then; whoever holds newer ones sends them, and what is adopted goes on to all peers.
+// Spreads the pool's signed settings: numbers are compared when a session opens and with every
+// summary (lists.h); whoever holds newer ones sends them, and what is adopted goes on to all peers.
 #pragma once
 
 #include <functional>
@@ -20,6 +20,8 @@ class SettingsSpread {
   // Tells our number.
   void greet(const Address& peer);
   void on_state(const Address& from, const pb::SettingsState& state);
+  // The peer holds settings of this number.
+  void on_number(const Address& from, std::uint64_t number);
   // False: not valid or not newer.
   bool adopt(ByteView signed_settings, const Address& from = {});
 

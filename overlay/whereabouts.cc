@@ -63,6 +63,12 @@ void Whereabouts::announce_move() {
   announce_.after(announce_wait_, [this] { announce_move(); });
 }
 
+void Whereabouts::forget_old() {
+  const TimePoint now = hub_.clock.now();
+  rates_.sweep(now);
+  std::erase_if(told_, [&](const auto& t) { return now - t.second >= ring::kCandidatesPause; });
+}
+
 void Whereabouts::tell(const Address& peer, bool moved, bool answer) {
   pb::Link link;
   pb::Candidates& message = *link.mutable_candidates();

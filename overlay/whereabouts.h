@@ -39,6 +39,8 @@ class Whereabouts {
   void tell(const Address& peer, bool moved, bool answer = false);
   void on_told(Session& from, const pb::Candidates& message);
   void on_closed(const Address& peer) { told_.erase(peer); }
+  // Every now and then: forgets whom it told long ago.
+  void forget_old();
 
  private:
   void announce_move();

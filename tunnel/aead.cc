@@ -3,7 +3,9 @@
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 
+#include <atomic>
 #include <cassert>
+#include <memory>
 #include <new>
 
 #if defined(__aarch64__)
@@ -39,6 +41,10 @@ CipherSuite fastest_suite() {
 
 Aead::Aead(CipherSuite suite, ByteView key, Use use) : context_(EVP_CIPHER_CTX_new()) {
   if (context_ == nullptr) throw std::bad_alloc();
+  rekey(suite, key, use);
+}
+
+void Aead::rekey(CipherSuite suite, ByteView key, Use use) {
   assert(key.size() == kAeadKeyBytes);
   const int encrypt = use == Use::kSeal ? 1 : 0;
   require(EVP_CipherInit_ex(context_, cipher_of(suite), nullptr, key.data(), nullptr, encrypt) ==
@@ -76,6 +82,28 @@ bool Aead::open(const AeadNonce& nonce, ByteView additional, MutableBytes text,
   if (EVP_DecryptFinal_ex(context_, none, &length) == 1) return true;
   OPENSSL_cleanse(text.data(), text.size());
   return false;
+}
+
+Aead& shared_aead(std::uint64_t owner, CipherSuite suite, ByteView key, Aead::Use use) {
+  struct Place {
+    std::uint64_t owner = 0;
+    std::unique_ptr<Aead> aead;
+  };
+  constexpr std::size_t kPlaces = 64;
+  thread_local std::array<Place, kPlaces> places;
+  Place& place = places[owner % kPlaces];
+  if (place.aead == nullptr) {
+    place.aead = std::make_unique<Aead>(suite, key, use);
+  } else if (place.owner != owner) {
+    place.aead->rekey(suite, key, use);
+  }
+  place.owner = owner;
+  return *place.aead;
+}
+
+std::uint64_t new_aead_owner() {
+  static std::atomic<std::uint64_t> last{0};
+  return ++last;
 }
 
 }  // namespace wow

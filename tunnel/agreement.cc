@@ -35,8 +35,8 @@ std::shared_ptr<SessionKeys> make_session_keys(const KeyExchange& exchange,
   for (int lane = 0; lane <= workers; ++lane) {
     out->lanes.emplace_back(terms.suite(), sending, send_index, static_cast<std::uint8_t>(lane));
   }
-  out->opener =
-      std::make_unique<Opener>(terms.suite(), initiated ? from_responder : from_initiator);
+  out->opener = std::make_unique<Opener>(terms.suite(), initiated ? from_responder : from_initiator,
+                                         workers > 0);
   return out;
 }
 

@@ -28,29 +28,34 @@ DirectionKeys::~DirectionKeys() {
 
 bool ReplayWindow::would_accept(std::uint64_t counter) const {
   if (!any_ || counter > newest_) return true;
-  if (newest_ - counter >= kReplayWindowPackets) return false;
-  return (seen_[counter / 64 % kWords] >> counter % 64 & 1) == 0;
+  if (newest_ - counter >= packets_) return false;
+  return (seen_[counter / 64 % seen_.size()] >> counter % 64 & 1) == 0;
 }
 
 void ReplayWindow::accept(std::uint64_t counter) {
   if (!any_ || counter > newest_) {
     // RFC 6479, 4: one word more than the window, so that whole words are cleared as it moves.
     const std::uint64_t from = any_ ? newest_ / 64 : 0;
-    const std::uint64_t words = std::min<std::uint64_t>(counter / 64 - from, kWords);
-    for (std::uint64_t i = 0; i < words; ++i) seen_[(counter / 64 - i) % kWords] = 0;
+    const std::uint64_t words = std::min<std::uint64_t>(counter / 64 - from, seen_.size());
+    for (std::uint64_t i = 0; i < words; ++i) seen_[(counter / 64 - i) % seen_.size()] = 0;
     newest_ = counter;
     any_ = true;
   }
-  seen_[counter / 64 % kWords] |= 1ull << counter % 64;
+  seen_[counter / 64 % seen_.size()] |= 1ull << counter % 64;
 }
 
 Sealer::Sealer(CipherSuite suite, const DirectionKeys& keys, std::uint32_t receiver_index,
                std::uint8_t lane)
-    : suite_(suite), lane_(lane), receiver_index_(receiver_index), keys_(keys) {}
+    : suite_(suite),
+      lane_(lane),
+      receiver_index_(receiver_index),
+      keys_(keys),
+      owner_(lane == 0 ? new_aead_owner() : 0) {}
 
 bool Sealer::seal(PacketBuffer& buffer) {
   if (counter_ > kCounterMax) return false;
-  if (!aead_) aead_ = std::make_unique<Aead>(suite_, keys_.key, Aead::Use::kSeal);
+  if (lane_ != 0 && !aead_) aead_ = std::make_unique<Aead>(suite_, keys_.key, Aead::Use::kSeal);
+  Aead& aead = aead_ ? *aead_ : shared_aead(owner_, suite_, keys_.key, Aead::Use::kSeal);
   DataHeader header;
   header.lane = lane_;
   header.receiver_index = receiver_index_;
@@ -58,12 +63,15 @@ bool Sealer::seal(PacketBuffer& buffer) {
   header.counter = counter_++;
   const MutableBytes text = buffer.bytes();
   header.write(buffer.prepend(DataHeader::kBytes));
-  aead_->seal(make_nonce(keys_, header), {buffer.data(), DataHeader::kBytes}, text,
-              buffer.append(kAeadTagBytes));
+  aead.seal(make_nonce(keys_, header), {buffer.data(), DataHeader::kBytes}, text,
+            buffer.append(kAeadTagBytes));
   return true;
 }
 
-Opener::Opener(CipherSuite suite, const DirectionKeys& keys) : suite_(suite), keys_(keys) {}
+Opener::Opener(CipherSuite suite, const DirectionKeys& keys, bool workers)
+    : suite_(suite), keys_(keys) {
+  if (workers) workers_ = std::make_unique<WorkerSide>();
+}
 
 std::optional<MutableBytes> Opener::open(MutableBytes packet, OpenFailure* why) {
   const auto header = DataHeader::parse(packet);
@@ -71,24 +79,45 @@ std::optional<MutableBytes> Opener::open(MutableBytes packet, OpenFailure* why) 
     *why = OpenFailure::kMalformed;
     return std::nullopt;
   }
-  Side& side = sides_[header->lane == 0 ? 0 : 1];
-  const std::lock_guard lock(side.lock);
-  auto& window = windows_[header->lane];
-  if (window && !window->would_accept(header->counter)) {
+  if (header->lane == 0) {
+    const std::lock_guard lock(control_lock_);
+    const auto aead = [this]() -> Aead& {
+      return shared_aead(owner_, suite_, keys_.key, Aead::Use::kOpen);
+    };
+    return open_on(control_window_, aead, *header, packet, why);
+  }
+  if (!workers_) workers_ = std::make_unique<WorkerSide>();  // then there is but one thread
+  const std::lock_guard lock(workers_->lock);
+  const auto aead = [this]() -> Aead& {
+    if (!workers_->aead) {
+      workers_->aead = std::make_unique<Aead>(suite_, keys_.key, Aead::Use::kOpen);
+    }
+    return *workers_->aead;
+  };
+  return open_on(workers_->windows[header->lane], aead, *header, packet, why);
+}
+
+template <typename AeadOf>
+std::optional<MutableBytes> Opener::open_on(std::unique_ptr<ReplayWindow>& window, AeadOf aead,
+                                            const DataHeader& header, MutableBytes packet,
+                                            OpenFailure* why) {
+  if (window && !window->would_accept(header.counter)) {
     *why = OpenFailure::kReplayed;
     return std::nullopt;
   }
-  if (!side.aead) side.aead = std::make_unique<Aead>(suite_, keys_.key, Aead::Use::kOpen);
   const MutableBytes text =
       packet.subspan(DataHeader::kBytes, packet.size() - DataHeader::kBytes - kAeadTagBytes);
-  if (!side.aead->open(make_nonce(keys_, *header), packet.first(DataHeader::kBytes), text,
-                       text.data() + text.size())) {
+  if (!aead().open(make_nonce(keys_, header), packet.first(DataHeader::kBytes), text,
+                   text.data() + text.size())) {
     failed_.fetch_add(1, std::memory_order_relaxed);
     *why = OpenFailure::kForged;
     return std::nullopt;
   }
-  if (!window) window = std::make_unique<ReplayWindow>();
-  window->accept(header->counter);
+  if (!window) {
+    window = std::make_unique<ReplayWindow>(header.lane == 0 ? kControlReplayWindowPackets
+                                                             : kReplayWindowPackets);
+  }
+  window->accept(header.counter);
   *why = OpenFailure::kNone;
   return text;
 }

@@ -10,6 +10,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <vector>
 
 #include "base/bytes.h"
 #include "base/packet_buffer.h"
@@ -19,7 +20,9 @@
 namespace wow {
 
 inline constexpr int kLanesMax = 8;
-inline constexpr std::uint64_t kReplayWindowPackets = 8192;      // RFC 6479
+// RFC 6479. The control thread's lane carries little and needs no more than a short one.
+inline constexpr std::uint64_t kReplayWindowPackets = 8192;
+inline constexpr std::uint64_t kControlReplayWindowPackets = 1024;
 inline constexpr std::uint64_t kFailedOpeningsMax = 1ull << 36;  // RFC 8446, 5.5; RFC 9001, 6.6
 
 // One direction: key and IV, from the exporter.
@@ -33,14 +36,16 @@ struct DirectionKeys {
 // opened.
 class ReplayWindow {
  public:
+  explicit ReplayWindow(std::uint64_t packets = kReplayWindowPackets)
+      : packets_(packets), seen_(packets / 64 + 1) {}
   bool would_accept(std::uint64_t counter) const;
   void accept(std::uint64_t counter);
 
  private:
-  static constexpr std::size_t kWords = kReplayWindowPackets / 64 + 1;
+  std::uint64_t packets_;
   std::uint64_t newest_ = 0;
   bool any_ = false;
-  std::array<std::uint64_t, kWords> seen_{};
+  std::vector<std::uint64_t> seen_;
 };
 
 // Seals on one lane. One thread.
@@ -64,7 +69,8 @@ class Sealer {
   std::uint32_t salt_ = 0;
   DirectionKeys keys_;
   std::uint64_t counter_ = 0;
-  std::unique_ptr<Aead> aead_;
+  std::uint64_t owner_;
+  std::unique_ptr<Aead> aead_;  // lane 0 shares its thread's
 };
 
 enum class OpenFailure : std::uint8_t { kNone, kMalformed, kReplayed, kForged };
@@ -73,7 +79,8 @@ enum class OpenFailure : std::uint8_t { kNone, kMalformed, kReplayed, kForged };
 // key, and each side has a lock, so that a stray packet on the wrong thread is slow, not a race.
 class Opener {
  public:
-  Opener(CipherSuite suite, const DirectionKeys& keys);
+  // `workers`: threads other than one may open.
+  Opener(CipherSuite suite, const DirectionKeys& keys, bool workers = true);
 
   // Opens in place; returns kind byte and payload, a view into `packet`, or nothing and why.
   // Nothing changes, and the buffer is wiped, unless the tag holds. Any thread.
@@ -81,15 +88,24 @@ class Opener {
   std::uint64_t failed() const { return failed_.load(std::memory_order_relaxed); }
 
  private:
-  struct Side {
+  // The workers' lanes: made with the keys where there are workers, else on first use.
+  struct WorkerSide {
     std::mutex lock;
     std::unique_ptr<Aead> aead;
+    std::array<std::unique_ptr<ReplayWindow>, kLanesMax> windows;
   };
+  template <typename AeadOf>
+  std::optional<MutableBytes> open_on(std::unique_ptr<ReplayWindow>& window, AeadOf aead,
+                                      const DataHeader& header, MutableBytes packet,
+                                      OpenFailure* why);
+
   CipherSuite suite_;
   DirectionKeys keys_;
+  std::uint64_t owner_ = new_aead_owner();
   std::atomic<std::uint64_t> failed_{0};
-  std::array<Side, 2> sides_;  // lane 0, the others
-  std::array<std::unique_ptr<ReplayWindow>, kLanesMax> windows_;
+  std::mutex control_lock_;
+  std::unique_ptr<ReplayWindow> control_window_;
+  std::unique_ptr<WorkerSide> workers_;
 };
 
 }  // namespace wow

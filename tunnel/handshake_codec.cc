@@ -14,9 +14,7 @@ static_assert(kSealedBytesMin + 64 + HandshakeCodec::kPieceBytesMax <= kHandshak
 }  // namespace
 
 HandshakeCodec::HandshakeCodec(ByteView pool_key, Random& random)
-    : random_(random),
-      sealer_(CipherSuite::kAes256Gcm, pool_key, Aead::Use::kSeal),
-      opener_(CipherSuite::kAes256Gcm, pool_key, Aead::Use::kOpen) {}
+    : random_(random), pool_key_(to_bytes(pool_key)) {}
 
 Bytes HandshakeCodec::seal(const HandshakeBody& body, std::size_t bytes_min) {
   constexpr std::size_t kAround = kHandshakeOuterBytes + kAeadTagBytes;
@@ -28,7 +26,8 @@ Bytes HandshakeCodec::seal(const HandshakeBody& body, std::size_t bytes_min) {
   std::ranges::copy(nonce, packet.begin() + 1);
   std::ranges::copy(text, packet.begin() + kHandshakeOuterBytes);
   const MutableBytes sealed(packet.data() + kHandshakeOuterBytes, text.size());
-  sealer_.seal(nonce, ByteView(packet).first(1), sealed, sealed.data() + sealed.size());
+  shared_aead(sealer_, CipherSuite::kAes256Gcm, pool_key_, Aead::Use::kSeal)
+      .seal(nonce, ByteView(packet).first(1), sealed, sealed.data() + sealed.size());
   assert(packet.size() <= kHandshakeBytesMax);
   return packet;
 }
@@ -39,7 +38,10 @@ HandshakeCodec::Opened HandshakeCodec::open(MutableBytes packet) {
   std::copy_n(packet.begin() + 1, nonce.size(), nonce.begin());
   const MutableBytes sealed =
       packet.subspan(kHandshakeOuterBytes, packet.size() - kHandshakeOuterBytes - kAeadTagBytes);
-  if (!opener_.open(nonce, packet.first(1), sealed, sealed.data() + sealed.size())) return {};
+  if (!shared_aead(opener_, CipherSuite::kAes256Gcm, pool_key_, Aead::Use::kOpen)
+           .open(nonce, packet.first(1), sealed, sealed.data() + sealed.size())) {
+    return {};
+  }
   auto body = HandshakeBody::parse(sealed);
   if (body && body->version != kWireVersion) body.reset();
   return {std::move(body), true};

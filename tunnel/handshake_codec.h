@@ -30,8 +30,8 @@ class HandshakeCodec {
 
  private:
   Random& random_;
-  Aead sealer_;
-  Aead opener_;
+  Bytes pool_key_;
+  std::uint64_t sealer_ = new_aead_owner(), opener_ = new_aead_owner();
 };
 
 }  // namespace wow

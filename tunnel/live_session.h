@@ -3,7 +3,6 @@
 // acts. Control thread only.
 #pragma once
 
-#include <deque>
 #include <memory>
 #include <vector>
 
@@ -74,7 +73,7 @@ class LiveSession final : public Session {
   std::unique_ptr<KeySet> current;
   std::unique_ptr<KeySet> next;  // ours, until the peer has shown that it has them too
   std::vector<std::unique_ptr<KeySet>> old;
-  std::deque<Staged> staged;
+  std::vector<Staged> staged;  // oldest first
 
   Duration keepalive{};
   TimePoint rekey_not_before{};

@@ -106,6 +106,7 @@ std::optional<PathSet::Answer> PathSet::answered(std::uint64_t token, TimePoint 
   if (found == challenges_.end()) return std::nullopt;
   const Answer out{found->path, std::max<Duration>(now - found->sent_at, 1us)};
   challenges_.erase(found);
+  if (challenges_.empty()) challenges_ = {};  // sessions are many, and mostly idle
   return out;
 }
 

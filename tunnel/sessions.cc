@@ -94,7 +94,7 @@ bool Sessions::Impl::send(const Address& peer, DataKind kind, ByteView payload,
     return true;
   }
   if (s->staged.size() >= parts.limits.staged_packets_max) {
-    s->staged.pop_front();
+    s->staged.erase(s->staged.begin());
     parts.metrics.add(Metric::kDropQueueFull);
   }
   s->staged.push_back({byte, to_bytes(payload)});
@@ -111,15 +111,17 @@ void Sessions::Impl::send_data(LiveSession& s, std::uint8_t kind, ByteView paylo
 }
 
 void Sessions::Impl::flush_staged(LiveSession& s) {
-  for (auto staged = std::exchange(s.staged, {}); !staged.empty(); staged.pop_front()) {
-    if (s.is_open()) send_data(s, staged.front().kind, staged.front().payload);
+  for (const LiveSession::Staged& staged : std::exchange(s.staged, {})) {
+    if (s.is_open()) send_data(s, staged.kind, staged.payload);
   }
 }
 
 void Sessions::Impl::transmit(LiveSession& s, KeySet& keys, const Path& path, std::uint8_t kind,
                               ByteView payload) {
   if (send_depth_ >= kSendDepthMax) return parts.metrics.add(Metric::kDropNoRoute);
-  PacketBuffer buffer = buffers_.take();
+  // The thread's, not ours: a simulator has as many of us as it has nodes.
+  thread_local PacketPool buffers;
+  PacketBuffer buffer = buffers.take();
   if (payload.size() < buffer.room().size()) {
     buffer.resize(1 + payload.size());
     buffer.data()[0] = kind;
@@ -133,7 +135,7 @@ void Sessions::Impl::transmit(LiveSession& s, KeySet& keys, const Path& path, st
       --send_depth_;
     }
   }
-  buffers_.give_back(std::move(buffer));
+  buffers.give_back(std::move(buffer));
 }
 
 void Sessions::Impl::challenge(LiveSession& s, KeySet& keys, const Path& path, bool moved) {

@@ -116,7 +116,6 @@ class Sessions::Impl final : public Handshaker::Events {
 
   std::unordered_map<std::uint32_t, Receiver> by_index_;
   std::vector<std::unique_ptr<LiveSession>> graveyard_;
-  PacketPool buffers_;
   RateLimit unknown_index_replies_;
   RateLimit unknown_index_hints_;
   Timer tick_;

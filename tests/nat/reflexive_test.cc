@@ -94,9 +94,9 @@ TEST(ReflexiveVotes, ManyVotersAreBoundedAndTheNewestStay) {
   ReflexiveVotes votes;
   for (int n = 0; n < 100; ++n) {
     votes.vote(peer(n), peer_at(n),
-               Endpoint{kOwn[0].ip, static_cast<std::uint16_t>(n < 50 ? 1 : 2)}, kNow + n * 1s);
+               Endpoint{kOwn[0].ip, static_cast<std::uint16_t>(n < 90 ? 1 : 2)}, kNow + n * 1s);
   }
-  // 64 are kept: 14 of the first kind, 50 of the second.
+  // 16 are kept: 6 of the first kind, 10 of the second.
   EXPECT_EQ(votes.endpoints({}, kNow + 100s),
             (std::vector<Endpoint>{{kOwn[0].ip, 2}, {kOwn[0].ip, 1}}));
   for (int n = 0; n < 20; ++n) {

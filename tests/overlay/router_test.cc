@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <deque>
+#include <vector>
+
 namespace wow {
 namespace {
 
@@ -14,8 +17,10 @@ Address at(int place) {
 }
 
 Hop member(int place, std::vector<int> knows = {}) {
-  Hop hop{at(place), true, false, {}};
-  for (const int k : knows) hop.knows.push_back(at(k));
+  static std::deque<std::vector<Address>> storage;  // a hop only refers to whom it knows
+  std::vector<Address>& list = storage.emplace_back();
+  for (const int k : knows) list.push_back(at(k));
+  Hop hop{at(place), true, false, list};
   return hop;
 }
 
@@ -103,7 +108,8 @@ TEST(Router, NeverStraightBack) {
 TEST(Router, GoesAroundABrokenEdgeByWhomTheDestinationNamed) {
   const std::vector<Hop> hops = {member(48), member(120), member(130)};
   auto q = query(45, 50);
-  q.destination_knows = {at(130)};
+  const std::vector<Address> knows = {at(130)};
+  q.destination_knows = knows;
   EXPECT_EQ(way(next_hop(hops, q)), "uphill 130");
   q.uphill_used = true;
   EXPECT_EQ(way(next_hop(hops, q)), "48");

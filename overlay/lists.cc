@@ -1,0 +1,167 @@
+#include "overlay/lists.h"
+
+#include <algorithm>
+#include <set>
+#include <string>
+
+#include "nat/check_list.h"
+#include "overlay/limits.h"
+#include "overlay/near_set.h"
+#include "proto/overlay.pb.h"
+
+namespace wow {
+namespace {
+
+constexpr Roles kListedBits = kNearBit | kLeafBit;  // who hears where to reach the members, too
+
+bool is_far(const Edge& edge) { return ((edge.ours | edge.theirs) & kFarBit) != 0; }
+
+// FNV-1a; zero stands for "no list".
+std::uint32_t version_of(const std::string& list) {
+  std::uint32_t out = 2166136261u;
+  for (const char c : list) out = (out ^ static_cast<std::uint8_t>(c)) * 16777619u;
+  return out == 0 ? 1 : out;
+}
+
+}  // namespace
+
+Lists::Lists(Hub& hub, Handlers handlers)
+    : hub_(hub),
+      handlers_(std::move(handlers)),
+      announce_(hub.clock),
+      repeat_(hub.clock),
+      summary_(hub.clock) {}
+
+void Lists::start() {
+  summary_.after(hub_.random.jittered(ring::kSummaryInterval), [this] { summarize(); });
+}
+
+void Lists::stop() {
+  for (Timer* t : {&announce_, &repeat_, &summary_}) t->cancel();
+}
+
+void Lists::near_changed() {
+  if (!announce_.is_set()) announce_.after(ring::kAnnounceDelay, [this] { announce(false); });
+  repeat_.after(ring::kAnnounceRepeat, [this] { announce(true); });
+}
+
+// Each gets its own list: those near it by what we know, and those near us.
+void Lists::tell(Edge& edge, bool even_unchanged) {
+  pb::Link link;
+  pb::Neighbours& list = *link.mutable_neighbours();
+  const bool listed = ((edge.ours | edge.theirs) & kListedBits) != 0;
+  for (const Member& m : known_near(edge.peer)) {
+    m.write(*list.add_members(), listed ? ring::kListEndpointsMax : 0);
+  }
+  const std::uint32_t version = version_of(list.SerializeAsString());
+  if (version == edge.list_sent && !even_unchanged) return;
+  edge.list_sent = version;
+  list.set_version(version);
+  hub_.send_link(edge.peer, link);
+}
+
+void Lists::on_neighbours(const Address& from, const pb::Neighbours& message) {
+  Edge* edge = hub_.edges.find(from);
+  if (edge == nullptr || message.members_size() > static_cast<int>(ring::kListMembersMax)) {
+    return hub_.metrics.add(Metric::kDropMalformed);
+  }
+  std::vector<Address> knows;
+  bool has_endpoints = false;
+  for (const auto& m : message.members()) {
+    const auto member = Member::parse(m);
+    if (!member) return hub_.metrics.add(Metric::kDropMalformed);
+    has_endpoints = has_endpoints || !member->endpoints.empty();
+    const Address& a = member->address;
+    if (a != hub_.self && std::find(knows.begin(), knows.end(), a) == knows.end()) {
+      knows.push_back(a);
+    }
+  }
+  // A common neighbour that is no longer listed may be dead: data without an answer makes its
+  // session look.
+  for (const Address& before : edge->knows) {
+    Edge* common = hub_.edges.find(before);
+    if (common != nullptr && common->usable() && (common->ours & kNearBit) != 0 &&
+        std::find(knows.begin(), knows.end(), before) == knows.end()) {
+      tell(*common, true);
+    }
+  }
+  edge->list_heard = message.version();
+  edge->list = has_endpoints ? message.SerializeAsString() : std::string();
+  edge->list.shrink_to_fit();
+  hub_.edges.set_knows(*edge, std::move(knows));
+  handlers_.heard();
+}
+
+void Lists::on_summary(const Address& from, const pb::Summary& message) {
+  Edge* edge = hub_.edges.find(from);
+  if (edge == nullptr) return;
+  handlers_.settings_number(from, message.settings_number());
+  if (message.send_list()) return tell(*edge, true);
+  if (message.list_version() != edge->list_heard) send_summary(*edge, true);
+}
+
+std::vector<Member> Lists::known_near(const Address& target) const {
+  // Around the target, for whoever stands there; around us, for whoever routes through us.
+  std::vector<Address> all = hub_.edges.members();
+  std::erase(all, target);
+  std::vector<Address> chosen = near_set(target, all, ring::kNearPerSide);
+  for (const Address& a : near_set(hub_.self, all, ring::kNearPerSide)) {
+    if (std::find(chosen.begin(), chosen.end(), a) == chosen.end()) chosen.push_back(a);
+  }
+  // A way back to us when we have moved, and some look-ahead for others.
+  for (const auto& [peer, edge] : hub_.edges.all()) {
+    const bool useful = edge.usable() && (edge.ours & (kLeafBit | kFarBit)) != 0;
+    if (useful && peer != target && chosen.size() < ring::kListMembersMax &&
+        std::find(chosen.begin(), chosen.end(), peer) == chosen.end()) {
+      chosen.push_back(peer);
+    }
+  }
+  std::vector<Member> out;
+  for (const Address& a : chosen) {
+    if (out.size() < ring::kListMembersMax) out.push_back(described(*hub_.edges.find(a)));
+  }
+  return out;
+}
+
+Member Lists::described(const Edge& edge) const {
+  Member out{edge.peer, {}};
+  if (const Session* session = hub_.sessions.find(edge.peer);
+      session != nullptr && session->is_direct()) {
+    out.endpoints.push_back(session->path().path.endpoint);
+  }
+  for (const Endpoint& e : edge.endpoints) {
+    if (out.endpoints.size() < kCandidatesMax &&
+        std::find(out.endpoints.begin(), out.endpoints.end(), e) == out.endpoints.end()) {
+      out.endpoints.push_back(e);
+    }
+  }
+  return out;
+}
+
+void Lists::announce(bool even_unchanged) {
+  for (auto& [peer, edge] : hub_.edges.all()) {
+    if (edge.is_near()) tell(edge, even_unchanged);
+  }
+}
+
+// Near edges hear it each time, far edges more rarely: their look-ahead may be old.
+void Lists::summarize() {
+  const bool far_too = ++rounds_ % ring::kSummaryFarEvery == 0;
+  for (auto& [peer, edge] : hub_.edges.all()) {
+    if (edge.is_near() || (far_too && is_far(edge))) send_summary(edge, false);
+  }
+  summary_.after(hub_.random.jittered(ring::kSummaryInterval), [this] { summarize(); });
+}
+
+void Lists::send_summary(Edge& edge, bool send_list) {
+  pb::Link link;
+  pb::Summary& message = *link.mutable_summary();
+  // What has changed since is news as well.
+  if (!send_list && is_far(edge)) tell(edge, false);
+  message.set_list_version(edge.list_sent);
+  message.set_settings_number(hub_.credentials.settings_number());
+  message.set_send_list(send_list);
+  hub_.send_link(edge.peer, link);
+}
+
+}  // namespace wow
