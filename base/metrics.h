@@ -21,6 +21,7 @@ namespace wow {
   X(kFramesIn, "frames_in", "Ethernet frames delivered to the virtual interface")            \
   X(kFramesOut, "frames_out", "Ethernet frames read from the virtual interface")             \
   X(kRoutedForwarded, "routed_forwarded", "routed packets passed on for others")             \
+  X(kCircuitForwarded, "circuit_forwarded", "packets passed on by circuit for others")       \
   X(kHandshakesStarted, "handshakes_started", "key exchanges begun as initiator")            \
   X(kHandshakesAnswered, "handshakes_answered", "key exchanges begun as responder")          \
   X(kHandshakesDone, "handshakes_done", "key exchanges completed")                           \
@@ -31,6 +32,7 @@ namespace wow {
   X(kDropForged, "drop_forged", "data packets that did not open")                            \
   X(kDropReplayed, "drop_replayed", "data packets seen before or too old")                   \
   X(kDropMalformed, "drop_malformed", "opened packets whose inside could not be parsed")     \
+  X(kDropCircuit, "drop_circuit", "relay packets of no circuit agreed to, or astray")        \
   X(kDropNoRoute, "drop_no_route", "routed packets with nowhere to go")                      \
   X(kDropHopLimit, "drop_hop_limit", "routed packets that used up their hops")               \
   X(kDropBadSignature, "drop_bad_signature", "signed messages whose signature did not hold") \

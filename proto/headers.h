@@ -94,6 +94,20 @@ struct UnknownIndex {
   std::array<std::uint8_t, kBytes> write() const;
 };
 
+// | type 1 | flags 1 | circuit 4 | a sealed handshake or data packet |: for two nodes that cannot
+// exchange packets. Who passes it on reads no more than this, and puts its own number of the next
+// leg in. The low three bits of the flags count the relays passed; the others are 0.
+struct RelayHeader {
+  static constexpr std::size_t kBytes = 6;
+  static constexpr std::uint8_t kHopsMax = 2;  // relays that one packet may pass
+
+  std::uint8_t hops = 0;      // 0..7
+  std::uint32_t circuit = 0;  // not 0
+
+  static std::optional<RelayHeader> parse(ByteView packet);
+  void write(std::uint8_t* at) const;
+};
+
 enum class RouteMode : std::uint8_t {
   kExact = 0,    // to the destination or to nobody
   kNearest = 1,  // to the node nearest to the destination

@@ -43,6 +43,11 @@ void LiveSession::open(TimePoint now) {
   opened_at_ = now;
 }
 
+bool LiveSession::is_relayed() const {
+  const PathRecord* best = path_set.best();
+  return is_open() && best != nullptr && best->state.path.is_relayed() && best->state.validated;
+}
+
 TimePoint LiveSession::heard_on(const PathRecord& record) const {
   TimePoint out = record.last_heard;
   if (!record.state.path.is_direct() || &record != path_set.best()) return out;

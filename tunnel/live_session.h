@@ -47,10 +47,12 @@ class LiveSession final : public Session {
   const PathState& path() const override;
   std::vector<PathState> paths() const override;
   bool is_direct() const override;
+  bool is_relayed() const override;
   TimePoint opened_at() const override { return opened_at_; }
   std::shared_ptr<SessionKeys> keys() const override { return current ? current->keys : nullptr; }
 
   bool is_open() const { return state_ == SessionState::kOpen; }
+  bool is_linked() const { return is_direct() || is_relayed(); }
   bool is_closed() const { return state_ == SessionState::kClosed; }
   void open(TimePoint now);
   void set_closed() { state_ = SessionState::kClosed; }
@@ -81,9 +83,9 @@ class LiveSession final : public Session {
   int unknown_index_hints = 0;   // since the peer was last heard
   // What the listener was last told of path().
   Path told_path;
-  bool told_direct = false;
-  Timer alarm;   // keepalive, rekey, idle close, retired keys
-  Timer prober;  // repeated challenges
+  bool told_linked = false;  // whether that was a validated direct or relayed one
+  Timer alarm;               // keepalive, rekey, idle close, retired keys
+  Timer prober;              // repeated challenges
 
  private:
   const Address peer_;

@@ -8,6 +8,8 @@ std::string Path::text() const {
       break;
     case PathKind::kDirect:
       return endpoint.text();
+    case PathKind::kRelayed:
+      return "relayed via " + via.short_hex();
     case PathKind::kRouted:
       return via.is_zero() ? "routed" : "routed via " + via.short_hex();
   }

@@ -13,11 +13,12 @@ constexpr int kHysteresisDivisor = 5;
 // A path without a measured round trip comes after those with one.
 constexpr Duration kUnmeasured = 1s;
 
+constexpr int kRanks = 3;  // of a kind, and again of those that are suspect
+
 int rank(const PathRecord& r) {
-  if (!r.is_usable()) return 4;
-  const bool direct = r.state.path.is_direct();
-  if (!r.suspect) return direct ? 0 : 1;
-  return direct ? 2 : 3;
+  if (!r.is_usable()) return 2 * kRanks;
+  const int kind = r.state.path.is_direct() ? 0 : r.state.path.is_relayed() ? 1 : 2;
+  return r.suspect ? kRanks + kind : kind;
 }
 
 Duration measured(const PathRecord& r) {
@@ -27,14 +28,14 @@ Duration measured(const PathRecord& r) {
 bool better(const PathRecord& a, const PathRecord& b) {
   if (rank(a) != rank(b)) return rank(a) < rank(b);
   // Of routed ways the one that the peer uses now.
-  if (!a.state.path.is_direct()) return a.last_heard > b.last_heard;
+  if (a.state.path.is_routed()) return a.last_heard > b.last_heard;
   return measured(a) < measured(b);
 }
 
 // Whether to leave `used` for `rival`.
 bool worth_moving(const PathRecord& rival, const PathRecord& used) {
   if (rank(rival) != rank(used)) return rank(rival) < rank(used);
-  if (!rival.state.path.is_direct()) return rival.last_heard - used.last_heard > PathSet::kFresh;
+  if (rival.state.path.is_routed()) return rival.last_heard - used.last_heard > PathSet::kFresh;
   const Duration margin = kHysteresis + measured(used) / kHysteresisDivisor;
   return measured(rival) + margin < measured(used);
 }
@@ -84,7 +85,9 @@ void PathSet::choose() {
 void PathSet::follow(const Path& path) {
   const PathRecord* theirs = find(path);
   const PathRecord* ours = best();
-  if (theirs == nullptr || ours == nullptr || rank(*theirs) != 0 || rank(*ours) != 0) return;
+  if (theirs == nullptr || ours == nullptr || rank(*theirs) != rank(*ours) || rank(*ours) > 1) {
+    return;
+  }
   if (!worth_moving(*ours, *theirs)) best_ = path;
 }
 

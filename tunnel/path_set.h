@@ -24,7 +24,8 @@ struct PathRecord {
   int unanswered = 0;
   TimePoint next_probe{};
 
-  bool is_usable() const { return proven || !state.path.is_direct(); }
+  // Along the ring every node can be tried; any other way must have shown that it leads there.
+  bool is_usable() const { return proven || state.path.is_routed(); }
   void doubt() {
     suspect = true;
     state.validated = false;
@@ -56,8 +57,8 @@ class PathSet {
   // The path in use; null if none is usable.
   PathRecord* best() { return find(best_); }
   const PathRecord* best() const { return const_cast<PathSet*>(this)->find(best_); }
-  // Looks for a better one than is in use. Order: proven direct paths by round trip, routed ones,
-  // then suspect ones of each kind.
+  // Looks for a better one than is in use. Order: proven direct paths by round trip, proven relayed
+  // ones likewise, routed ones, then suspect ones of each kind.
   void choose();
   // Uses `path`, if it is as good in kind as the one in use and not so slow that choose() would go
   // back.

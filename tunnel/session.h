@@ -51,10 +51,13 @@ class Session {
       const = 0;  // zero while dialling an endpoint whose owner is unknown
   virtual SessionState state() const = 0;
   virtual const PeerIdentity& identity() const = 0;  // once open
-  // The best usable path now, kNone if there is none; a validated direct one before a routed one.
+  // The best usable path now, kNone if there is none; a validated direct one before a
+  // relayed one before a routed one.
   virtual const PathState& path() const = 0;
   virtual std::vector<PathState> paths() const = 0;
   virtual bool is_direct() const = 0;  // open, and path() is a validated direct one
+  // Open, and path() is a validated one through a circuit.
+  virtual bool is_relayed() const = 0;
   virtual TimePoint opened_at() const = 0;
   // The current keys for a worker's tables; null until open.
   virtual std::shared_ptr<SessionKeys> keys() const = 0;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 
 #include "tunnel/handshake_codec.h"
 #include "tunnel/receive_indexes.h"
@@ -31,6 +32,8 @@ struct SessionParts {
   const SessionLimits limits;
   HandshakeCodec codec;
   ReceiveIndexes indexes;
+  // Through a circuit that ends here.
+  std::function<void(const Path& path, ByteView packet)> send_relayed;
   // Which of two events on this node was first.
   std::uint64_t order = 0;
 
@@ -40,6 +43,8 @@ struct SessionParts {
     if (path.is_direct()) {
       const Datagram datagram{path.endpoint, packet, {}, 0};
       transport.send({&datagram, 1});
+    } else if (path.is_relayed()) {
+      send_relayed(path, packet);
     } else {
       listener.send_routed(peer, path.via, packet);
     }

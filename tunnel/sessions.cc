@@ -16,6 +16,7 @@ Sessions::Impl::Impl(Credentials& credentials, Clock& clock, Random& random, Tra
       unknown_index_hints_(parts.limits.unknown_index_replies_per_second),
       tick_(parts.clock) {
   assert(parts.limits.workers < kLanesMax && parts.limits.paths_max > 1);
+  parts.send_relayed = [this](const Path& path, ByteView packet) { send_relayed(path, packet); };
   if (parts.limits.workers > 0) wake_tick();
 }
 
@@ -26,12 +27,12 @@ LiveSession* Sessions::Impl::find(const Address& peer) {
 
 void Sessions::Impl::dial(const Address& peer, const Path& path) {
   // Whoever answers: that is no question to ask the ring.
-  const bool askable = path.is_direct() || (path.kind == PathKind::kRouted && !peer.is_zero());
+  const bool askable = path.is_direct() || (path.kind != PathKind::kNone && !peer.is_zero());
   if (!askable || peer == parts.credentials.address()) return;
   LiveSession* known = peer.is_zero() ? nullptr : find(peer);
   if (known != nullptr && known->is_open()) {
-    if (!path.is_direct()) return add_path(*known, path);
-    return probe(*known, path.endpoint, false);
+    if (path.is_routed()) return add_path(*known, path);
+    return challenge(*known, *known->current, path);
   }
   if (known == nullptr && !peer.is_zero()) {
     if (!make_room()) return parts.metrics.add(Metric::kDropQueueFull);
@@ -75,9 +76,11 @@ void Sessions::Impl::suspect_direct_paths(LiveSession& s, bool we_moved) {
   if (!s.is_open()) return;
   const TimePoint now = parts.now();
   for (PathRecord& record : s.path_set.records()) {
-    if (!record.state.path.is_direct() || !record.proven) continue;
+    // A circuit of ours leads over a direct path to its relay.
+    const bool hit = record.state.path.is_direct() || (we_moved && record.state.path.is_relayed());
+    if (!hit || !record.proven) continue;
     record.doubt();
-    record.announce_move = we_moved;
+    record.announce_move = we_moved && record.state.path.is_direct();
     record.start_probing(now);
   }
   update_path(s);
@@ -230,6 +233,18 @@ void Sessions::close(const Address& peer, CloseReason reason) {
   if (LiveSession* s = impl_->find(peer)) impl_->close(*s, reason);
 }
 
+void Sessions::doubt_relayed_path(Session& session, const Path& path) {
+  Impl::Entry entry(*impl_);
+  impl_->doubt_path(live(session), path);
+}
+
+void Sessions::drop_path(Session& session, const Path& path) {
+  Impl::Entry entry(*impl_);
+  impl_->drop_path(live(session), path);
+}
+
+CircuitTable& Sessions::circuits() { return impl_->circuits; }
+
 void Sessions::drop_unwelcome() {
   Impl::Entry entry(*impl_);
   std::vector<Address> peers;
@@ -242,6 +257,7 @@ void Sessions::drop_unwelcome() {
 
 void Sessions::on_datagram(MutableBytes packet, const Endpoint& from) {
   Impl::Entry entry(*impl_);
+  if (packet_type(packet) == PacketType::kRelay) return impl_->on_relayed(packet, from);
   impl_->on_packet(packet, Path::direct(from), {});
 }
 

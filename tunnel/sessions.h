@@ -16,6 +16,7 @@
 #include "base/random.h"
 #include "base/transport.h"
 #include "proto/headers.h"
+#include "tunnel/circuit_table.h"
 #include "tunnel/credentials.h"
 #include "tunnel/session.h"
 
@@ -86,8 +87,8 @@ class Sessions {
   ~Sessions();
 
   // Begins a session to `peer` (zero: whoever answers at a direct path) with its first flight on
-  // `path`. With a session to this peer already there it only adds the path and, for a direct one,
-  // challenges it. An endpoint that turns out to be an open session's becomes a path of that one:
+  // `path`. With a session to this peer already there it only adds a routed path, and challenges
+  // any other. An endpoint that turns out to be an open session's becomes a path of that one:
   // on_closed(zero, path, kReplaced). Ourselves: kRefused. At sessions_max the longest idle session
   // without a keepalive gives way; if all are busy this does nothing, and find() stays null.
   void dial(const Address& peer, const Path& path);
@@ -102,6 +103,12 @@ class Sessions {
   void suspect_direct_paths();
   // The peer's addresses changed, as it told us sealed: the same, for one session.
   void suspect_direct_paths(Session& session);
+  // The way to its relay is in doubt: not used until it answers.
+  void doubt_relayed_path(Session& session, const Path& path);
+  // Its circuit is gone.
+  void drop_path(Session& session, const Path& path);
+  // The circuits that end or are passed on here: filled above, looked up for each relay packet.
+  CircuitTable& circuits();
 
   // Sends kind and payload (64 KiB less headers at most) on the best path. While connecting it is
   // staged (bounded, oldest dropped). False: no session.

@@ -1,6 +1,6 @@
 // The inside of Sessions. Its parts: what is asked from above and packets out (sessions.cc), key
-// exchanges that come to an end (sessions_keys.cc), packets in (sessions_receive.cc), silence
-// (sessions_liveness.cc).
+// exchanges that come to an end (sessions_keys.cc), packets in (sessions_receive.cc),
+// circuits (sessions_relay.cc), silence (sessions_liveness.cc).
 #pragma once
 
 #include <memory>
@@ -38,6 +38,8 @@ class Sessions::Impl final : public Handshaker::Events {
   void probe(LiveSession& s, const Endpoint& endpoint, bool moved);
   void add_path(LiveSession& s, const Path& path);
   void suspect_direct_paths(LiveSession& s, bool we_moved);
+  void doubt_path(LiveSession& s, const Path& path);
+  void drop_path(LiveSession& s, const Path& path);
   bool send(const Address& peer, DataKind kind, ByteView payload, std::uint8_t facts);
   void set_keepalive(LiveSession& s, Duration interval);
   void close(LiveSession& s, CloseReason reason);
@@ -46,6 +48,7 @@ class Sessions::Impl final : public Handshaker::Events {
   // Packets in.
   void on_packet(MutableBytes packet, const Path& path, const Handshaker::Sender& sender);
   void on_opened(std::uint32_t receive_index, ByteView plain, const Endpoint& from);
+  void on_relayed(MutableBytes packet, const Endpoint& from);
 
   // Handshaker::Events.
   bool admits(const Agreement& agreement) override;
@@ -60,6 +63,7 @@ class Sessions::Impl final : public Handshaker::Events {
   SessionParts parts;
   std::unordered_map<Address, std::unique_ptr<LiveSession>, AddressHash> sessions;
   Handshaker handshaker;
+  CircuitTable circuits;
 
  private:
   struct Receiver {
@@ -75,6 +79,8 @@ class Sessions::Impl final : public Handshaker::Events {
   void send_data(LiveSession& s, std::uint8_t kind, ByteView payload);
   void challenge(LiveSession& s, KeySet& keys, const Path& path, bool moved = false);
   void flush_staged(LiveSession& s);
+  void send_relayed(const Path& path, ByteView packet);
+  void pass_on(MutableBytes packet, RelayHeader header, CircuitLeg& leg);
 
   bool is_roomy() const { return sessions.size() < parts.limits.sessions_max; }
   LiveSession* longest_idle() const;

@@ -88,7 +88,7 @@ void Sessions::Impl::learn_paths(LiveSession& s, const Agreement& a, bool fresh)
   const TimePoint now = parts.now();
   if (fresh) {
     for (PathRecord& record : s.path_set.records()) {
-      if (!record.proven || !record.state.path.is_direct()) continue;
+      if (!record.proven || record.state.path.is_routed()) continue;
       // A path heard on just now is more likely that of an exchange begun before the peer knew of
       // ours; it is asked, but not left.
       if (now - std::max(record.state.last_answer, record.last_heard) > kMaybeConcurrent)
@@ -97,13 +97,13 @@ void Sessions::Impl::learn_paths(LiveSession& s, const Agreement& a, bool fresh)
     }
   }
   for (const Path& other : a.other_paths) {
-    if (!other.is_direct()) s.path_set.add(other, now);
+    if (other.is_routed()) s.path_set.add(other, now);
   }
   // Its flights went both ways on this path, if the peer is honest: the last one can be sent from a
   // false address by who was answered elsewhere. So on_agreed() asks, and the prober goes on.
   PathRecord& used = s.path_set.add(a.path, now);
   s.path_set.prove(used, a.round_trip, now);
-  if (a.path.is_direct() && !used.answered) {
+  if (!a.path.is_routed() && !used.answered) {
     used.probing = true;
     ++used.unanswered;
     used.next_probe = now + a.round_trip + parts.limits.probe_interval;
@@ -141,7 +141,7 @@ void Sessions::Impl::promote(LiveSession& s, std::unique_ptr<KeySet> set) {
 
 void Sessions::Impl::tell_keys(LiveSession& s, bool anew) {
   s.told_path = s.path().path;
-  s.told_direct = s.is_direct();
+  s.told_linked = s.is_linked();
   s.unknown_index_hints = 0;
   if (anew) {
     parts.listener.on_open(s);

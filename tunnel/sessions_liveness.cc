@@ -95,7 +95,7 @@ void Sessions::Impl::doubt_best(LiveSession& s, PathRecord& silent) {
   for (PathRecord& record : s.path_set.records()) {
     if (&record == &silent || !record.is_usable()) continue;
     const TimePoint sign_of_life = std::max(record.state.last_answer, record.last_heard);
-    if (record.state.path.is_direct() && now - sign_of_life > PathSet::kFresh) record.doubt();
+    if (!record.state.path.is_routed() && now - sign_of_life > PathSet::kFresh) record.doubt();
     if (!record.probing) record.start_probing(now);
   }
 }
@@ -105,10 +105,10 @@ void Sessions::Impl::update_path(LiveSession& s) {
   s.path_set.choose();
   if (!s.is_open()) return;
   const Path path = s.path().path;
-  const bool direct = s.is_direct();
-  if (path == s.told_path && direct == s.told_direct) return;
+  const bool linked = s.is_linked();
+  if (path == s.told_path && linked == s.told_linked) return;
   s.told_path = path;
-  s.told_direct = direct;
+  s.told_linked = linked;
   s.unanswered_since = {};
   arm_alarm(s);
   parts.listener.on_path_changed(s);

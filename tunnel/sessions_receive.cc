@@ -81,7 +81,7 @@ void Sessions::Impl::note_heard(LiveSession& s, KeySet& keys, const Path& path, 
   PathRecord* best = s.path_set.best();
   if (best == record) {
     keys.keys->last_received_ns.store(now.time_since_epoch().count(), std::memory_order_relaxed);
-  } else if (path.is_direct()) {
+  } else if (!path.is_routed()) {
     // From a new endpoint: both it and the one in use must answer now. One challenge for each
     // packet at most, so that a false source address amplifies nothing.
     if (!record->proven && is_data &&
@@ -92,7 +92,7 @@ void Sessions::Impl::note_heard(LiveSession& s, KeySet& keys, const Path& path, 
     // Traffic on different proven paths to and fro: the lower address gives in.
     if (is_data && parts.credentials.address() < s.peer()) s.path_set.follow(path);
   }
-  if (best != nullptr && best->state.path != path && best->state.path.is_direct() &&
+  if (best != nullptr && best->state.path != path && !best->state.path.is_routed() &&
       (is_new || now - s.heard_on(*best) > kLeftBehind))
     start_probing(s, *best);
   update_path(s);
@@ -121,7 +121,7 @@ void Sessions::Impl::on_challenge(LiveSession& s, KeySet& keys, const PathMessag
   response.token = message.token;
   if (path.is_direct()) response.observed = path.endpoint.bytes();
   transmit(s, keys, path, static_cast<std::uint8_t>(DataKind::kPath), response.write());
-  if (!path.is_direct()) return;
+  if (path.is_routed()) return;
   if ((message.flags & PathMessage::kMoved) != 0) {
     for (PathRecord& record : s.path_set.records()) {
       // What answered within the last moments has answered from where the peer is now.

@@ -147,6 +147,32 @@ TEST(UnknownIndex, GoldenAndExactSize) {
   EXPECT_FALSE(UnknownIndex::parse(concat({golden("unknown_index"), Bytes(1)})));
 }
 
+TEST(RelayHeader, Golden) {
+  EXPECT_EQ(written(RelayHeader{1, 0x01020304}), golden("relay"));
+  const Bytes packet = concat({golden("relay"), Bytes{0x10}});
+  const auto parsed = RelayHeader::parse(packet);
+  ASSERT_TRUE(parsed);
+  EXPECT_EQ(parsed->hops, 1);
+  EXPECT_EQ(parsed->circuit, 0x01020304u);
+  expect_refused_below<RelayHeader>(concat({packet, Bytes(10)}), packet.size());
+}
+
+TEST(RelayHeader, CarriesNothingButHandshakesAndData) {
+  const auto with = [](std::size_t at, std::uint8_t value) {
+    Bytes bytes = concat({golden("relay"), Bytes(20, 0x10)});
+    bytes[at] = value;
+    return RelayHeader::parse(bytes).has_value();
+  };
+  EXPECT_TRUE(with(6, 0x01));
+  EXPECT_TRUE(with(6, 0x13));
+  EXPECT_FALSE(with(6, 0x02));  // a relay packet
+  EXPECT_FALSE(with(6, 0x03));  // "unknown index"
+  EXPECT_FALSE(with(6, 0x77));
+  EXPECT_FALSE(with(0, 0x10));
+  EXPECT_TRUE(with(1, 0x07));
+  EXPECT_FALSE(with(1, 0x08));  // no such flag
+}
+
 TEST(RoutedHeader, Golden) {
   RoutedHeader header;
   header.hops = 2;

@@ -43,6 +43,31 @@ TEST_F(Paths, ProvenDirectBeforeRoutedBeforeSuspect) {
   EXPECT_FALSE(set_.best()->state.validated);
 }
 
+TEST_F(Paths, RelayedStandsBetweenDirectAndRouted) {
+  const Path relayed = Path::relayed(Address::from_bytes(Bytes(Address::kBytes, 1)), 7);
+  set_.add(Path::routed(), now_);
+  set_.add(relayed, now_);
+  set_.choose();
+  EXPECT_EQ(best(), Path::routed()) << "a circuit must prove itself";
+  proven(relayed, 300ms);
+  EXPECT_EQ(best(), relayed);
+  proven(direct(1), 900ms);
+  EXPECT_EQ(best(), direct(1));
+  set_.find(direct(1))->doubt();
+  set_.choose();
+  EXPECT_EQ(best(), relayed);
+  set_.find(relayed)->doubt();
+  set_.choose();
+  EXPECT_EQ(best(), Path::routed());
+}
+
+TEST_F(Paths, OfTwoCircuitsTheQuicker) {
+  const Address relay = Address::from_bytes(Bytes(Address::kBytes, 1));
+  proven(Path::relayed(relay, 7), 100ms);
+  proven(Path::relayed(relay, 8), 50ms);
+  EXPECT_EQ(best(), Path::relayed(relay, 8));
+}
+
 TEST_F(Paths, TheQuickerIsUsedButNoiseMovesNothing) {
   proven(direct(1), 20ms);
   proven(direct(2), 18ms);
