@@ -5,12 +5,13 @@
 namespace wow {
 
 void Timer::after(Duration delay, std::function<void()> fire) {
-  cancel();
+  if (id_ != 0) clock_->cancel(id_);
   due_ = clock_->now() + delay;
-  id_ = clock_->schedule(due_, [this, fire = std::move(fire)]() mutable {
+  fire_ = std::move(fire);
+  id_ = clock_->schedule(due_, [this] {
     id_ = 0;
     // The owner may destroy this timer from inside, so nothing is touched after the call.
-    const auto run = std::exchange(fire, nullptr);
+    const auto run = std::exchange(fire_, nullptr);
     run();
   });
 }
@@ -18,6 +19,7 @@ void Timer::after(Duration delay, std::function<void()> fire) {
 void Timer::cancel() {
   if (id_ != 0) clock_->cancel(id_);
   id_ = 0;
+  fire_ = nullptr;
 }
 
 }  // namespace wow

@@ -53,6 +53,7 @@ class Timer {
   Clock* clock_;
   TimerId id_ = 0;
   TimePoint due_{};
+  std::function<void()> fire_;  // here, so that what the clock keeps is one pointer
 };
 
 }  // namespace wow

@@ -82,17 +82,13 @@ Address Forwarder::via_to(const Address& peer) {
   return {};
 }
 
-// False only for a packet of our own, in nearest mode, that would be for ourselves.
-bool Forwarder::route(const RoutedHeader& header, ByteView payload, const Address& came_from) {
+Route Forwarder::route_of(const RoutedHeader& header, const Address& came_from) const {
   const bool own = came_from.is_zero();
   const bool around = own && header.payload == RoutedPayload::kPacket;
   // Who is not on the ring stands nowhere from which to be greedy: its leaf edge leads there.
   if (own && !hub_.edges.on_ring()) {
     const Address first = gateway(header.destination, around);
-    if (!first.is_zero()) {
-      forward(header, payload, first, false);
-      return true;
-    }
+    if (!first.is_zero()) return {Route::Kind::kForward, first, false};
   }
   RouteQuery query;
   query.self = hub_.self;
@@ -105,7 +101,13 @@ bool Forwarder::route(const RoutedHeader& header, ByteView payload, const Addres
   if (const Edge* edge = hub_.edges.find(header.destination)) {
     query.destination_knows = edge->knows;
   }
-  const Route next = next_hop(hub_.edges.hops(), query);
+  return next_hop(hub_.edges.hops(), query);
+}
+
+// False only for a packet of our own, in nearest mode, that would be for ourselves.
+bool Forwarder::route(const RoutedHeader& header, ByteView payload, const Address& came_from) {
+  const bool own = came_from.is_zero();
+  const Route next = route_of(header, came_from);
   switch (next.kind) {
     case Route::Kind::kForward:
       if (!own) hub_.metrics.add(Metric::kRoutedForwarded);

@@ -25,6 +25,8 @@ class Forwarder {
   // A CTM to whoever is nearest to `target`; `first_hop` zero: by routing. False: that is us.
   bool send_nearest(const Address& target, const Address& first_hop, ByteView ctm);
   void on_routed(const Address& from, ByteView packet);
+  // Where a packet with this header goes from here; `came_from` zero: our own.
+  Route route_of(const RoutedHeader& header, const Address& came_from) const;
 
   // `peer` can be reached through `via`, it says. Forgotten after a minute, or with a zero `via`.
   void set_via(const Address& peer, const Address& via);

@@ -76,5 +76,12 @@ NodeTables Node::tables() const {
           impl_->forwarder_.vias(),        impl_->shortcuts_.size(),
           impl_->messages_.outbox_bytes(), impl_->messages_.partial_bytes()};
 }
+Route Node::route_of(const RoutedHeader& header, const Address& came_from) const {
+  return impl_->forwarder_.route_of(header, came_from);
+}
+bool Node::is_neighbour(const Address& peer) const {
+  const Edge* edge = impl_->edges_.find(peer);
+  return edge != nullptr && edge->usable() && edge->is_near();
+}
 
 }  // namespace wow

@@ -19,6 +19,7 @@
 #include "nat/reflexive.h"
 #include "overlay/edge_role.h"
 #include "overlay/member.h"
+#include "overlay/router.h"
 #include "tunnel/credentials.h"
 #include "tunnel/sessions.h"
 
@@ -121,6 +122,11 @@ class Node {
   // The network size as the density of near neighbours suggests; at least 1.
   double size_estimate() const;
   NodeTables tables() const;
+  // For simulations, which look at many nodes at once: where a routed packet goes from here (zero
+  // `came_from`: our own), and whether an edge that carries packets joins us to `peer` as a
+  // neighbour.
+  Route route_of(const RoutedHeader& header, const Address& came_from) const;
+  bool is_neighbour(const Address& peer) const;
 
  private:
   class Impl;

@@ -24,12 +24,19 @@ Address reach(const Hop& hop, const RouteQuery& query) {
   return best;
 }
 
-bool better(const Hop& a, const Hop* b, const RouteQuery& query) {
-  if (b == nullptr) return true;
-  const Address ra = reach(a, query), rb = reach(*b, query);
-  if (ra != rb) return nearer(ra, rb, query.destination);
-  return nearer(a.peer, b->peer, query.destination);
-}
+// The best hop so far, and how near it leads.
+struct Best {
+  const Hop* hop = nullptr;
+  Address reach;
+
+  void offer(const Hop& other, const Address& its_reach, const Address& destination) {
+    if (hop == nullptr || nearer(its_reach, reach, destination) ||
+        (its_reach == reach && nearer(other.peer, hop->peer, destination))) {
+      hop = &other;
+      reach = its_reach;
+    }
+  }
+};
 
 Route forward(const Hop& hop, bool uphill) { return {Route::Kind::kForward, hop.peer, uphill}; }
 
@@ -39,9 +46,9 @@ Route next_hop(std::span<const Hop> hops, const RouteQuery& query) {
   const bool exact = query.mode == RouteMode::kExact;
   if (exact && query.destination == query.self) return {Route::Kind::kDeliver, {}, false};
 
-  const Hop* closer = nullptr;    // strictly
-  const Hop* adjacent = nullptr;  // has an edge to the destination itself
-  const Hop* any = nullptr;
+  Best closer;    // strictly
+  Best adjacent;  // has an edge to the destination itself
+  Best any;
   for (const Hop& hop : hops) {
     if (hop.peer == query.came_from || !may_be_meant(query, hop.peer)) continue;
     if (hop.peer == query.destination) {
@@ -49,24 +56,25 @@ Route next_hop(std::span<const Hop> hops, const RouteQuery& query) {
       return forward(hop, false);
     }
     if (!hop.member) continue;
-    if (nearer(hop.peer, query.self, query.destination) && better(hop, closer, query)) {
-      closer = &hop;
+    const Address its_reach = reach(hop, query);
+    if (nearer(hop.peer, query.self, query.destination)) {
+      closer.offer(hop, its_reach, query.destination);
     }
     const bool next_to_it =
         contains(hop.knows, query.destination) || contains(query.destination_knows, hop.peer);
-    if (next_to_it && better(hop, adjacent, query)) adjacent = &hop;
-    if (better(hop, any, query)) any = &hop;
+    if (next_to_it) adjacent.offer(hop, its_reach, query.destination);
+    any.offer(hop, its_reach, query.destination);
   }
   if (!exact) {
-    if (closer != nullptr) return forward(*closer, false);
+    if (closer.hop != nullptr) return forward(*closer.hop, false);
     return {Route::Kind::kDeliver, {}, false};
   }
-  if (adjacent != nullptr && nearer(adjacent->peer, query.self, query.destination)) {
-    return forward(*adjacent, false);
+  if (adjacent.hop != nullptr && nearer(adjacent.hop->peer, query.self, query.destination)) {
+    return forward(*adjacent.hop, false);
   }
-  if (adjacent != nullptr && !query.uphill_used) return forward(*adjacent, true);
-  if (closer != nullptr) return forward(*closer, false);
-  if (any != nullptr && !query.uphill_used) return forward(*any, true);
+  if (adjacent.hop != nullptr && !query.uphill_used) return forward(*adjacent.hop, true);
+  if (closer.hop != nullptr) return forward(*closer.hop, false);
+  if (any.hop != nullptr && !query.uphill_used) return forward(*any.hop, true);
   return {};
 }
 

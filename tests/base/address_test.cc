@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <array>
 #include <cmath>
 #include <limits>
 
@@ -49,6 +51,33 @@ TEST(Address, ArithmeticCarriesAndWrapsAround) {
     const Address a = drawn(random), b = drawn(random);
     EXPECT_EQ(a + b - b, a);
     EXPECT_EQ(a - b + (b - a), kZero);
+  }
+}
+
+// Byte by byte, as on paper: borrows cross every boundary between words.
+TEST(Address, ArithmeticIsThatOfBytes) {
+  SeededRandom random(2);
+  for (int i = 0; i < 10'000; ++i) {
+    std::array<std::uint8_t, Address::kBytes> a, b, difference;
+    for (auto* raw : {&a, &b}) {
+      random.fill(*raw);
+      // Long runs of equal and of extreme bytes.
+      const std::size_t from = random.below(Address::kBytes), to = random.below(Address::kBytes);
+      for (std::size_t at = from; at < to; ++at) (*raw)[at] = random.below(2) == 0 ? 0 : 0xff;
+    }
+    if (i % 3 == 0) std::copy_n(a.begin(), random.below(Address::kBytes), b.begin());
+    int borrow = 0;
+    for (int at = Address::kBytes - 1; at >= 0; --at) {
+      const int d = a[at] - b[at] - borrow;
+      difference[at] = static_cast<std::uint8_t>(d);
+      borrow = d < 0 ? 1 : 0;
+    }
+    const Address x = Address::from_bytes(a), y = Address::from_bytes(b);
+    ASSERT_EQ(x - y, Address::from_bytes(difference));
+    ASSERT_EQ(x - y + y, x);
+    ASSERT_EQ(x < y, a < b);
+    ASSERT_EQ(x == y, a == b);
+    ASSERT_EQ(ring_distance(x, y), std::min(x - y, y - x));
   }
 }
 

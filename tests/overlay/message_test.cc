@@ -154,8 +154,9 @@ TEST_F(MessageTest, AShortcutLastsAsLongAsItsTraffic) {
     a->node->send_frame(b->address(), Bytes(60), 0);
   }
   EXPECT_TRUE(has_shortcut());
-  world_.run_for(6min);
-  EXPECT_FALSE(has_shortcut());
+  // Quiet for five minutes, and up to 72 s between two looks. What the ring itself sends over it
+  // now and then begins them anew.
+  EXPECT_TRUE(becomes([&] { return !has_shortcut(); }, 20min));
 }
 
 }  // namespace

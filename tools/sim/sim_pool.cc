@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "tools/sim/ring_checker.h"
+
 namespace wow {
 
 SimPool::~SimPool() {
@@ -13,10 +15,18 @@ SimNode& SimPool::add(SimHost& host, NodeOptions options) {
   if (options.bootstraps.empty() && !members_.empty()) {
     options.bootstraps = {members_.front().host.endpoint()};
   }
+  SimNode& member = add_stopped(host, std::move(options));
+  start(member);
+  return member;
+}
+
+SimNode& SimPool::add_stopped(SimHost& host, NodeOptions options) {
   // Not what this processor is best at: a seed gives the same run on any machine.
   options.limits.suite = CipherSuite::kAes256Gcm;
-  SimNode& member = members_.emplace_back(host, random_.u64() | 1, std::move(options));
-  start(member);
+  const std::uint64_t seed = random_.u64() | 1;
+  SimNode& member =
+      members_.emplace_back(host, seed, FakeCredentials::address_of(seed), std::move(options));
+  by_address_[member.address()] = &member;
   return member;
 }
 
@@ -25,16 +35,18 @@ void SimPool::start(SimNode& member) {
       member.key_seed, FakeIdentityOptions{"pool", member.incarnation++, 0});
   member.node =
       std::make_unique<Node>(*member.credentials, member.host.clock(), member.host.random(),
-                             member.host.transport(), member.slot, member.options);
+                             member.host.transport(), member.metrics.slot, member.options);
   member.host.set_receiver([node = member.node.get()](MutableBytes packet, const Endpoint& from) {
     node->on_datagram(packet, from);
   });
   member.node->start();
+  ++version_;
 }
 
 void SimPool::shut_down(SimNode& member) {
   member.options.remembered = member.node->remember();
   member.node.reset();
+  ++version_;
   world_.crash(member.host);
 }
 
@@ -55,13 +67,21 @@ void SimPool::move(SimNode& member, std::string_view ip, Site* site) {
   member.node->on_network_change();
 }
 
-std::vector<SimNode*> SimPool::ring() {
-  std::vector<SimNode*> out;
+const std::vector<SimNode*>& SimPool::ring() {
+  if (ring_version_ == version_) return ring_;
+  ring_version_ = version_;
+  ring_.clear();
   for (SimNode& member : members_) {
-    if (member.node) out.push_back(&member);
+    if (member.node) ring_.push_back(&member);
   }
-  std::sort(out.begin(), out.end(), [](auto* a, auto* b) { return a->address() < b->address(); });
-  return out;
+  std::sort(ring_.begin(), ring_.end(),
+            [](auto* a, auto* b) { return a->address() < b->address(); });
+  return ring_;
+}
+
+SimNode* SimPool::find(const Address& address) {
+  const auto found = by_address_.find(address);
+  return found == by_address_.end() || !found->second->node ? nullptr : found->second;
 }
 
 bool SimPool::all_joined() {
@@ -69,24 +89,7 @@ bool SimPool::all_joined() {
                      [](SimNode& m) { return !m.node || m.node->joined(); });
 }
 
-bool SimPool::ring_is_whole(std::size_t per_side) {
-  const auto ring = this->ring();
-  for (std::size_t i = 0; i < ring.size(); ++i) {
-    if (!ring[i]->node->joined()) return false;
-    const auto edges = ring[i]->node->edges();
-    for (std::size_t step = 1; step <= per_side && step < ring.size(); ++step) {
-      for (const std::size_t j : {i + step, i + ring.size() - step}) {
-        const Address& neighbour = ring[j % ring.size()]->address();
-        const bool near = std::any_of(edges.begin(), edges.end(), [&](const EdgeInfo& e) {
-          return e.peer == neighbour && e.direct &&
-                 std::find(e.roles.begin(), e.roles.end(), EdgeRole::kNear) != e.roles.end();
-        });
-        if (!near) return false;
-      }
-    }
-  }
-  return true;
-}
+bool SimPool::ring_is_whole(std::size_t per_side) { return RingChecker(*this, per_side).whole(); }
 
 bool SimPool::direct(SimNode& a, SimNode& b) {
   const auto one_way = [](SimNode& from, SimNode& to) {

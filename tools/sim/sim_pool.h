@@ -5,7 +5,9 @@
 
 #include <deque>
 #include <memory>
+#include <span>
 #include <string_view>
+#include <unordered_map>
 #include <vector>
 
 #include "base/metrics.h"
@@ -15,20 +17,26 @@
 
 namespace wow {
 
+// One node's counters, without the lists that threads need.
+struct SimMetrics {
+  MetricSlot slot;
+  std::uint64_t total(Metric metric) const { return slot.get(metric); }
+};
+
 // A member: what survives a crash (its key, its place in the pool) and the node while it runs.
 struct SimNode {
   SimHost& host;
   const std::uint64_t key_seed;
+  const Address key_address;
   NodeOptions options;
   std::uint64_t incarnation = 0;
-  Metrics metrics;
-  MetricSlot& slot = metrics.add_slot();
+  SimMetrics metrics;
   std::unique_ptr<FakeCredentials> credentials;
   std::unique_ptr<Node> node;  // null: not running
 
   Node* operator->() { return node.get(); }
   Node& operator*() { return *node; }
-  const Address& address() const { return credentials->address(); }
+  const Address& address() const { return key_address; }
 };
 
 class SimPool {
@@ -38,6 +46,11 @@ class SimPool {
 
   // Starts a node on the host, at once. The reference holds as long as the pool.
   SimNode& add(SimHost& host, NodeOptions options = {});
+  // A grown ring in little time: a node on each host, which remembers its true neighbours and a few
+  // members further away, as after a restart of the whole pool; all started, evenly, within
+  // `spread`. Every packet is really sent. Runs the world until the ring is whole; false if it is
+  // not by 60 s later.
+  bool construct(std::span<SimHost* const> hosts, Duration spread = 2s);
   // Without a word to anybody; the host goes down. Call from outside of events, as all of these.
   void crash(SimNode& member);
   // Again with the same key, and with what it remembered when it went down.
@@ -49,11 +62,17 @@ class SimPool {
 
   std::deque<SimNode>& members() { return members_; }
   SimNode& operator[](std::size_t i) { return members_.at(i); }
-  // Running members in the order of the ring.
-  std::vector<SimNode*> ring();
+  // Running members in the order of the ring. Holds until one starts or stops.
+  const std::vector<SimNode*>& ring();
+  // Null if nobody with this address is running.
+  SimNode* find(const Address& address);
+  // Grows with every start and stop.
+  std::uint64_t version() const { return version_; }
+  World& world() { return world_; }
 
   bool all_joined();
-  // Whether each node has direct near edges to its true neighbours, `per_side` on each side.
+  // Whether each node has near edges that carry packets to its true neighbours, `per_side` on each
+  // side. See RingChecker for large pools.
   bool ring_is_whole(std::size_t per_side = 1);
   // Whether two nodes have open sessions with each other on direct paths.
   bool direct(SimNode& a, SimNode& b);
@@ -65,12 +84,17 @@ class SimPool {
   std::uint64_t total(Metric metric) const;
 
  private:
+  SimNode& add_stopped(SimHost& host, NodeOptions options);
   void start(SimNode& member);
   void shut_down(SimNode& member);
+  void remember_neighbours();
 
   World& world_;
   SeededRandom random_;
   std::deque<SimNode> members_;
+  std::unordered_map<Address, SimNode*, AddressHash> by_address_;
+  std::vector<SimNode*> ring_;
+  std::uint64_t version_ = 1, ring_version_ = 0;
 };
 
 }  // namespace wow

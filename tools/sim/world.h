@@ -1,5 +1,5 @@
-// A small deterministic internet for tests: one virtual clock, hosts with one UDP port each, sites
-// behind NATs and firewalls, links that delay, lose and reorder. The same seed gives the same run,
+// A deterministic internet: one virtual clock, hosts with one UDP port each, sites behind NATs and
+// firewalls, links that delay, lose and reorder. The same seed gives the same run,
 // packet for packet (trace_hash). It knows nothing of sessions or rings: SimPool puts nodes on
 // hosts. Single-threaded.
 #pragma once
@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string_view>
 #include <unordered_map>
 #include <vector>
@@ -14,37 +15,46 @@
 #include "base/clock.h"
 #include "base/endpoint.h"
 #include "base/random.h"
-#include "base/timer_queue.h"
 #include "base/transport.h"
+#include "tools/sim/event_queue.h"
 #include "tools/sim/nat_model.h"
 
 namespace wow {
 
 class SimHost;
+class Site;
 class World;
 
 struct IpHash {
   std::size_t operator()(const IpAddress& ip) const { return EndpointHash()(Endpoint{ip, 0}); }
 };
 
+// What an address leads to, within one network: a host, or the gateway of a site.
+struct Place {
+  SimHost* host = nullptr;
+  Site* site = nullptr;
+};
+using Places = std::unordered_map<IpAddress, Place, IpHash>;
+
 // A LAN and its gateway. Hosts of one site reach each other's own addresses without passing the
-// gateway.
+// gateway. A site may lie in another (a home router behind a carrier's NAT).
 class Site {
  public:
-  Site(const IpAddress& outside, const NatRules& rules, std::uint64_t seed)
-      : gateway(outside, rules, seed) {}
+  Site(const IpAddress& outside, const NatRules& rules, std::uint64_t seed, Site* parent)
+      : gateway(outside, rules, seed), parent(parent) {}
   NatModel gateway;
+  Site* const parent;  // null: the internet is outside
 
  private:
   friend class World;
-  std::unordered_map<IpAddress, SimHost*, IpHash> hosts_;
+  Places places_;
 };
 
 // What one datagram meets on its way.
 struct Link {
   Duration latency = 20ms;  // one way
-  Duration jitter =
-      0ms;  // up to this is added, for each datagram anew; more than their spacing reorders them
+  // Up to this is added, for each datagram anew; more than their spacing reorders them.
+  Duration jitter = 0ms;
   double loss = 0;       // 0..1
   double duplicate = 0;  // 0..1: arrives twice
 };
@@ -53,6 +63,16 @@ struct SimCounters {
   std::uint64_t datagrams_out = 0, bytes_out = 0;  // UDP payload
   std::uint64_t datagrams_in = 0, bytes_in = 0;
 };
+
+// What a host sends leaves one after the other; what would wait behind more than this is dropped.
+struct Uplink {
+  double bytes_per_second = 0;  // 0: no bound
+  std::size_t queue_bytes = 64 * 1024;
+};
+
+// Whether a host's clock runs on while it stands still (a stopped process, a laptop asleep) or
+// stands still as well (a virtual machine that was frozen).
+enum class PausedClock { kRuns, kStops };
 
 // One machine: its clock, randomness and UDP socket, to hand to a node.
 class SimHost final : public Clock, public Transport {
@@ -73,6 +93,10 @@ class SimHost final : public Clock, public Transport {
   Endpoint endpoint() const;  // its first own address with the port; unset if it has none
   const SimCounters& counters() const { return counters_; }
   void set_wall_offset(std::chrono::seconds offset) { wall_offset_ = offset; }
+  // How much faster than the world's its clock runs, from the start of the world on: for hosts on
+  // which nothing runs yet.
+  void set_drift(int parts_per_million) { drift_ppm_ = parts_per_million; }
+  void set_uplink(const Uplink& uplink) { uplink_ = std::make_unique<Busy>(Busy{uplink, {}}); }
 
   TimePoint now() const override;
   WallTime wall() const override;
@@ -87,15 +111,24 @@ class SimHost final : public Clock, public Transport {
     IpAddress ip;
     Site* site;
   };
+  struct Busy {
+    Uplink uplink;
+    TimePoint free_at;
+  };
 
   World& world_;
-  std::uint32_t id_;
+  const std::uint32_t id_;
+  std::uint32_t life_ = 0;  // timers of an earlier life do not fire
   SeededRandom random_;
   Receiver receiver_;
   std::vector<Attachment> attachments_;
   SimCounters counters_;
+  std::unique_ptr<Busy> uplink_;
   std::chrono::seconds wall_offset_{};
-  std::uint64_t life_ = 0;  // timers of an earlier life do not fire
+  Duration stood_still_{};    // its clock, in all pauses
+  TimePoint paused_until_{};  // of the world's time
+  std::uint32_t held_ = 0;    // datagrams that wait for the end of the pause
+  int drift_ppm_ = 0;
   bool up_ = true;
 };
 
@@ -107,15 +140,18 @@ class World {
   // Datagrams that did not arrive, by reason.
   struct Drops {
     std::uint64_t lost = 0, blocked = 0, filtered = 0, unreachable = 0;
+    std::uint64_t queue_full = 0;  // of an uplink, or of the socket of a paused host
   };
 
   explicit World(std::uint64_t seed);
   std::uint64_t seed() const { return seed_; }
 
-  Site& add_nat(std::string_view outside_ip, const NatRules& rules = {});
-  Site& add_firewall(NatScope filtering = NatScope::kAddressPortDependent);
-  // A host with a public address (no site) or inside one. Texts that are no address throw
-  // std::invalid_argument.
+  // Within `parent`, if there is one.
+  Site& add_nat(std::string_view outside_ip, const NatRules& rules = {}, Site* parent = nullptr);
+  Site& add_firewall(NatScope filtering = NatScope::kAddressPortDependent, Site* parent = nullptr);
+  // A host with a public address (no site) or inside one. Texts that are no address, and addresses
+  // that are taken, throw std::invalid_argument.
+  SimHost& add_host(const IpAddress& ip, Site* site = nullptr);
   SimHost& add_host(std::string_view ip, Site* site = nullptr);
   SimHost& add_host(std::string_view ip, Site& site) { return add_host(ip, &site); }
   // One more address (IPv6 beside IPv4, say).
@@ -127,11 +163,16 @@ class World {
   // life.
   void crash(SimHost& host);
   void restart(SimHost& host);
+  // Stands still for `span` from now: timers that fall due meanwhile fire at its end, datagrams
+  // wait for it (kHeldMax of them).
+  void pause(SimHost& host, Duration span, PausedClock clock);
+  static constexpr std::uint32_t kHeldMax = 256;
 
   // All links; the function is asked for each datagram (while the receiver behind a NAT is not
   // known, with a host of its site).
   void set_link(const Link& link);
   void set_link(LinkOf link_of) { link_of_ = std::move(link_of); }
+  Link link(const SimHost& from, const SimHost& to) const { return link_of_(from, to); }
   void set_lan_link(const Link& link) { lan_link_ = link; }
   // Who cannot reach whom, asked on arrival; an empty function heals.
   void set_blocked(Blocked blocked) { blocked_ = std::move(blocked); }
@@ -150,49 +191,51 @@ class World {
 
  private:
   friend class SimHost;
-  struct Flight {
+  struct Way {
     Endpoint source, to;
     std::uint32_t sender = 0;
-    Site* lan = nullptr;  // set: never left this LAN
+    std::uint32_t topology = 0;  // `receiver` holds as long as nothing has moved since
+    SimHost* receiver = nullptr;
+    Site* lan = nullptr;  // set: went no further up than this site
+  };
+  struct Flight {
+    Way way;
     Bytes bytes;
   };
-  struct Arrival {
-    TimePoint at;
-    std::uint64_t sequence;
-    std::uint32_t flight;
-    bool operator>(const Arrival& o) const {
-      return at != o.at ? at > o.at : sequence > o.sequence;
-    }
-  };
-  struct Public {
-    SimHost* host = nullptr;
-    Site* site = nullptr;
-  };
+  static constexpr int kChunkBits = 8;
+  static constexpr std::size_t kBufferKept = 256;  // bytes of a buffer worth keeping for the next
 
   void attach(SimHost& host, const IpAddress& ip, Site* site);
   void detach(SimHost& host);
+  Place* find(Site* network, const IpAddress& ip);
   void transmit(SimHost& from, const Datagram& datagram);
-  void launch(Flight flight, const Link& link);
-  void deliver_next();
-  SimHost* receiver_of(const Flight& flight);
-  const SimHost* likely_receiver(const Endpoint& to) const;
+  std::optional<Duration> uplink_delay(SimHost& from, std::size_t bytes);
+  void launch(const Way& way, const Datagram& datagram, const Link& link, Duration wait);
+  void arrive(std::uint32_t slot);
+  bool take_in(std::uint32_t slot);
+  SimHost* receiver_of(const Way& way);
+  const SimHost* likely_receiver(const Endpoint& to, Way& way);
   void trace(const Flight& flight, const SimHost& to);
   void run_to(TimePoint end);
+  Flight& flight(std::uint32_t slot) {
+    return flights_[slot >> kChunkBits][slot & ((1u << kChunkBits) - 1)];
+  }
+  std::uint32_t take_flight();
 
   std::uint64_t seed_;
   SeededRandom random_;
   TimePoint now_;
-  TimerQueue timers_;
+  EventQueue events_;
   std::vector<std::unique_ptr<SimHost>> hosts_;
   std::vector<std::unique_ptr<Site>> sites_;
-  std::unordered_map<IpAddress, Public, IpHash> internet_;
+  Places internet_;
+  std::uint32_t topology_ = 0;  // grows whenever an address changes hands
   LinkOf link_of_;
   Link lan_link_{200us};
   Blocked blocked_;
-  std::vector<Arrival> arrivals_;  // a heap, the earliest on top
-  std::vector<Flight> flights_;
+  std::vector<std::unique_ptr<Flight[]>> flights_;  // in chunks: a flight stays where it is
   std::vector<std::uint32_t> free_flights_;
-  std::uint64_t sequence_ = 0, deliveries_ = 0, trace_hash_ = 0;
+  std::uint64_t deliveries_ = 0, trace_hash_ = 0;
   Drops drops_;
 };
 

@@ -3,6 +3,9 @@
 #include <gtest/gtest.h>
 
 #include <string>
+#include <vector>
+
+#include "tools/sim/ring_checker.h"
 
 namespace wow {
 namespace {
@@ -56,6 +59,47 @@ TEST(SimPool, AMovedHostIsReachedAgain) {
   EXPECT_TRUE(sites.whole_within(10s));
   EXPECT_TRUE(sites.pool.routable(sites.pool[6], sites.pool[1]));
   EXPECT_TRUE(sites.pool.routable(sites.pool[1], sites.pool[6]));
+}
+
+std::vector<SimHost*> public_hosts(World& world, std::uint32_t count) {
+  std::vector<SimHost*> out;
+  for (std::uint32_t i = 0; i < count; ++i)
+    out.push_back(&world.add_host(IpAddress::v4(0x14000000 + i)));
+  return out;
+}
+
+TEST(SimPool, AConstructedRingIsWholeAndWalksArrive) {
+  World world(1);
+  SimPool pool(world);
+  ASSERT_TRUE(pool.construct(public_hosts(world, 60)));
+  EXPECT_TRUE(pool.ring_is_whole(3));
+  world.run_for(10s);
+  int hops = 0;
+  for (SimNode* from : pool.ring()) {
+    for (SimNode* to : pool.ring()) {
+      const Walk way = walk(pool, *from, to->address());
+      ASSERT_TRUE(way.arrived);
+      EXPECT_EQ(way.last, to->address());
+      EXPECT_EQ(way.latency, way.hops * Link{}.latency);
+      hops += way.hops;
+    }
+  }
+  EXPECT_LT(hops, 3 * 60 * 60);
+  EXPECT_TRUE(pool.routable(pool[3], pool[44]));
+}
+
+TEST(SimPool, TheCheckerSeesTheDeadAndTheirWidows) {
+  World world(1);
+  SimPool pool(world);
+  ASSERT_TRUE(pool.construct(public_hosts(world, 30)));
+  RingChecker checker(pool);
+  EXPECT_EQ(checker.health(), 1);
+  pool.crash(*pool.ring()[7]);
+  EXPECT_FALSE(checker.whole());
+  EXPECT_LT(checker.health(), 1);
+  EXPECT_GT(checker.health(), 0.7);
+  EXPECT_TRUE(world.run_until([&] { return checker.whole(); }, 10s));
+  EXPECT_EQ(checker.health(), 1);
 }
 
 TEST(SimPool, APartitionIsNoRing) {

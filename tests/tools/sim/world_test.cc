@@ -199,6 +199,90 @@ TEST(World, RunUntilStopsWhenTrueOrOutOfTime) {
   EXPECT_EQ(world.now() - begun, 6s);
 }
 
+TEST(World, ASiteWithinASiteIsTwoNatsDeep) {
+  World world(1);
+  Site& carrier = world.add_nat("203.0.113.1");
+  Site& home = world.add_nat("100.64.0.7", {}, &carrier);
+  Inbox a(world.add_host("10.1.0.2", home)), neighbour(world.add_host("100.64.0.8", carrier));
+  Inbox outside(world.add_host("198.51.100.1"));
+  a.send(outside.host->endpoint(), "out");
+  a.send(neighbour.host->endpoint(), "next door");
+  world.run_for(1s);
+  ASSERT_EQ(outside.texts.size(), 1u);
+  EXPECT_EQ(outside.senders[0].ip, IpAddress::parse("203.0.113.1"));
+  ASSERT_EQ(neighbour.texts.size(), 1u);
+  EXPECT_EQ(neighbour.senders[0].ip, IpAddress::parse("100.64.0.7"));
+  outside.answer("back");
+  neighbour.answer("hello");
+  neighbour.send(at("203.0.113.1:4433"), "not asked for");
+  world.run_for(1s);
+  EXPECT_EQ(a.texts, (std::vector<std::string>{"hello", "back"}));
+}
+
+TEST(World, AnUplinkSerializesAndItsQueueIsBounded) {
+  World world(1);
+  Inbox a(world.add_host("198.51.100.1")), b(world.add_host("198.51.100.2"));
+  world.set_link(Link{10ms});
+  a.host->set_uplink({.bytes_per_second = 1000, .queue_bytes = 300});
+  for (int i = 0; i < 10; ++i) a.send(b.host->endpoint(), std::string(72, 'x'));  // 100 bytes each
+  world.run_for(105ms);
+  EXPECT_TRUE(b.texts.empty());
+  world.run_for(10ms);
+  EXPECT_EQ(b.texts.size(), 1u);
+  world.run_for(1s);
+  EXPECT_EQ(b.texts.size(), 4u);
+  EXPECT_EQ(world.drops().queue_full, 6u);
+}
+
+TEST(World, APausedHostIsLateAndItsClockRunsOn) {
+  World world(1);
+  Inbox a(world.add_host("198.51.100.1")), b(world.add_host("198.51.100.2"));
+  const TimePoint begun = a.host->now();
+  TimePoint fired{}, later{};
+  a.host->clock().schedule(begun + 1s, [&] { fired = a.host->now(); });
+  a.host->clock().schedule(begun + 40s, [&] { later = a.host->now(); });
+  world.pause(*a.host, 30s, PausedClock::kRuns);
+  for (int i = 0; i < 300; ++i) b.send(a.host->endpoint(), "x");
+  world.run_for(29s);
+  EXPECT_TRUE(a.texts.empty());
+  world.run_for(20s);
+  EXPECT_EQ(fired - begun, 30s);
+  EXPECT_EQ(later - begun, 40s);
+  EXPECT_EQ(a.texts.size(), World::kHeldMax);
+}
+
+TEST(World, AFrozenClockKnowsNothingOfThePause) {
+  World world(1);
+  SimHost& host = world.add_host("198.51.100.1");
+  const TimePoint begun = host.now(), world_begun = world.now();
+  TimePoint fired{}, world_fired{};
+  host.clock().schedule(begun + 1s, [&] {
+    fired = host.now();
+    world_fired = world.now();
+  });
+  world.pause(host, 30s, PausedClock::kStops);
+  world.run_for(1min);
+  EXPECT_EQ(fired - begun, 1s);
+  EXPECT_EQ(world_fired - world_begun, 31s);
+  EXPECT_EQ(host.now() - begun, 30s);
+}
+
+TEST(World, ADriftingClockIsNeverEarly) {
+  World world(1);
+  for (const int ppm : {-500, 500, 100'000}) {
+    SimHost& host = world.add_host("198.51.100." + std::to_string(world.host_count() + 1));
+    host.set_drift(ppm);
+    const TimePoint begun = host.now(), world_begun = world.now();
+    TimePoint fired{};
+    host.clock().schedule(begun + 1000s, [&] { fired = host.now(); });
+    world.run_for(1002s);
+    EXPECT_GE(fired - begun, 1000s);
+    EXPECT_LT(fired - begun, 1000s + 1ms);
+    const auto gained = (host.now() - begun) - (world.now() - world_begun);
+    EXPECT_NEAR(to_seconds(gained), 1002e-6 * ppm, 1e-3);
+  }
+}
+
 TEST(World, TwoHostsCannotShareAnAddress) {
   World world(1);
   world.add_host("198.51.100.1");
