@@ -35,8 +35,8 @@ class CircuitTable {
   static constexpr std::size_t kPassedOnMax = 1024;  // circuits that we are the relay of
   static constexpr std::size_t kEndsMax = 256;       // that end here
   static constexpr std::size_t kLegsPerPeerMax = 48;
-  static constexpr int kPacketsPerSecond = 50'000;   // passed on, of all circuits together
-  static constexpr Duration kIdle = 90s;             // without a packet: forgotten
+  static constexpr int kPacketsPerSecond = 50'000;  // passed on, of all circuits together
+  static constexpr Duration kIdle = 90s;            // without a packet: forgotten
 
   // A number that no leg has here.
   std::uint32_t draw(Random& random) const;

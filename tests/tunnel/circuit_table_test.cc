@@ -57,7 +57,8 @@ TEST_F(Circuits, OnePeerGetsAShareAndAllTogetherABound) {
   EXPECT_EQ(made, CircuitTable::kPassedOnMax);
   EXPECT_EQ(table_.passed_on(), CircuitTable::kPassedOnMax);
   std::size_t ends = 0;
-  for (int i = 0; i < 1000; ++i) ends += table_.add_end(++id, node(5000 + i), node(9), now_) ? 1 : 0;
+  for (int i = 0; i < 1000; ++i)
+    ends += table_.add_end(++id, node(5000 + i), node(9), now_) ? 1 : 0;
   EXPECT_EQ(ends, CircuitTable::kEndsMax);
 }
 
@@ -87,9 +88,10 @@ TEST_F(Circuits, ACircuitPassesOnSoManyASecond) {
   table_.add_passed_on(1, node(1), 2, node(2), now_);
   int passed = 0;
   for (int i = 0; i < 10 * CircuitLeg::kPacketsPerSecond; ++i) {
-    passed += table_.pass(*table_.find(1), now_ + Duration(1s) * i / CircuitLeg::kPacketsPerSecond / 10)
-                  ? 1
-                  : 0;
+    passed +=
+        table_.pass(*table_.find(1), now_ + Duration(1s) * i / CircuitLeg::kPacketsPerSecond / 10)
+            ? 1
+            : 0;
   }
   EXPECT_GE(passed, CircuitLeg::kPacketsPerSecond);
   EXPECT_LE(passed, 2 * CircuitLeg::kPacketsPerSecond);

@@ -21,14 +21,11 @@ class RelayedPath : public testing::Test {
   }
   void join_by_one() {
     ASSERT_TRUE(a_.sessions().circuits().add_end(11, r_.address(), b_.address(), now()));
-    ASSERT_TRUE(
-        r_.sessions().circuits().add_passed_on(11, a_.address(), 12, b_.address(), now()));
+    ASSERT_TRUE(r_.sessions().circuits().add_passed_on(11, a_.address(), 12, b_.address(), now()));
     ASSERT_TRUE(b_.sessions().circuits().add_end(12, r_.address(), a_.address(), now()));
   }
   TimePoint now() { return net_.world.now(); }
-  bool relayed(Party& x, Party& y) {
-    return x.session(y) != nullptr && x.session(y)->is_relayed();
-  }
+  bool relayed(Party& x, Party& y) { return x.session(y) != nullptr && x.session(y)->is_relayed(); }
   void open_relayed() {
     join_by_one();
     a_.sessions().dial(b_.address(), Path::relayed(r_.address(), 11));

@@ -61,8 +61,7 @@ std::optional<EventQueue::Event> EventQueue::pop(TimePoint end) {
   }
 }
 
-void EventQueue::retime(std::uint32_t owner,
-                        const std::function<TimePoint(TimePoint)>& new_time) {
+void EventQueue::retime(std::uint32_t owner, const std::function<TimePoint(TimePoint)>& new_time) {
   std::vector<Index> owned;
   for (Index i = 0; i < used_; ++i) {
     const Slot& s = slot(i);

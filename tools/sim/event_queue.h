@@ -63,9 +63,7 @@ class EventQueue {
   struct Sorted {
     std::uint64_t at, sequence;
     Index slot;
-    bool operator>(const Sorted& o) const {
-      return at != o.at ? at > o.at : sequence > o.sequence;
-    }
+    bool operator>(const Sorted& o) const { return at != o.at ? at > o.at : sequence > o.sequence; }
   };
   struct Level {
     std::vector<Index> heads;
@@ -82,8 +80,8 @@ class EventQueue {
   void spill(int level, std::size_t bucket);
 
   std::vector<std::unique_ptr<Slot[]>> chunks_;
-  Index used_ = 0;          // slots ever taken
-  Index free_ = kNone;      // a list through `next`
+  Index used_ = 0;      // slots ever taken
+  Index free_ = kNone;  // a list through `next`
   std::array<Level, kLevels> levels_;
   std::vector<Sorted> sorted_;  // a heap, the earliest on top: all events of ticks up to tick_
   std::uint64_t tick_ = 0;      // the one being popped
