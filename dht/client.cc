@@ -114,6 +114,7 @@ void Client::retry_after(Call& call, Duration delay) {
 
 void Client::end(std::uint64_t id, const pb::ClientReply* reply) {
   auto call = calls_.extract(id);
+  if (!reply) answered_.reset();
   if (call) call.mapped()->handler(reply);
 }
 
@@ -134,6 +135,7 @@ void Client::on_reply(const ReplicaId& from, const pb::DhtMessage& message) {
     const bool redirected = theirs && theirs->id == known && !group->find(from.address);
     return redirected ? retry_after(call, {}) : retry_after(call, kPause);
   }
+  answered_ = from.address;
   end(call.id, &reply);
 }
 
@@ -183,6 +185,22 @@ void Client::read(const std::string& key, TimePoint deadline, Dht::Done done) {
                       : std::nullopt;
     if (!record) return done(not_found(key));
     done(std::move(*record));
+  });
+}
+
+void Client::stat(const std::string& key, Dht::Stated done) {
+  read(key, deadline(), [this, done](Result<DhtRecord> record) {
+    if (!record && record.error().code == ErrorCode::kInvalidArgument) return done(record.error());
+    DhtStat out;
+    if (record || record.error().code == ErrorCode::kNotFound) out.coordinator = answered_;
+    if (record) out.holder = std::move(*record);
+    if (const Group* group = book_.newest()) {
+      out.lineage = group->id.lineage.number;
+      out.epoch = group->id.epoch;
+      out.founder = group->id.lineage.founder;
+      for (const auto& member : group->members) out.members.push_back(member.address);
+    }
+    done(std::move(out));
   });
 }
 

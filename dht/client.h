@@ -25,6 +25,7 @@ class Client {
   void renew(const std::string& key, Duration ttl, Dht::Done done);
   void remove(const std::string& key, Dht::Done done);
   void list(const std::string& prefix, const Bytes& digest, Dht::Listed done);
+  void stat(const std::string& key, Dht::Stated done);
 
   void on_reply(const ReplicaId& from, const pb::DhtMessage& message);
 
@@ -69,6 +70,7 @@ class Client {
   VersionMemory versions_;
   Lineage lineage_;  // that versions_ are of
   std::uint64_t last_version_ = 0;
+  std::optional<Address> answered_;  // whose reply is being handled; none: nobody's
 };
 
 }  // namespace wow::dht

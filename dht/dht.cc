@@ -102,6 +102,9 @@ class Dht::Impl {
     out.member = group->has(context_.self());
     const dht::Epoch* epoch = replica_.serving();
     out.serving = epoch && epoch->group.id == group->id;
+    out.groups_known = 1;
+    out.groups_held = out.member;
+    out.groups_serving = out.serving;
     if (!epoch) return out;
     for (const auto& [key, state] : epoch->registers) {
       const bool is_record = state.value && !state.value->removed;
@@ -112,6 +115,7 @@ class Dht::Impl {
 
   dht::Client& client() { return client_; }
   dht::Membership& membership() { return membership_; }
+  std::function<void(const DhtLineageChange&)> lineage_observer_;
 
  private:
   // From another coordinator, which must be a member of the epoch that it names.
@@ -182,6 +186,10 @@ void Dht::list(const std::string& prefix, const Bytes& digest, Listed done) {
   impl_->client().list(prefix, digest, std::move(done));
 }
 
+void Dht::stat(const std::string& key, Stated done) { impl_->client().stat(key, std::move(done)); }
+void Dht::set_lineage_observer(std::function<void(const DhtLineageChange&)> observer) {
+  impl_->lineage_observer_ = std::move(observer);
+}
 DhtStatus Dht::status() const { return impl_->status(); }
 
 }  // namespace wow

@@ -24,6 +24,7 @@ inline constexpr std::size_t kDhtKeyBytesMax = 255;
 inline constexpr std::size_t kDhtValueBytesMax = 1024;
 inline constexpr Duration kDhtOperationLimit =
     5s;  // each operation ends within this, one way or another
+inline constexpr std::size_t kDhtShardsMax = 256;
 
 // A verified value of a key.
 struct DhtRecord {
@@ -35,10 +36,22 @@ struct DhtRecord {
   Duration age{};  // by the replica that answered; at least this much of the ttl is gone
 };
 
+// For how long nobody may have reached a majority before the shard is begun anew: longer than any
+// lease of this time to live can last, by its owner's count or by a replica's.
+constexpr Duration majority_lost_after(Duration lease_ttl) {
+  return lease_ttl + lease_ttl / 100 + 10s;
+}
+
 struct DhtOptions {
   std::optional<Address>
       founder;  // from the settings; empty: the first node to find nobody for `found_after`
   Duration found_after = 3s;
+  // Into how many shards the keys are cut: a power of two, at most kDhtShardsMax. All nodes of a
+  // pool must say the same, so the daemon takes it from the pool's settings; what another number of
+  // shards keeps is not found.
+  std::size_t shards = 1;
+  // G: without a majority for so long, a shard's nearest node founds the next lineage, empty.
+  Duration majority_lost_after = wow::majority_lost_after(7 * 24h);
   std::size_t replicas_max = 5;
   Duration group_change_after = 10s;   // the nearest nodes differ from the members for so long
   std::optional<Prefix> lease_subnet;  // "ip/" keys must lie inside
@@ -47,12 +60,41 @@ struct DhtOptions {
 };
 
 struct DhtStatus {
-  std::uint64_t lineage = 0, epoch = 0;
+  // The first shard's group.
+  std::uint64_t lineage = 0, epoch = 0;  // 0: none is known
   Address founder;
   std::vector<Address> members;
   bool member = false;   // we are one
   bool serving = false;  // and installed
-  std::size_t records = 0;
+  // Over all shards.
+  std::size_t shards = 1;
+  std::size_t groups_known = 0;    // in a big pool a node knows only those that it keeps or uses
+  std::size_t groups_held = 0;     // that name us a member
+  std::size_t groups_serving = 0;  // of these, installed here
+  std::size_t groups_unavailable = 0;  // whose majority does not answer us
+  std::size_t records = 0;             // kept here, live
+  // How often since the start a shard's lineage gave way to another, and when that was last: what
+  // we had written there may be gone.
+  std::size_t lineages_lost = 0;
+  std::optional<Duration> lineage_lost_ago;
+};
+
+// One key's shard, group and holder, as this node sees them.
+struct DhtStat {
+  std::uint32_t shard = 0;
+  std::uint64_t lineage = 0, epoch = 0;  // 0: no group is known
+  Address founder;
+  std::vector<Address> members;
+  std::optional<Address> coordinator;  // the member that answered; none: unavailable
+  std::optional<DhtRecord> holder;     // none: the key is free, or unavailable
+};
+
+// Some shards are now kept by another lineage: what this node wrote there is gone, unless the new
+// one has it, too. Owners write again at once.
+struct DhtLineageChange {
+  std::size_t shards = 0;
+  std::uint64_t lineage = 0;  // the new one of (the first of) them
+  Address founder;
 };
 
 // Errors: kAlreadyExists (the message names the holder), kNotFound, kPermission (not the owner's,
@@ -62,6 +104,7 @@ class Dht {
  public:
   using Done = std::function<void(Result<DhtRecord>)>;
   using Listed = std::function<void(Result<std::vector<DhtRecord>>, Bytes digest)>;
+  using Stated = std::function<void(Result<DhtStat>)>;
 
   Dht(DhtNetwork& network, DhtStore& store, Credentials& credentials, Clock& clock, Random& random,
       MetricSlot& metrics, DhtOptions options);
@@ -81,6 +124,13 @@ class Dht {
   // Live keys that start with `prefix`. With the digest of an earlier answer that still holds: an
   // empty list and the same digest.
   void list(const std::string& prefix, const Bytes& digest, Listed done);
+
+  // Reads the key, and says who answered. Only kInvalidArgument: without an answer within
+  // kDhtOperationLimit it says what is known.
+  void stat(const std::string& key, Stated done);
+
+  // Called after lineages have changed, from a timer of its own: it may use this object.
+  void set_lineage_observer(std::function<void(const DhtLineageChange&)> observer);
 
   DhtStatus status() const;
 
