@@ -12,6 +12,7 @@ constexpr Duration kPause = 100ms;    // the group is changing, or not known yet
 constexpr Duration kSilentFor = 10s;  // asked last
 constexpr std::size_t kListRecordsMax = 100'000;
 constexpr int kListRestartsMax = 3;
+constexpr std::uint64_t kVersionMax = std::uint64_t{1} << 62;  // beyond is a lie
 
 Error unavailable(const std::string& key) {
   return {ErrorCode::kUnavailable, "no majority of the store's group answered in time for \"" +
@@ -233,6 +234,10 @@ void Client::write_signed(pb::ClientRequest::Op op, Value value, TimePoint deadl
         return done(DhtRecord{value.key, value.data, value.owner, value.version, value.ttl, {}});
       case pb::ClientReply::NOT_FOUND:
         return done(not_found(value.key));
+      case pb::ClientReply::STALE:
+        if (reply->version() > kVersionMax) return done(unavailable(value.key));
+        last_version_ = std::max(last_version_, reply->version());
+        return write_signed(op, value, deadline, done);
       case pb::ClientReply::TAKEN:
         break;
       default:

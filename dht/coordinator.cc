@@ -116,15 +116,28 @@ Decision Coordinator::change(const pb::ClientRequest& request, const Value& valu
   }
   const bool held = is_held(seen);
   const bool ours = seen.value && seen.value->owner == value.owner;
-  if (held && !ours) return decide(pb::ClientReply::TAKEN, seen);
+  const auto floor = floor_of(seen.floors, value.owner);
+  if (held && !ours) {
+    // Once it is told so, no other coordinator that it asked may give it the key.
+    auto out = decide(pb::ClientReply::TAKEN, seen);
+    out.rewrite = floor < value.version;
+    if (out.rewrite) out.floor = {value.owner, value.version};
+    return out;
+  }
   // The writer learns the version that it has to exceed.
   if (ours && seen.value->version >= value.version) return decide(pb::ClientReply::TAKEN, seen);
+  if (floor >= value.version) {
+    Decision out{status_reply(pb::ClientReply::STALE), {}};
+    out.reply.set_version(floor);
+    return out;
+  }
   const bool needs_holder =
       request.op() == pb::ClientRequest::RENEW || request.op() == pb::ClientRequest::REMOVE;
   if (needs_holder && !held) return decide(pb::ClientReply::NOT_FOUND, seen);
   Decision out{status_reply(pb::ClientReply::OK), request.record()};
   *out.reply.add_records() = request.record();
   out.reply.add_age_ms(0);
+  if (seen.value && !ours) out.floor = {seen.value->owner, seen.value->version};
   return out;
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <optional>
+#include <vector>
 
 #include "dht/record.h"
 
@@ -33,12 +34,31 @@ struct Stamp {
   auto operator<=>(const Stamp&) const = default;
 };
 
+// What `owner` writes to this key must have a later version. A write that was refused, or was
+// overwritten by another owner, may still be on its way from another coordinator, that the client
+// had asked first: it must not take effect when nobody expects it any more.
+struct VersionFloor {
+  Address owner;
+  std::uint64_t version = 0;
+};
+using VersionFloors = std::vector<VersionFloor>;  // oldest first
+inline constexpr std::size_t kVersionFloorsMax = 16;
+
+using WireVersionFloors = google::protobuf::RepeatedPtrField<pb::VersionFloor>;
+VersionFloors parse_floors(const WireVersionFloors& wire);
+void floors_to_wire(const VersionFloors& floors, WireVersionFloors& out);
+// 0: any version may be written.
+std::uint64_t floor_of(const VersionFloors& floors, const Address& owner);
+// With `added` as the newest; the oldest gives way.
+VersionFloors with_floor(VersionFloors floors, const VersionFloor& added);
+
 struct Register {
   Ballot promised;
   Stamp accepted;
   pb::Record record;           // if accepted
   std::optional<Value> value;  // the same, parsed, without its data
   TimePoint since{};           // accepted (or promised, while nothing is accepted)
+  VersionFloors floors;
 
   bool is_expired(TimePoint now) const { return value && now - since > value->lifetime(); }
 

@@ -222,7 +222,8 @@ Replica::Reply Replica::accept(const EpochId& id, const pb::Accept& request) {
     return out;
   }
   if (state.accepted == Stamp{id.epoch, ballot}) return answer(pb::ReplicaReply::OK);
-  Register wanted{ballot, {id.epoch, ballot}, request.record(), {}, now};
+  Register wanted{ballot, {id.epoch, ballot}, request.record(), {}, now, {}};
+  wanted.floors = parse_floors(request.floors());
   if (request.key() != kNextKey) wanted.value = Value::parse(request.record());
   const auto why = objection(*epoch, request, wanted);
   if (!why.empty()) return refusal(why);

@@ -138,6 +138,7 @@ void Round::on_states() {
     seen.record = &latest->record;
     seen.value = latest->value ? &*latest->value : nullptr;
     seen.age = now - latest->since;
+    seen.floors = latest->floors;
     for (const auto& [from, state] : states_) {
       // Free only if every promise of the majority says so.
       if (state.value && !state.value->removed && !state.is_expired(now)) seen.live = true;
@@ -159,6 +160,8 @@ void Round::on_states() {
     accept_.set_age_ms(to_ms(seen.age));
   }
   if (phase_ == Phase::kRead) return begin(Phase::kPrepare);
+  if (decision.floor) seen.floors = with_floor(std::move(seen.floors), *decision.floor);
+  floors_to_wire(seen.floors, *accept_.mutable_floors());
   accept_.set_key(key_);
   ballot_.to_wire(*accept_.mutable_ballot());
   reply_ = std::move(decision.reply);

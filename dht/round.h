@@ -17,6 +17,7 @@ struct Seen {
   const Value* value = nullptr;        // the same, without its data; null for `next`
   bool live = false;                   // not removed, and somebody says not expired
   Duration age{};                      // the least that a holder of the latest write said
+  VersionFloors floors;
 };
 
 // What to answer, and what to write first. What was seen but is not yet at a majority is written
@@ -24,7 +25,8 @@ struct Seen {
 struct Decision {
   pb::ClientReply reply;
   std::optional<pb::Record> write;
-  bool rewrite = false;  // write what was seen again, even if a majority has it
+  bool rewrite = false;                 // write what was seen again, even if a majority has it
+  std::optional<VersionFloor> floor{};  // kept with what is written
 };
 
 class Round {

@@ -5,6 +5,30 @@
 #include "dht/group.h"
 
 namespace wow {
+namespace {
+
+constexpr std::size_t kBacklogMax = 512;     // messages, as a socket's buffer
+constexpr Duration kPauseNoticedAfter = 5s;  // by the ring around
+
+}  // namespace
+
+class FakePool::NodeClock final : public Clock {
+ public:
+  NodeClock(FakePool& pool, int node) : pool_(pool), node_(node) {}
+
+  TimePoint now() const override { return pool_.now_ - pool_.time_frozen(node_); }
+  WallTime wall() const override { return pool_.wall(); }
+  TimerId schedule(TimePoint at, std::function<void()> fire) override {
+    return timers.add(at, std::move(fire));
+  }
+  void cancel(TimerId id) override { timers.cancel(id); }
+
+  TimerQueue timers;
+
+ private:
+  FakePool& pool_;
+  const int node_;
+};
 
 class FakePool::Network final : public DhtNetwork {
  public:
@@ -17,18 +41,19 @@ class FakePool::Network final : public DhtNetwork {
   }
   void locate(const Address& target, std::function<void(std::optional<Address>)> done) override {
     const auto nearest = nearest_known(target, 1).front();
-    pool_.schedule(pool_.now() + 2 * pool_.draw_delay(),
-                   [this, nearest, done = std::move(done), life = me().life] {
-                     if (me().life == life && me().dht) done(nearest);
-                   });
+    me().clock->schedule(me().clock->now() + 2 * pool_.draw_delay(),
+                         [this, nearest, done = std::move(done), life = me().life] {
+                           if (me().life == life && me().dht) done(nearest);
+                         });
   }
   std::vector<Address> nearest_known(const Address& target, std::size_t count) const override {
     std::vector<Address> out;
     for (int i = 0; i < pool_.size(); ++i) {
-      if (pool_.is_up(i) && (i == node_ || pool_.reaches(node_, i)))
-        out.push_back(pool_.address(i));
+      const Node& other = pool_.at(i);
+      const bool is_silent = other.paused && pool_.now_ - other.paused_at > kPauseNoticedAfter;
+      const bool is_seen = pool_.is_up(i) && !is_silent && pool_.reaches(node_, i);
+      if (i == node_ || is_seen) out.push_back(other.self);
     }
-    if (std::find(out.begin(), out.end(), self()) == out.end()) out.push_back(self());
     std::sort(out.begin(), out.end(), [&](auto& a, auto& b) { return nearer(a, b, target); });
     out.resize(std::min(count, out.size()));
     return out;
@@ -37,7 +62,7 @@ class FakePool::Network final : public DhtNetwork {
   bool alone() const override { return nearest_known(self(), 2).size() == 1; }
 
  private:
-  const Node& me() const { return *pool_.nodes_[static_cast<std::size_t>(node_)]; }
+  const Node& me() const { return pool_.at(node_); }
   FakePool& pool_;
   const int node_;
 };
@@ -53,6 +78,7 @@ int FakePool::add() {
   node->store = std::make_unique<MemoryStore>();
   node->metrics = std::make_unique<MetricSlot>();
   node->network = std::make_unique<Network>(*this, number);
+  node->clock = std::make_unique<NodeClock>(*this, number);
   nodes_.push_back(std::move(node));
   start(number);
   return number;
@@ -63,25 +89,59 @@ void FakePool::add_all(int count) {
 }
 
 void FakePool::start(int number) {
-  Node& node = *nodes_[static_cast<std::size_t>(number)];
+  Node& node = at(number);
   ++node.life;
   node.random = std::make_unique<SeededRandom>(random.u64());
-  node.dht = std::make_unique<Dht>(*node.network, *node.store, *node.credentials, *this,
+  node.dht = std::make_unique<Dht>(*node.network, *node.store, *node.credentials, *node.clock,
                                    *node.random, *node.metrics, options);
   node.dht->start();
 }
 
-void FakePool::crash(int number) { nodes_[static_cast<std::size_t>(number)]->dht.reset(); }
+void FakePool::crash(int number) {
+  at(number).backlog.clear();
+  if (at(number).paused) resume(number);
+  at(number).dht.reset();
+}
+
+void FakePool::pause(int number, bool with_frozen_clock) {
+  Node& node = at(number);
+  node.paused = true;
+  node.frozen = with_frozen_clock;
+  node.paused_at = now_;
+}
+
+void FakePool::resume(int number) {
+  Node& node = at(number);
+  node.time_frozen = time_frozen(number);
+  node.time_paused = time_paused(number);
+  node.paused = node.frozen = false;
+  auto deliver = [this, number, life = node.life, backlog = std::exchange(node.backlog, {})] {
+    if (at(number).life != life) return;
+    for (const auto& [from, message] : backlog) inject(from, number, message);
+  };
+  if (random.below(2) == 0) return deliver();
+  schedule(now_, std::move(deliver));
+}
+
+Duration FakePool::time_paused(int number) const {
+  const Node& node = at(number);
+  return node.time_paused + (node.paused ? now_ - node.paused_at : Duration{});
+}
+
+Duration FakePool::time_frozen(int number) const {
+  const Node& node = at(number);
+  return node.time_frozen + (node.frozen ? now_ - node.paused_at : Duration{});
+}
 
 void FakePool::restart(int number, bool with_store) {
   crash(number);
-  if (!with_store) *nodes_[static_cast<std::size_t>(number)]->store = {};
+  if (!with_store) *at(number).store = {};
   start(number);
 }
 
 int FakePool::node_of(const Address& address) const {
   for (int i = 0; i < size(); ++i) {
-    if (nodes_[static_cast<std::size_t>(i)]->self == address) return i;
+    if (at(i).self == address) return i;
   }
   return -1;
 }
@@ -110,16 +170,38 @@ void FakePool::transmit(int from, int to, ByteView bytes) {
 
 void FakePool::inject(int from, int to, ByteView message) {
   if (!is_up(to) || (from != to && !reaches(from, to))) return;
+  if (Node& node = at(to); node.paused) {
+    if (node.backlog.size() < kBacklogMax) node.backlog.emplace_back(from, to_bytes(message));
+    return;
+  }
+  if (delivering) delivering(from, to, message);
   dht(to).on_message(address(from), message);
 }
 
 void FakePool::run_for(Duration span) {
   const TimePoint end = now_ + span;
-  while (timers_.next_due() && *timers_.next_due() <= end) {
-    now_ = std::max(now_, *timers_.next_due());
-    timers_.fire_one(now_);
+  TimePoint due{};
+  while (TimerQueue* queue = earliest(due)) {
+    if (due > end) break;
+    now_ = std::max(now_, due);
+    queue->fire_one(TimePoint::max());
   }
   now_ = end;
+}
+
+TimerQueue* FakePool::earliest(TimePoint& due) {
+  TimerQueue* out = nullptr;
+  const auto consider = [&](TimerQueue& queue, Duration behind) {
+    const auto next = queue.next_due();
+    if (!next || (out && *next + behind >= due)) return;
+    out = &queue;
+    due = *next + behind;
+  };
+  consider(timers_, {});
+  for (const auto& node : nodes_) {
+    if (!node->paused) consider(node->clock->timers, node->time_frozen);
+  }
+  return out;
 }
 
 bool FakePool::run_until(const std::function<bool()>& done, Duration limit) {

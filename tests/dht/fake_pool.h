@@ -5,6 +5,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "base/timer_queue.h"
@@ -47,6 +48,14 @@ class FakePool final : public Clock {
   // Power off; and on again, with or without its store.
   void crash(int node);
   void restart(int node, bool with_store = true);
+  // Does nothing until it resumes, with a clock that goes on or stands still meanwhile; then what
+  // was sent to it and its overdue timers come at once, either first.
+  void pause(int node, bool with_frozen_clock);
+  void resume(int node);
+  bool is_paused(int node) const { return nodes_[static_cast<std::size_t>(node)]->paused; }
+  // In all until now.
+  Duration time_paused(int node) const;
+  Duration time_frozen(int node) const;
   bool is_up(int node) const { return nodes_[static_cast<std::size_t>(node)]->dht != nullptr; }
 
   Dht& dht(int node) { return *nodes_[static_cast<std::size_t>(node)]->dht; }
@@ -69,6 +78,8 @@ class FakePool final : public Clock {
   Duration delay = 10ms, jitter = 10ms;
   Blocked blocked;
   Tamper tamper;
+  // Called with each message just before its receiver is.
+  std::function<void(int from, int to, ByteView message)> delivering;
   DhtOptions options;
   SeededRandom random;
 
@@ -99,8 +110,10 @@ class FakePool final : public Clock {
 
  private:
   class Network;
+  class NodeClock;
   struct Node {
     Address self;
+    std::unique_ptr<NodeClock> clock;
     std::unique_ptr<FakeCredentials> credentials;
     std::unique_ptr<MemoryStore> store;
     std::unique_ptr<MetricSlot> metrics;
@@ -108,9 +121,16 @@ class FakePool final : public Clock {
     std::unique_ptr<Network> network;
     std::unique_ptr<Dht> dht;
     int life = 0;
+    bool paused = false, frozen = false;
+    TimePoint paused_at{};
+    Duration time_paused{}, time_frozen{};       // of pauses that are over
+    std::vector<std::pair<int, Bytes>> backlog;  // sender and message, while paused
   };
 
+  Node& at(int node) const { return *nodes_[static_cast<std::size_t>(node)]; }
   void start(int node);
+  // Of the pool's own timers and those of running nodes.
+  TimerQueue* earliest(TimePoint& due);
   bool reaches(int from, int to) const { return !blocked || !blocked(from, to); }
   void transmit(int from, int to, ByteView message);
   Duration draw_delay();

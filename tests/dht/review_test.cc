@@ -36,7 +36,7 @@ TEST(DhtRound, ANextGroupThatOneReplicaAcceptedIsDecidedOnlyByAMajority) {
   auto reply = ok();
   pb::Record record;
   record.set_value(theirs.to_wire().SerializeAsString());
-  const Register state{{1, Bench::address(4)}, {1, {1, Bench::address(4)}}, record, {}, {}};
+  const Register state{{1, Bench::address(4)}, {1, {1, Bench::address(4)}}, record, {}, {}, {}};
   *reply.mutable_state() = state.to_wire(dht::kNextKey, TimePoint{}, true);
   bench.coordinator.on_reply(Bench::id(2), answer_to(bench.sent[0].second, reply));
   EXPECT_FALSE(decided) << "decided by the word of one replica";
@@ -88,6 +88,60 @@ TEST(DhtCoordinator, ARecordIsTakenOnlyFromItsOwner) {
   pool.inject(1, 0, view_of(request.SerializeAsString()));
   pool.run_for(2s);
   EXPECT_TRUE(pool.get(0, "k"));
+}
+
+// A coordinator that was asked first may get to it long after another has answered.
+class LateRequest : public ::testing::Test {
+ protected:
+  LateRequest() {
+    pool.add_all(3);
+    EXPECT_TRUE(pool.run_until_group(3, 30s));
+    pool.delivering = [this](int from, int to, ByteView bytes) {
+      pb::DhtMessage message;
+      message.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()));
+      if (from == 2 && message.has_client_request()) late = {to, to_bytes(bytes)};
+    };
+  }
+  void deliver_late() {
+    pool.delivering = nullptr;
+    pool.inject(2, late.first, late.second);
+    pool.run_for(2s);
+  }
+  FakePool pool{1};
+  std::pair<int, Bytes> late;
+};
+
+TEST_F(LateRequest, OfACreateThatWasLostDoesNotWinOnceTheKeyIsFree) {
+  ASSERT_TRUE(pool.create(1, "k", "1"));
+  ASSERT_EQ(pool.create(2, "k", "2").error().code, ErrorCode::kAlreadyExists);
+  ASSERT_TRUE(pool.remove(1, "k"));
+  deliver_late();
+  EXPECT_EQ(pool.get(0, "k").error().code, ErrorCode::kNotFound);
+  EXPECT_TRUE(pool.create(2, "k", "again"));
+}
+
+TEST_F(LateRequest, OfACreateThatWasRemovedDoesNotWinAgain) {
+  ASSERT_TRUE(pool.create(2, "k", "2"));
+  const auto create = late;
+  ASSERT_TRUE(pool.remove(2, "k"));
+  ASSERT_TRUE(pool.create(1, "k", "1"));
+  ASSERT_TRUE(pool.remove(1, "k"));
+  late = create;
+  deliver_late();
+  EXPECT_EQ(pool.get(0, "k").error().code, ErrorCode::kNotFound);
+  EXPECT_TRUE(pool.create(2, "k", "again"));
+}
+
+TEST(DhtRegister, KeepsTheNewestOfManyVersionFloors) {
+  dht::VersionFloors floors;
+  for (std::uint64_t node = 1; node <= 2 * dht::kVersionFloorsMax; ++node) {
+    floors = dht::with_floor(floors, {Bench::address(node), node});
+  }
+  floors = dht::with_floor(floors, {Bench::address(20), 3});
+  EXPECT_EQ(floors.size(), dht::kVersionFloorsMax);
+  EXPECT_EQ(dht::floor_of(floors, Bench::address(1)), 0u);
+  EXPECT_EQ(dht::floor_of(floors, Bench::address(32)), 32u);
+  EXPECT_EQ(dht::floor_of(floors, Bench::address(20)), 20u) << "it does not fall";
 }
 
 class ForgedGroup : public ::testing::TestWithParam<std::uint64_t> {};

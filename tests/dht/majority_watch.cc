@@ -1,0 +1,99 @@
+#include "tests/dht/majority_watch.h"
+
+#include <algorithm>
+
+namespace wow {
+
+void MajorityWatch::hear(int from, const pb::DhtMessage& message) {
+  incarnations_[from] = message.incarnation();
+  if (message.has_known()) {
+    if (const auto group = dht::Group::parse(message.known())) hear_group(*group);
+  }
+  const bool names_served = message.has_client_reply() || message.has_replica_reply() ||
+                            message.has_query() || message.has_announce();
+  const auto id = dht::epoch_of(message);
+  if (!names_served || !id.is_set()) return;
+  auto& served = lineages_[id.lineage].served;
+  served = std::max(served, id.epoch);
+}
+
+void MajorityWatch::hear_group(const dht::Group& group) {
+  const auto& lineage = group.id.lineage;
+  const bool is_new = !lineages_.contains(lineage);
+  auto& history = lineages_[lineage];
+  history.newest = std::max(history.newest, group.id.epoch);
+  history.groups.emplace(group.id.epoch, group);
+  if (!is_new) return;
+  history.heard = pool_.now();
+  judge_founding(lineage);
+}
+
+void MajorityWatch::judge_founding(const dht::Lineage& lineage) {
+  const int founder = pool_.node_of(lineage.founder);
+  for (const auto& [other, history] : lineages_) {
+    if (other == lineage || !is_recoverable(history)) continue;
+    const auto reached = history.reached.find(founder);
+    const Duration cut =
+        reached == history.reached.end() ? Duration::max() : pool_.now() - reached->second;
+    if (cut >= patience_ || !objection_.empty()) continue;
+    objection_ = "node " + std::to_string(founder) + " founded a lineage after " +
+                 std::to_string(to_seconds(cut)) + " s without a majority of the one before";
+  }
+}
+
+void MajorityWatch::forgot(int node) { incarnations_[node] = 0; }
+
+void MajorityWatch::look() {
+  for (auto& [lineage, history] : lineages_) {
+    for (int node = 0; node < pool_.size(); ++node) {
+      const bool is_known = history.reached.contains(node);
+      // Who starts does not remember when it last did.
+      if (!is_known || !pool_.is_up(node) || reaches(node, history)) {
+        history.reached[node] = pool_.now();
+      }
+    }
+  }
+}
+
+bool MajorityWatch::reaches(int node, const History& history) const {
+  return !pool_.is_paused(node) && suffices(history, [&](int other) {
+    const bool is_able = pool_.is_up(other) && !pool_.is_paused(other);
+    return is_able && (!pool_.blocked || !pool_.blocked(node, other));
+  });
+}
+
+bool MajorityWatch::can_recover() const {
+  const History* latest = nullptr;
+  for (const auto& [lineage, history] : lineages_) {
+    if (!latest || history.heard > latest->heard) latest = &history;
+  }
+  return latest && is_recoverable(*latest);
+}
+
+bool MajorityWatch::is_recoverable(const History& history) const {
+  return suffices(history, [](int) { return true; });
+}
+
+bool MajorityWatch::suffices(const History& history, const Able& able) const {
+  if (!has_majority(history, history.newest, able)) return false;
+  // Until the newest is served, the one before must be there to install from.
+  return history.served >= history.newest || history.newest == 1 ||
+         has_majority(history, history.newest - 1, able);
+}
+
+bool MajorityWatch::has_majority(const History& history, std::uint64_t epoch,
+                                 const Able& able) const {
+  const auto found = history.groups.find(epoch);
+  if (found == history.groups.end()) return false;
+  const auto& members = found->second.members;
+  const auto count = std::count_if(members.begin(), members.end(), [&](const auto& member) {
+    const int node = pool_.node_of(member.address);
+    const auto incarnation = incarnations_.find(node);
+    const bool is_it =
+        incarnation != incarnations_.end() && incarnation->second == member.incarnation;
+    return is_it && able(node);
+  });
+  return static_cast<std::size_t>(count) > members.size() / 2;
+}
+
+}  // namespace wow

@@ -1,0 +1,56 @@
+// What a pool's nodes could have reached, seen from outside: who is in which group of which
+// lineage, and since when each node is without a majority of it. Says when a lineage was founded
+// too early.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <string>
+
+#include "dht/group.h"
+#include "tests/dht/fake_pool.h"
+
+namespace wow {
+
+class MajorityWatch {
+ public:
+  // `patience`: a lineage may follow another once its founder was for so long without a majority.
+  MajorityWatch(FakePool& pool, Duration patience) : pool_(pool), patience_(patience) {}
+
+  // To be called with every message.
+  void hear(int from, const pb::DhtMessage& message);
+  // Just now it lost its store, with which it was a member.
+  void forgot(int node);
+  // To be called often.
+  void look();
+  // Whether the latest lineage has a majority that is at most cut off or paused.
+  bool can_recover() const;
+  std::size_t lineages() const { return lineages_.size(); }
+  // What was wrong; empty if nothing.
+  const std::string& objection() const { return objection_; }
+
+ private:
+  using Able = std::function<bool(int node)>;
+  struct History {
+    std::uint64_t newest = 0, served = 0;
+    std::map<std::uint64_t, dht::Group> groups;  // by epoch
+    std::map<int, TimePoint> reached;            // when each node last reached a majority
+    TimePoint heard{};
+  };
+
+  void hear_group(const dht::Group& group);
+  void judge_founding(const dht::Lineage& lineage);
+  bool reaches(int node, const History& history) const;
+  bool is_recoverable(const History& history) const;
+  // Whether the members of the newest group among `able` are a majority that has its values.
+  bool suffices(const History& history, const Able& able) const;
+  bool has_majority(const History& history, std::uint64_t epoch, const Able& able) const;
+
+  FakePool& pool_;
+  const Duration patience_;
+  std::map<dht::Lineage, History> lineages_;
+  std::map<int, std::uint64_t> incarnations_;
+  std::string objection_;
+};
+
+}  // namespace wow

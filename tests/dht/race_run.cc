@@ -1,0 +1,371 @@
+#include "tests/dht/race_run.h"
+
+#include <algorithm>
+#include <set>
+
+#include "dht/record.h"
+
+namespace wow {
+namespace {
+
+using Kind = Operation::Kind;
+using Outcome = Operation::Outcome;
+
+// A lineage without a majority is given up after a value's longest life: G = TTL * 1.01 + 10 s.
+constexpr Duration kLongestTtl = 49s;
+constexpr Duration kLineageTime = 60s;
+constexpr Duration kShortTtl = 3s;  // some expire while they are raced for
+constexpr Duration kRaceInterval = 700ms;
+constexpr Duration kStep = 100ms;
+constexpr Duration kPause = 30s;
+constexpr std::size_t kRecentMax = 6;
+constexpr std::size_t kOperationsMax = kHistoryMax / 2;  // on one key; a removal may count twice
+
+Duration lifetime_of(Duration ttl) {
+  dht::Value value;
+  value.ttl = ttl;
+  return value.lifetime();
+}
+
+DhtOptions options_of_runs() {
+  DhtOptions options;
+  options.founder = FakeCredentials::address_of(1);
+  options.group_change_after = 3s;
+  return options;
+}
+
+}  // namespace
+
+RaceRun::Counts& RaceRun::Counts::operator+=(const Counts& other) {
+  for (int Counts::*field :
+       {&Counts::races, &Counts::creates, &Counts::won, &Counts::lost, &Counts::unavailable,
+        &Counts::reads, &Counts::crashes, &Counts::amnesias, &Counts::partitions, &Counts::pauses,
+        &Counts::lineages, &Counts::doubles}) {
+    this->*field += other.*field;
+  }
+  return *this;
+}
+
+std::string RaceRun::Counts::text() const {
+  const auto item = [](const char* name, int count) {
+    return std::string(", ") + std::to_string(count) + " " + name;
+  };
+  return std::to_string(races) + " races" + item("creates", creates) + item("won", won) +
+         item("lost", lost) + item("unavailable", unavailable) + item("reads", reads) +
+         item("crashes", crashes) + item("without the store", amnesias) +
+         item("partitions", partitions) + item("pauses", pauses) + item("lineages", lineages) +
+         item("held twice", doubles);
+}
+
+RaceRun::RaceRun(std::uint64_t seed, int races)
+    : races_(races), pool_(seed, options_of_runs()), watch_(pool_, kLineageTime) {
+  faults_ = {draw(0.5), draw(0.3), draw(0.5), draw(0.5), draw(0.5), draw(0.1)};
+  pool_.add_all(2 + static_cast<int>(pool_.random.below(7)));
+  pool_.delay = 1ms + random_up_to(50ms);
+  pool_.duplicate = pool_.random.unit() * 0.1;
+  pool_.delivering = [this](int from, int, ByteView bytes) {
+    pb::DhtMessage message;
+    if (!message.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) return;
+    watch_.hear(from, message);
+    answering_ = dht::epoch_of(message).lineage;
+  };
+  pool_.blocked = [this](int from, int to) {
+    const auto side = [this](int node) {
+      const auto i = static_cast<std::size_t>(node);
+      return i < side_.size() ? side_[i] : 0;
+    };
+    return side(from) != side(to);
+  };
+}
+
+const std::string& RaceRun::run() {
+  // Some race while the group is being founded or is growing.
+  pool_.run_for(random_up_to(8s));
+  pool_.loss = draw(0.3) ? 0 : pool_.random.unit() * 0.2;
+  pool_.jitter = 1ms + random_up_to(200ms);
+  for (int race = 0; race < races_ && failure_.empty();) {
+    pool_.run_for(random_up_to(2 * kStep));
+    watch_.look();
+    if (!watch_.objection().empty()) fail(watch_.objection());
+    disturb();
+    if (draw(to_seconds(kStep) / to_seconds(kRaceInterval))) begin_race(race++);
+    if (draw(0.7)) act_on_some_key();
+  }
+  heal();
+  if (failure_.empty()) check_histories();
+  return failure_;
+}
+
+void RaceRun::fail(const std::string& what) {
+  if (failure_.empty()) failure_ = what;
+}
+
+Duration RaceRun::random_up_to(Duration most) {
+  return Duration(
+      static_cast<Duration::rep>(pool_.random.unit() * static_cast<double>(most.count())));
+}
+
+// --- Operations ---
+
+void RaceRun::begin_race(int number) {
+  const std::string key = "k" + std::to_string(number);
+  recent_.push_back(key);
+  if (recent_.size() > kRecentMax) recent_.erase(recent_.begin());
+  ++counts_.races;
+  const int racers = 2 + static_cast<int>(pool_.random.below(4));
+  const Duration spread = draw(0.5) ? Duration{} : random_up_to(300ms);
+  for (int i = 0; i < racers; ++i) {
+    const int node = random_node();
+    pool_.schedule(pool_.now() + random_up_to(spread),
+                   [=, this] { start(key, Kind::kWrite, node); });
+  }
+}
+
+void RaceRun::act_on_some_key() {
+  if (recent_.empty()) return;
+  const auto& key = recent_[pool_.random.below(recent_.size())];
+  const double dice = pool_.random.unit();
+  int node = random_node();
+  // Mostly by somebody who believes to hold it: others are only told that they do not.
+  for (const auto& entry : histories_[key]) {
+    if (dice > 0.5 && is_holding(entry) && !draw(0.1)) node = entry.operation.client;
+  }
+  const auto kind = dice < 0.4   ? Kind::kRead
+                    : dice < 0.6 ? Kind::kWrite
+                    : dice < 0.8 ? Kind::kRenew
+                                 : Kind::kRemove;
+  start(key, kind, node);
+}
+
+void RaceRun::start(const std::string& key, Kind kind, int node) {
+  if (!is_able(node)) return;
+  auto& history = histories_[key];
+  const bool is_busy = std::any_of(history.begin(), history.end(), [&](const Entry& entry) {
+    const auto& operation = entry.operation;
+    return operation.client == node && entry.life == lives_[static_cast<std::size_t>(node)] &&
+           operation.returned == TimePoint::max();
+  });
+  if (is_busy || history.size() >= kOperationsMax) return;
+  const Duration ttl = draw(0.2) ? kShortTtl : kLongestTtl;
+  const std::size_t index = history.size();
+  Entry entry;
+  entry.operation = {.kind = kind, .client = node, .lifetime = lifetime_of(ttl)};
+  entry.operation.called = pool_.now();
+  if (kind == Kind::kWrite) entry.operation.data = ++last_data_;
+  entry.life = lives_[static_cast<std::size_t>(node)];
+  entry.paused_before = pool_.time_paused(node);
+  entry.frozen_before = pool_.time_frozen(node);
+  entry.hold_ends = pool_.now() - entry.frozen_before + ttl;
+  history.push_back(entry);
+  auto done = [this, key, index](const Result<DhtRecord>& answer) {
+    on_answer(key, index, answer);
+  };
+  const std::string data = std::to_string(entry.operation.data);
+  switch (kind) {
+    case Kind::kWrite:
+      ++counts_.creates;
+      return draw(0.8) ? pool_.dht(node).create(key, view_of(data), ttl, done)
+                       : pool_.dht(node).put(key, view_of(data), ttl, done);
+    case Kind::kRenew:
+      return pool_.dht(node).renew(key, ttl, done);
+    case Kind::kRemove:
+      end_holds(key, node);
+      return pool_.dht(node).remove(key, done);
+    case Kind::kRead:
+      return pool_.dht(node).get(key, done);
+  }
+}
+
+void RaceRun::on_answer(const std::string& key, std::size_t index,
+                        const Result<DhtRecord>& answer) {
+  Operation& operation = histories_[key][index].operation;
+  histories_[key][index].lineage = answering_;
+  const auto& entry = histories_[key][index];
+  const Duration taken =
+      pool_.now() - operation.called - (pool_.time_paused(operation.client) - entry.paused_before);
+  if (taken > kDhtOperationLimit) {
+    fail(key + " was answered after " + std::to_string(to_seconds(taken)) +
+         " s: " + operation.text());
+  }
+  // Without an outcome it may still take effect.
+  if (!answer) {
+    take_error(operation, answer.error());
+    // It has ended for its client all the same: another may begin.
+    if (operation.outcome == Outcome::kUnknown) histories_[key][index].life = -1;
+    return;
+  }
+  operation.returned = pool_.now();
+  operation.outcome = Outcome::kDone;
+  if (operation.kind == Kind::kRead) {
+    ++counts_.reads;
+    operation.holder = pool_.node_of(answer->owner);
+    operation.data = std::strtoull(to_string(answer->data).c_str(), nullptr, 10);
+  } else if (operation.kind != Kind::kRemove) {
+    counts_.won += operation.kind == Kind::kWrite;
+    begin_hold(key, index);
+  }
+}
+
+void RaceRun::take_error(Operation& operation, const Error& error) {
+  const bool is_write = operation.kind == Kind::kWrite;
+  switch (error.code) {
+    case ErrorCode::kUnavailable:
+      counts_.unavailable += is_write;
+      return;
+    case ErrorCode::kNotFound:
+      operation.returned = pool_.now();
+      operation.outcome = Outcome::kFree;
+      return;
+    case ErrorCode::kAlreadyExists:
+    case ErrorCode::kPermission:
+      operation.returned = pool_.now();
+      operation.outcome = Outcome::kHeld;
+      for (int node = 0; node < pool_.size(); ++node) {
+        if (error.message.ends_with("is held by " + pool_.address(node).hex()))
+          operation.holder = node;
+      }
+      counts_.lost += is_write;
+      if (operation.holder >= 0) return;
+      [[fallthrough]];
+    default:
+      fail("unexpected answer: " + error.message + ": " + operation.text());
+  }
+}
+
+// --- Who believes to hold what ---
+
+bool RaceRun::is_holding(const Entry& entry) const {
+  const int node = entry.operation.client;
+  return entry.is_held && pool_.now() - pool_.time_frozen(node) < entry.hold_ends;
+}
+
+void RaceRun::begin_hold(const std::string& key, std::size_t index) {
+  auto& history = histories_[key];
+  Entry& fresh = history[index];
+  fresh.is_held = true;
+  if (!is_holding(fresh)) return;
+  for (const auto& other : history) {
+    const int node = other.operation.client;
+    if (node == fresh.operation.client || !is_holding(other)) continue;
+    ++counts_.doubles;
+    const bool has_frozen = pool_.time_frozen(node) > other.frozen_before;
+    if (has_frozen || other.lineage != fresh.lineage) continue;
+    fail(key + " is held by two: " + other.operation.text() + "; " + fresh.operation.text());
+  }
+}
+
+void RaceRun::end_holds(const std::string& key, int node) {
+  for (auto& entry : histories_[key]) {
+    if (entry.operation.client == node) entry.is_held = false;
+  }
+}
+
+void RaceRun::check_histories() {
+  for (const auto& [key, history] : histories_) {
+    std::set<dht::Lineage> lineages;
+    for (const auto& entry : history) lineages.insert(entry.lineage);
+    for (const auto& lineage : lineages) check_history(key, lineage);
+  }
+}
+
+void RaceRun::check_history(const std::string& key, const dht::Lineage& lineage) {
+  std::vector<Operation> operations;
+  for (const auto& entry : histories_[key]) {
+    Operation operation = entry.operation;
+    // What has no outcome may have taken effect in any.
+    if (entry.lineage != lineage && operation.outcome != Outcome::kUnknown) continue;
+    if (operation.kind == Kind::kRemove && operation.outcome != Outcome::kDone) {
+      // A member that was asked first may have removed it, and another said what it saw after.
+      operations.push_back(operation);
+      operations.back().outcome = Outcome::kUnknown;
+      operation.kind = Kind::kRead;
+    }
+    operations.push_back(operation);
+  }
+  if (is_linearizable(operations)) return;
+  std::string what = key + " is not linearizable:";
+  for (const auto& operation : operations) what += "\n  " + operation.text();
+  fail(what);
+}
+
+// --- Faults ---
+
+void RaceRun::disturb() {
+  lives_.resize(static_cast<std::size_t>(pool_.size()));
+  for (int node = 0; node < pool_.size(); ++node) {
+    if (resume_at_.contains(node) && resume_at_[node] <= pool_.now()) {
+      resume_at_.erase(node);
+      if (pool_.is_paused(node)) pool_.resume(node);
+    }
+    if (restart_at_.contains(node) && restart_at_[node] <= pool_.now()) {
+      restart_at_.erase(node);
+      pool_.restart(node);
+    }
+  }
+  if (!side_.empty() && part_ends_ <= pool_.now()) side_.clear();
+  if ((faults_.crashes || faults_.amnesia) && draw(0.01)) crash_one();
+  if (faults_.partitions && side_.empty() && draw(0.01)) part();
+  if ((faults_.pauses || faults_.frozen) && draw(0.006)) pause_one();
+  if (faults_.crashes && pool_.size() < 12 && draw(0.002)) pool_.add();
+  lives_.resize(static_cast<std::size_t>(pool_.size()));
+}
+
+void RaceRun::crash_one() {
+  const int node = random_node();
+  if (!is_able(node)) return;
+  // What has crashed does not use what it held, and nobody waits for its answers.
+  ++lives_[static_cast<std::size_t>(node)];
+  for (auto& [key, history] : histories_) end_holds(key, node);
+  ++counts_.crashes;
+  if (faults_.amnesia && draw(0.3)) {
+    ++counts_.amnesias;
+    pool_.restart(node, false);
+    return watch_.forgot(node);
+  }
+  pool_.crash(node);
+  restart_at_[node] = pool_.now() + random_up_to(draw(0.5) ? 2s : 40s);
+}
+
+void RaceRun::part() {
+  side_.resize(static_cast<std::size_t>(pool_.size()));
+  for (auto& side : side_) side = static_cast<int>(pool_.random.below(draw(0.2) ? 3 : 2));
+  ++counts_.partitions;
+  part_ends_ = pool_.now() + random_up_to(faults_.long_cuts ? 2 * kLineageTime : kLineageTime / 2);
+}
+
+void RaceRun::pause_one() {
+  const int node = random_node();
+  if (!is_able(node)) return;
+  const bool with_frozen_clock = faults_.frozen && (!faults_.pauses || draw(0.5));
+  pool_.pause(node, with_frozen_clock);
+  ++counts_.pauses;
+  resume_at_[node] = pool_.now() + (draw(0.5) ? kPause : random_up_to(kPause));
+}
+
+// When everything works again, so does the store.
+void RaceRun::heal() {
+  pool_.loss = 0;
+  side_.clear();
+  for (int node = 0; node < pool_.size(); ++node) {
+    if (pool_.is_paused(node)) pool_.resume(node);
+    if (!pool_.is_up(node)) pool_.restart(node);
+  }
+  pool_.run_for(30s);
+  for (const auto& [key, history] : histories_) {
+    for (const auto& entry : history) {
+      const auto& operation = entry.operation;
+      const bool is_waiting = entry.life == lives_[static_cast<std::size_t>(operation.client)];
+      if (is_waiting && operation.returned == TimePoint::max()) {
+        return fail(key + " was never answered: " + operation.text());
+      }
+    }
+  }
+  counts_.lineages = static_cast<int>(watch_.lineages());
+  if (!watch_.can_recover()) return;
+  for (int node = 0; node < pool_.size(); ++node) {
+    const auto answer = pool_.create(node, "own" + std::to_string(node), "v");
+    if (!answer) return fail("after everything was healed: " + answer.error().message);
+  }
+}
+
+}  // namespace wow
