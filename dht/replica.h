@@ -54,6 +54,11 @@ class Replica {
   std::optional<pb::FetchReply> fetch(const EpochId& id, const std::string& after_key) const;
   std::optional<pb::ListKeysReply> list(const EpochId& id, const pb::ListKeys& request) const;
 
+  // Whether a member that is still welcome signed what a replica says that it holds.
+  bool is_authentic(const Register& state) const {
+    return checker_.authentic(state.record, *state.value);
+  }
+
   // A round that nobody has promised here yet.
   std::uint64_t next_round(const EpochId& id, const std::string& key) const;
   // Forgets what has long expired.

@@ -125,12 +125,31 @@ void Round::on_refused(const Address& from, const std::string& reason) {
   }
 }
 
+// One replica alone may lie: what only it names must be signed, and it cannot bring an owner's
+// older version back. Of honest ones the latest acceptance has the owner's latest version anyway.
+bool Round::is_credible(const Address& from, const Register& state) const {
+  if (from == context_.network.self() || !state.value) return true;
+  for (const auto& [other, theirs] : states_) {
+    if (other != from && theirs.accepted == state.accepted &&
+        theirs.record.value() == state.record.value()) {
+      return true;
+    }
+  }
+  return replica_.is_authentic(state);
+}
+
 void Round::on_states() {
-  const Register* latest = nullptr;
+  static const Register kNothing;
+  const Register* latest = &kNothing;
   bool agreed = true;
   for (const auto& [from, state] : states_) {
-    if (latest && state.accepted != latest->accepted) agreed = false;
-    if (!latest || state.accepted > latest->accepted) latest = &state;
+    if (state.accepted != states_.begin()->second.accepted) agreed = false;
+    const bool is_same_owner =
+        state.value && latest->value && state.value->owner == latest->value->owner;
+    const bool is_later = is_same_owner && state.value->version != latest->value->version
+                              ? state.value->version > latest->value->version
+                              : state.accepted > latest->accepted;
+    if (is_later && is_credible(from, state)) latest = &state;
   }
   const TimePoint now = context_.clock.now();
   Seen seen;

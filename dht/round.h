@@ -54,6 +54,7 @@ class Round {
   pb::DhtMessage request() const;
   void on_answer(const Address& from, const pb::ReplicaReply& answer);
   void on_refused(const Address& from, const std::string& reason);
+  bool is_credible(const Address& from, const Register& state) const;
   void on_states();
   void on_resend();
   void pause();
