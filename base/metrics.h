@@ -22,6 +22,7 @@ namespace wow {
   X(kFramesOut, "frames_out", "Ethernet frames read from the virtual interface")             \
   X(kRoutedForwarded, "routed_forwarded", "routed packets passed on for others")             \
   X(kCircuitForwarded, "circuit_forwarded", "packets passed on by circuit for others")       \
+  X(kCircuitRefused, "circuit_refused", "circuits asked for and not agreed to here")         \
   X(kHandshakesStarted, "handshakes_started", "key exchanges begun as initiator")            \
   X(kHandshakesAnswered, "handshakes_answered", "key exchanges begun as responder")          \
   X(kHandshakesDone, "handshakes_done", "key exchanges completed")                           \

@@ -16,6 +16,8 @@ std::string_view to_string(EdgeRole role) {
       return "far";
     case EdgeRole::kShortcut:
       return "shortcut";
+    case EdgeRole::kRelay:
+      return "relay";
   }
   return "unknown";
 }
@@ -57,8 +59,9 @@ void EdgeTable::set_theirs(Edge& edge, Roles roles) {
   hops_stale_ = true;
 }
 
-void EdgeTable::set_direct(Edge& edge, bool direct) {
-  edge.direct = direct;
+void EdgeTable::set_path(Edge& edge, const Session& session) {
+  edge.direct = session.is_direct();
+  edge.relayed = session.is_relayed();
   hops_stale_ = true;
 }
 
@@ -102,7 +105,7 @@ std::size_t EdgeTable::count_theirs(Roles roles) const {
 
 bool EdgeTable::on_ring() const {
   return std::any_of(edges_.begin(), edges_.end(), [](const auto& entry) {
-    return entry.second.direct && entry.second.is_near();
+    return entry.second.usable() && entry.second.is_near();
   });
 }
 

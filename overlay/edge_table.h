@@ -13,6 +13,7 @@
 #include "overlay/edge_role.h"
 #include "overlay/member.h"
 #include "overlay/router.h"
+#include "tunnel/session.h"
 
 namespace wow {
 
@@ -20,10 +21,11 @@ inline constexpr std::size_t kLinkKinds = 8;  // fields of pb::Link are below
 
 struct Edge {
   Address peer;
-  Roles ours = 0;       // what we use it for
-  Roles theirs = 0;     // what the peer told us that it uses it for
-  bool direct = false;  // has a validated direct path
-  bool up = false;      // Node has reported it usable
+  Roles ours = 0;        // what we use it for
+  Roles theirs = 0;      // what the peer told us that it uses it for
+  bool direct = false;   // has a validated direct path
+  bool relayed = false;  // else: has a validated one through a relay
+  bool up = false;       // Node has reported it usable
   TimePoint opened{};
   Duration keepalive{};
   int role_repeats = 0;             // how often we tell `ours` once more
@@ -35,7 +37,7 @@ struct Edge {
 
   bool is_edge() const { return (ours | theirs) != 0; }
   // Can carry routed packets: never over a path that is routed itself.
-  bool usable() const { return direct && is_edge(); }
+  bool usable() const { return (direct || relayed) && is_edge(); }
   // On the ring, as far as we know: our own leaf edges lead to members.
   bool is_member() const { return ((ours | theirs) & kRingBits) != 0 || (ours & kLeafBit) != 0; }
   std::vector<Member> members() const { return members_of(list, knows); }
@@ -53,7 +55,7 @@ class EdgeTable {
   // Every change of roles, direct or members goes through these, so that hops() is never stale.
   void set_ours(Edge& edge, Roles roles);
   void set_theirs(Edge& edge, Roles roles);
-  void set_direct(Edge& edge, bool direct);
+  void set_path(Edge& edge, const Session& session);
   void set_knows(Edge& edge, std::vector<Address> knows);
 
   const std::map<Address, Edge>& all() const { return edges_; }

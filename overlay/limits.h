@@ -72,6 +72,35 @@ inline constexpr Duration kCheckPause = 50ms;    // when that is used up
 inline constexpr double kCandidatesPerPeer = 1;  // taken, a second
 inline constexpr double kCandidatesPerPeerBurst = 10;
 
+// Relays.
+inline constexpr Duration kRelayAfter = 1s;  // a near edge without a direct path gets one
+inline constexpr Duration kRelayTurn =
+    400ms;  // the lower address leaves the first try to the other
+inline constexpr Duration kRelayTick = 100ms;        // while something is asked
+inline constexpr Duration kRelaySweep = 10s;         // while circuits are held
+inline constexpr Duration kRelayUnused = 30s;        // a circuit whose session has a better path
+inline constexpr Duration kOpenRepeat = 300ms;       // a lost request for a circuit
+inline constexpr Duration kOpenLimit = 1200ms;       // an answer may take so long,
+inline constexpr Duration kOpenLinkLimit = 2s;       // and if the relay has to link first, so long
+inline constexpr Duration kOpenLinkWait = 1600ms;    // the relay's own patience with that
+inline constexpr Duration kSecondRelayWait = 600ms;  // before another second relay is asked
+inline constexpr int kSecondRelaysMax = 4;
+inline constexpr std::size_t kAsksAtOnce = 4;     // relays asked for one peer
+inline constexpr std::size_t kAsksPerRound = 12;  // in one way of asking
+inline constexpr Duration kSearchAgain = 1s;      // when nobody could; doubles
+inline constexpr Duration kSearchAgainMax = 30s;
+inline constexpr std::size_t kSearchesMax = 64;
+inline constexpr std::size_t kRequestedMax = 256;  // circuits asked of us, not yet agreed to
+inline constexpr std::size_t kRequestedPerPeer = 32;
+inline constexpr double kOpensPerSecond = 20;  // of one peer, repetitions included
+inline constexpr double kOpensBurst = 100;
+inline constexpr double kPurposeLinks = 1;  // that a peer may have us make, a second
+inline constexpr double kPurposeLinksBurst = 16;
+inline constexpr Duration kUnlinkable = 60s;  // so long a failure to link on purpose is remembered
+inline constexpr std::size_t kUnlinkableMax = 256;
+inline constexpr std::size_t kCircuitsPerFarEnd = 4;  // consented to
+inline constexpr std::size_t kStrangerEnds = 64;      // of far ends that we have no session with
+
 // Connect-To-Me.
 inline constexpr std::size_t kCtmBytesMax = 1100;
 inline constexpr std::size_t kRequestsMax = 1024;  // of ours, waiting for a reply

@@ -139,10 +139,16 @@ void Linker::ask(const Address& peer, Attempt& attempt) {
   if (hub_.sessions.find(peer) == nullptr) hub_.sessions.dial(peer, Path::routed());
 }
 
+bool Linker::wants_near(const Address& peer) const {
+  const auto it = attempts_.find(peer);
+  return it != attempts_.end() && it->second->ours && (it->second->roles & kNearBit) != 0;
+}
+
 void Linker::step(const Address& peer) {
   const auto it = attempts_.find(peer);
   if (it == attempts_.end()) return;
   Session* session = hub_.sessions.find(peer);
+  if (hub_.clock.now() - it->second->started >= ring::kRelayAfter) handlers_.stuck(peer);
   if (!is_open(session)) return step_unopened(peer, *it->second);
   if (session->is_direct()) return end(peer, false);
   step_open(*session, *it->second);

@@ -20,6 +20,7 @@ class Linker {
     std::function<void(const Address& peer)> given_up;            // no session came about
     std::function<void(const Address& peer, bool moved)> tell_candidates;
     std::function<bool()> lately_moved;
+    std::function<void(const Address& peer)> stuck;  // a near edge, and no direct path in time
   };
   Linker(Hub& hub, Handlers handlers) : hub_(hub), handlers_(std::move(handlers)) {}
 
@@ -38,6 +39,8 @@ class Linker {
 
   std::size_t size() const { return attempts_.size(); }
   bool is_linking(const Address& peer) const { return attempts_.contains(peer); }
+  // Whether an attempt of ours is to end in a near edge.
+  bool wants_near(const Address& peer) const;
 
  private:
   struct Attempt {

@@ -71,10 +71,19 @@ std::vector<Endpoint> Node::own_candidates() const { return impl_->whereabouts_.
 NatMapping Node::nat_mapping() const { return impl_->whereabouts_.mapping(); }
 double Node::size_estimate() const { return impl_->ring_.size(); }
 NodeTables Node::tables() const {
-  return {impl_->sessions_.size(),         impl_->linker_.size(),
-          impl_->introducer_.pending(),    impl_->ring_.hints(),
-          impl_->forwarder_.vias(),        impl_->shortcuts_.size(),
-          impl_->messages_.outbox_bytes(), impl_->messages_.partial_bytes()};
+  return {impl_->sessions_.size(),
+          impl_->linker_.size(),
+          impl_->introducer_.pending(),
+          impl_->ring_.hints(),
+          impl_->forwarder_.vias(),
+          impl_->shortcuts_.size(),
+          impl_->messages_.outbox_bytes(),
+          impl_->messages_.partial_bytes(),
+          impl_->sessions_.circuits().passed_on(),
+          impl_->sessions_.circuits().ends(),
+          impl_->circuit_requests_.size(),
+          impl_->relays_.searches(),
+          impl_->relays_.asked()};
 }
 Route Node::route_of(const RoutedHeader& header, const Address& came_from) const {
   return impl_->forwarder_.route_of(header, came_from);

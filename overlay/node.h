@@ -48,12 +48,15 @@ struct EdgeInfo {
   Duration open_for{};
   std::uint64_t bytes_in = 0, bytes_out = 0;
   bool direct = false;
+  bool relayed = false;  // by circuit: path.via is the relay
 };
 
 // How full the bounded tables are, for status and tests.
 struct NodeTables {
   std::size_t sessions = 0, links = 0, requests = 0, hints = 0, vias = 0, shortcuts = 0;
   std::size_t outbox_bytes = 0, partial_bytes = 0;
+  std::size_t circuits = 0, circuit_ends = 0;  // passed on for others; that end here
+  std::size_t circuit_requests = 0, relay_searches = 0, relays_asked = 0;
 };
 
 class Node {

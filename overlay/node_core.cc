@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "nat/check_list.h"
+#include "overlay/near_set.h"
 #include "proto/overlay.pb.h"
 
 namespace wow {
@@ -30,6 +31,8 @@ Node::Impl::Impl(Credentials& credentials, Clock& clock, Random& random, Transpo
       forwarder_(*this, forwarder_handlers()),
       introducer_(*this, forwarder_, introducer_handlers()),
       linker_(*this, linker_handlers()),
+      relays_(*this, relays_handlers()),
+      circuit_requests_(*this),
       lists_(*this, {.heard = [this] { ring_.changed(); },
                      .settings_number =
                          [this](const Address& peer, std::uint64_t number) {
@@ -91,7 +94,13 @@ Linker::Handlers Node::Impl::linker_handlers() {
               },
           .tell_candidates = [this](const Address& peer,
                                     bool moved) { whereabouts_.tell(peer, moved); },
-          .lately_moved = [this] { return whereabouts_.lately_moved(); }};
+          .lately_moved = [this] { return whereabouts_.lately_moved(); },
+          .stuck = [this](const Address& peer) { relays_.want(peer); }};
+}
+
+Relays::Handlers Node::Impl::relays_handlers() {
+  return {.lacks_path = [this](const Address& peer) { return lacks_path(peer); },
+          .neighbours_of = [this](const Address& peer) { return known_around(peer); }};
 }
 
 Whereabouts::Handlers Node::Impl::whereabouts_handlers() {
@@ -120,6 +129,8 @@ void Node::Impl::stop() {
   far_.stop();
   whereabouts_.stop();
   linker_.stop();
+  relays_.stop();
+  circuit_requests_.stop();
   introducer_.stop();
   later_timer_.cancel();
   later_.clear();
@@ -199,13 +210,16 @@ void Node::Impl::on_open(Session& session) {
   Edge& edge = edges_.add(peer, clock.now());
   // What carries traffic whenever no direct path does.
   sessions_.add_path(session, Path::routed());
-  edges_.set_direct(edge, session.is_direct());
+  relays_.on_lost(peer, false);
+  circuit_requests_.on_lost(peer);
+  edges_.set_path(edge, session);
   settings_.greet(peer);
   join_.on_open(session);
   linker_.on_open(session);
   if (edge.role_repeats == 0) roles_.remind(edge);  // none is news, too, if either has restarted
   messages_.on_open(peer);
   note_usable(edge);
+  circuit_requests_.on_path_changed(session);
   observe(peer, &session);
 }
 
@@ -225,17 +239,24 @@ void Node::Impl::on_closed(const Address& peer, const Path&, CloseReason reason)
     if (!stopped_) join_.on_closed();
     observe(peer, nullptr);
   }
-  if (!peer.is_zero() && !stopped_) linker_.on_closed(peer);
+  if (peer.is_zero() || stopped_) return;
+  relays_.on_lost(peer, true);
+  circuit_requests_.on_lost(peer);
+  linker_.on_closed(peer);
 }
 
 void Node::Impl::on_path_changed(Session& session) {
   Edge* edge = edges_.find(session.peer());
   if (edge == nullptr || stopped_) return;
   const bool was_near = edge->up && edge->is_near();
-  edges_.set_direct(*edge, session.is_direct());
+  const bool was_relayed = edge->relayed;
+  edges_.set_path(*edge, session);
   note_usable(*edge);
   if (was_near && !edge->up) ring_.lost(*edge);
+  if (was_relayed) relays_.want(session.peer());
   linker_.on_path_changed(session);
+  relays_.on_path_changed(session);
+  circuit_requests_.on_path_changed(session);
   observe(session.peer(), &session);
 }
 
@@ -274,8 +295,10 @@ void Node::Impl::on_link(const Address& from, ByteView message) {
   Edge* edge = edges_.find(from);
   if (edge == nullptr) return;
   auto& newest = edge->newest.at(link.kind_case());
-  // Overtaken by a newer one. (Settings carry a number of their own.)
-  if (link.number() < newest && link.kind_case() != pb::Link::kSettings) return;
+  // Overtaken by a newer one. (Settings and circuits carry numbers of their own.)
+  const bool counts_all =
+      link.kind_case() == pb::Link::kSettings || link.kind_case() == pb::Link::kCircuit;
+  if (link.number() < newest && !counts_all) return;
   newest = link.number();
   switch (link.kind_case()) {
     case pb::Link::kNeighbours:
@@ -290,9 +313,55 @@ void Node::Impl::on_link(const Address& from, ByteView message) {
       return settings_.on_state(from, link.settings());
     case pb::Link::kSummary:
       return lists_.on_summary(from, link.summary());
+    case pb::Link::kCircuit:
+      return on_circuit(from, link.circuit());
     case pb::Link::KIND_NOT_SET:
       return metrics.add(Metric::kDropMalformed);
   }
+}
+
+void Node::Impl::on_circuit(const Address& from, const pb::Circuit& message) {
+  switch (message.op()) {
+    case pb::Circuit::OP_OPEN:
+      if (view_of(message.destination()).size() == Address::kBytes &&
+          Address::from_bytes(view_of(message.destination())) == self) {
+        return relays_.on_open(from, message);
+      }
+      return circuit_requests_.on_open(from, message);
+    case pb::Circuit::OP_ACCEPT:
+      if (!relays_.on_accept(from, message.id())) circuit_requests_.on_accept(from, message.id());
+      return;
+    case pb::Circuit::OP_CLOSE:
+      if (!relays_.on_close(from, message)) circuit_requests_.on_close(from, message);
+      return;
+    default:
+      return metrics.add(Metric::kDropMalformed);
+  }
+}
+
+// Whether a near neighbour, as far as we can see, has no path that carries routed packets.
+bool Node::Impl::lacks_path(const Address& peer) const {
+  const Edge* edge = edges_.find(peer);
+  if (stopped_ || (edge != nullptr && (edge->direct || edge->relayed))) return false;
+  if (!linker_.wants_near(peer) && (edge == nullptr || !edge->is_near())) return false;
+  auto all = edges_.members();
+  all.push_back(peer);
+  const auto near = near_set(self, all, ring::kNearPerSide);
+  return std::find(near.begin(), near.end(), peer) != near.end();
+}
+
+// Members that we have heard of, the nearest to `peer` first.
+std::vector<Member> Node::Impl::known_around(const Address& peer) const {
+  std::map<Address, Member> known;  // by distance
+  for (const auto& [of, edge] : edges_.all()) {
+    for (Member& m : edge.members()) {
+      const Address away = std::min(clockwise(peer, m.address), clockwise(m.address, peer));
+      known.emplace(away, std::move(m));
+    }
+  }
+  std::vector<Member> out;
+  for (auto& [away, member] : known) out.push_back(std::move(member));
+  return out;
 }
 
 void Node::Impl::on_roles_changed(Edge& edge) {
@@ -381,6 +450,7 @@ std::vector<EdgeInfo> Node::Impl::edges_info() {
       info.bytes_out = keys->bytes_out.load(std::memory_order_relaxed);
     }
     info.direct = session->is_direct();
+    info.relayed = session->is_relayed();
     out.push_back(std::move(info));
   }
   return out;

@@ -6,6 +6,7 @@
 #include <deque>
 #include <map>
 
+#include "overlay/circuit_requests.h"
 #include "overlay/edge_table.h"
 #include "overlay/far.h"
 #include "overlay/forwarder.h"
@@ -16,6 +17,7 @@
 #include "overlay/lists.h"
 #include "overlay/messages.h"
 #include "overlay/node.h"
+#include "overlay/relays.h"
 #include "overlay/ring.h"
 #include "overlay/role_talk.h"
 #include "overlay/settings_spread.h"
@@ -72,9 +74,13 @@ class Node::Impl final : public Hub, public Sessions::Listener {
   Introducer::Handlers introducer_handlers();
   Linker::Handlers linker_handlers();
   Whereabouts::Handlers whereabouts_handlers();
+  Relays::Handlers relays_handlers();
 
   void deliver(const Address& from, std::uint8_t service, ByteView message);
   void on_link(const Address& from, ByteView message);
+  void on_circuit(const Address& from, const pb::Circuit& message);
+  bool lacks_path(const Address& peer) const;
+  std::vector<Member> known_around(const Address& peer) const;
   void on_roles_changed(Edge& edge);
   void note_usable(Edge& edge);
   void note_joined();
@@ -88,6 +94,8 @@ class Node::Impl final : public Hub, public Sessions::Listener {
   Forwarder forwarder_;
   Introducer introducer_;
   Linker linker_;
+  Relays relays_;
+  CircuitRequests circuit_requests_;
   Lists lists_;
   Ring ring_;
   FarEdges far_;

@@ -128,7 +128,7 @@ void Ring::connect_missing(const std::vector<Address>& near) {
   bool waiting = false;
   for (const Address& a : near_set(hub_.self, candidates(near), ring::kNearPerSide)) {
     const Edge* edge = hub_.edges.find(a);
-    if (edge != nullptr && edge->direct && (edge->ours & kNearBit) != 0) continue;
+    if (edge != nullptr && edge->usable() && (edge->ours & kNearBit) != 0) continue;
     tried_.try_emplace(a, now);
     waiting = true;
     hub_.connect(known(a), EdgeRole::kNear);

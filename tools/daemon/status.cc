@@ -26,6 +26,17 @@ std::string counters_prometheus(const Metrics& metrics, const std::string& pool)
   return out;
 }
 
+namespace {
+
+// A relay has a name, as any other member.
+std::string path_text(const Path& path, const NodeNames& names) {
+  const auto relay = names.find(path.via);
+  if (!path.is_relayed() || relay == names.end() || relay->second.name.empty()) return path.text();
+  return "relayed via " + relay->second.name;
+}
+
+}  // namespace
+
 json::array peers_json(const std::vector<EdgeInfo>& edges, const NodeNames& names) {
   json::array out;
   for (const EdgeInfo& edge : edges) {
@@ -34,7 +45,8 @@ json::array peers_json(const std::vector<EdgeInfo>& edges, const NodeNames& name
     json::object row{{"address", edge.peer.hex()},
                      {"roles", std::move(roles)},
                      {"direct", edge.direct},
-                     {"path", edge.path.text()},
+                     {"relayed", edge.relayed},
+                     {"path", path_text(edge.path, names)},
                      {"round_trip", to_seconds(edge.round_trip)},
                      {"open_for", to_seconds(edge.open_for)},
                      {"bytes_in", edge.bytes_in},

@@ -55,6 +55,18 @@ TEST(Status, PeersHaveNamesWhereTheyAreKnown) {
   EXPECT_EQ(peer.at("bytes_in"), 5);
 }
 
+TEST(Status, ARelayedPeerShowsItsRelayByNameWhereItIsKnown) {
+  EdgeInfo edge;
+  edge.relayed = true;
+  edge.path = Path::relayed(kNode, 7);
+  const json::array anonymous = peers_json({edge}, {});
+  EXPECT_EQ(anonymous[0].at("path"), json::value("relayed via " + kNode.short_hex()));
+  const LeaseRow row{*IpAddress::parse("10.128.0.7"), "node7", kNode, 1h};
+  const json::array named = peers_json({edge}, {{kNode, row}});
+  EXPECT_EQ(named[0].at("path"), "relayed via node7");
+  EXPECT_EQ(named[0].at("relayed"), true);
+}
+
 TEST(Status, ARecordThatIsNoTextIsHexadecimal) {
   DhtRecord record{"key", to_bytes("value"), kNode, 3, 60s, 1s};
   EXPECT_EQ(record_json(record).at("value"), "value");

@@ -1,0 +1,333 @@
+#include "overlay/relays.h"
+
+#include <algorithm>
+
+#include "base/log.h"
+#include "overlay/circuit_messages.h"
+#include "proto/overlay.pb.h"
+
+namespace wow {
+namespace {
+
+bool is_open(const Session* session) {
+  return session != nullptr && session->state() == SessionState::kOpen;
+}
+
+bool knows(const Edge* edge, const Address& whom) {
+  return edge != nullptr &&
+         std::find(edge->knows.begin(), edge->knows.end(), whom) != edge->knows.end();
+}
+
+}  // namespace
+
+void Relays::stop() {
+  timer_.cancel();
+  searches_.clear();
+  asks_.clear();
+}
+
+void Relays::wake(Duration in) {
+  const TimePoint at = hub_.clock.now() + in;
+  if (!timer_.is_set() || timer_.due() > at) timer_.after(in, [this] { tick(); });
+}
+
+void Relays::tick() {
+  const TimePoint now = hub_.clock.now();
+  repeat_asks();
+  std::vector<Address> peers;
+  for (const auto& [peer, search] : searches_) peers.push_back(peer);
+  for (const Address& peer : peers) {
+    const auto it = searches_.find(peer);
+    if (it != searches_.end()) step(peer, it->second);
+  }
+  if (now - swept_ >= ring::kRelaySweep) sweep();
+  if (!asks_.empty()) {
+    wake(ring::kRelayTick);
+  } else if (!searches_.empty()) {
+    TimePoint next = now + ring::kRelaySweep;
+    for (const auto& [peer, search] : searches_) next = std::min(next, search.next);
+    wake(std::max<Duration>(next - now, ring::kRelayTick));
+  } else if (!ends_.empty()) {
+    wake(ring::kRelaySweep);
+  }
+}
+
+void Relays::want(const Address& peer) {
+  if (searches_.contains(peer) || !handlers_.lacks_path(peer)) return;
+  if (searches_.size() >= ring::kSearchesMax) return hub_.metrics.add(Metric::kDropQueueFull);
+  // Both ends want one, and one is enough.
+  const Duration turn = hub_.self < peer ? ring::kRelayTurn : Duration::zero();
+  searches_[peer].next = hub_.clock.now() + turn;
+  wake(turn);
+}
+
+void Relays::step(const Address& peer, Search& search) {
+  if (!handlers_.lacks_path(peer)) return end_search(peer);
+  if (search.next > hub_.clock.now()) return;
+  while (outstanding(peer) < ring::kAsksAtOnce) {
+    const Address relay =
+        search.tried.size() < ring::kAsksPerRound ? next_relay(peer, search) : Address();
+    if (relay.is_zero()) {
+      if (outstanding(peer) == 0) next_way(peer, search);
+      return;
+    }
+    ask(peer, relay, search);
+  }
+}
+
+void Relays::next_way(const Address& peer, Search& search) {
+  search.tried.clear();
+  search.way = static_cast<Way>(static_cast<int>(search.way) + 1);
+  search.next = hub_.clock.now();
+  if (search.way == Way::kNewLinks) {
+    link_on_purpose(peer, search);
+    search.next += ring::kOpenLinkWait;
+  } else if (search.way == Way::kEnd) {
+    search.way = Way::kKnowsBoth;
+    search.next += hub_.random.jittered(search.pause);
+    search.pause = std::min<Duration>(search.pause * 2, ring::kSearchAgainMax);
+  }
+  wake(std::max<Duration>(search.next - hub_.clock.now(), Duration(1ms)));
+}
+
+// Of those that we have a direct path to; the nearer to the peer, the likelier it has one, too.
+Address Relays::next_relay(const Address& peer, const Search& search) const {
+  const Edge* theirs = hub_.edges.find(peer);
+  const bool by_chance = search.way == Way::kNewLinks;
+  Address best;
+  for (const auto& [relay, edge] : hub_.edges.all()) {
+    if (!edge.direct || relay == peer || search.tried.contains(relay)) continue;
+    const bool named = search.named.contains(relay);
+    if (named) return relay;
+    const bool neighbour = knows(&edge, peer) || knows(theirs, relay);
+    if (search.way == Way::kKnowsBoth && !neighbour) continue;
+    if (by_chance && (edge.ours | edge.theirs) != 0) continue;  // asked before
+    if (best.is_zero() || nearer(relay, best, peer)) best = relay;
+  }
+  return best;
+}
+
+// Nobody whom we know can reach the peer: somebody near it may, and we may reach that one.
+void Relays::link_on_purpose(const Address& peer, const Search& search) {
+  std::size_t links = 0;
+  std::vector<Member> members;
+  for (const Address& a : search.named) members.push_back({a, {}});
+  for (Member& m : handlers_.neighbours_of(peer)) members.push_back(std::move(m));
+  for (const Member& m : members) {
+    const Edge* edge = hub_.edges.find(m.address);
+    if (m.address == peer || m.address == hub_.self || (edge != nullptr && edge->direct)) continue;
+    if (links++ >= ring::kAsksAtOnce) return;
+    hub_.connect(m, EdgeRole::kNone);
+  }
+}
+
+void Relays::ask(const Address& peer, const Address& relay, Search& search) {
+  search.tried.insert(relay);
+  if (!hub_.sessions.circuits().has_room(relay, true)) return;
+  std::uint32_t id = 0;
+  do {
+    id = hub_.sessions.circuits().draw(hub_.random);
+  } while (asks_.contains(id));
+  const TimePoint now = hub_.clock.now();
+  const bool links = search.way != Way::kKnowsBoth;
+  Ask& ask = asks_[id];
+  ask = {peer,
+         relay,
+         search.way,
+         now + (links ? ring::kOpenLinkLimit : ring::kOpenLimit),
+         now + ring::kOpenRepeat,
+         false};
+  send_open(id, ask);
+  wake(ring::kRelayTick);
+}
+
+void Relays::send_open(std::uint32_t id, const Ask& ask) {
+  const bool two = ask.way == Way::kTwo || ask.way == Way::kTwoLinks;
+  const bool link = ask.way != Way::kKnowsBoth && ask.way != Way::kTwo;
+  send_circuit_open(hub_, ask.relay, {id, hub_.self, ask.peer, two ? 2u : 1u, link});
+}
+
+void Relays::repeat_asks() {
+  const TimePoint now = hub_.clock.now();
+  std::vector<std::uint32_t> over;
+  for (auto& [id, ask] : asks_) {
+    const bool proven = ask.accepted && !handlers_.lacks_path(ask.peer);
+    if (proven || now >= ask.until) {
+      over.push_back(id);
+    } else if (now >= ask.repeat) {
+      repeat(id, ask);
+    }
+  }
+  for (const std::uint32_t id : over) {
+    const auto it = asks_.find(id);
+    if (it == asks_.end()) continue;
+    const Ask ask = it->second;
+    asks_.erase(it);
+    if (!ask.accepted) send_circuit(hub_, ask.relay, pb::Circuit::OP_CLOSE, id);
+    // Agreed to, and yet nothing comes through.
+    if (ask.accepted && handlers_.lacks_path(ask.peer)) remove(id, true);
+  }
+}
+
+void Relays::repeat(std::uint32_t id, Ask& ask) {
+  ask.repeat = hub_.clock.now() + ring::kOpenRepeat;
+  if (!ask.accepted) return send_open(id, ask);
+  // A handshake repeats itself.
+  if (is_open(hub_.sessions.find(ask.peer)))
+    hub_.sessions.dial(ask.peer, Path::relayed(ask.relay, id));
+}
+
+bool Relays::on_accept(const Address& from, std::uint32_t id) {
+  const auto it = asks_.find(id);
+  if (it == asks_.end() || it->second.relay != from) return false;
+  Ask& ask = it->second;
+  if (ask.accepted) return true;
+  if (!handlers_.lacks_path(ask.peer) || !take(id, from, ask.peer)) {
+    asks_.erase(it);
+    send_circuit(hub_, from, pb::Circuit::OP_CLOSE, id);
+    return true;
+  }
+  const TimePoint now = hub_.clock.now();
+  ask.accepted = true;
+  ask.repeat = now + ring::kOpenRepeat;
+  ask.until = now + ring::kOpenLinkLimit;
+  log_debug("circuit", {{"peer", ask.peer.short_hex()}, {"relay", from.short_hex()}});
+  hub_.sessions.dial(ask.peer, Path::relayed(from, id));
+  return true;
+}
+
+bool Relays::on_close(const Address& from, const pb::Circuit& message) {
+  const std::uint32_t id = message.id();
+  const auto asked = asks_.find(id);
+  if (asked != asks_.end() && asked->second.relay == from) {
+    const bool accepted = asked->second.accepted;
+    const auto search = searches_.find(asked->second.peer);
+    const auto named = Address::parse(view_of(message.relay()));
+    if (named && search != searches_.end() && search->second.named.size() < ring::kAsksAtOnce) {
+      search->second.named.insert(*named);
+    }
+    asks_.erase(asked);
+    wake(Duration(1ms));
+    if (!accepted) return true;
+  }
+  const auto end = ends_.find(id);
+  if (end == ends_.end() || end->second.relay != from) return false;
+  remove(id, false);
+  return true;
+}
+
+// Whoever relays could say so of anybody: a circuit proves nothing but that packets pass. Who may
+// open a session is decided by its key exchange.
+bool Relays::consents(const Address& from, const pb::Circuit& message) const {
+  const auto source = Address::parse(view_of(message.source()));
+  if (!source || *source == hub_.self || *source == from) return false;
+  std::size_t theirs = 0, strangers = 0;
+  for (const auto& [id, end] : ends_) {
+    theirs += end.far_end == *source ? 1 : 0;
+    strangers += hub_.sessions.find(end.far_end) == nullptr ? 1 : 0;
+  }
+  const bool known = hub_.sessions.find(*source) != nullptr;
+  return theirs < ring::kCircuitsPerFarEnd && (known || strangers < ring::kStrangerEnds);
+}
+
+void Relays::on_open(const Address& from, const pb::Circuit& message) {
+  const std::uint32_t id = message.id();
+  if (!opens_.take(from, hub_.clock.now())) return hub_.metrics.add(Metric::kDropRateLimited);
+  const auto known = ends_.find(id);
+  const bool repeated = known != ends_.end() && known->second.relay == from;
+  if (!repeated) {
+    if (asks_.contains(id) || !consents(from, message) ||
+        !take(id, from, Address::from_bytes(view_of(message.source())))) {
+      hub_.metrics.add(Metric::kCircuitRefused);
+      return send_circuit(hub_, from, pb::Circuit::OP_CLOSE, id);
+    }
+    // Theirs is under way; ours waits.
+    const auto search = searches_.find(ends_[id].far_end);
+    if (search != searches_.end()) {
+      search->second.next = std::max(search->second.next, hub_.clock.now() + ring::kRelayAfter);
+    }
+  }
+  send_circuit(hub_, from, pb::Circuit::OP_ACCEPT, id);
+}
+
+bool Relays::take(std::uint32_t id, const Address& relay, const Address& far_end) {
+  Edge* edge = hub_.edges.find(relay);
+  const TimePoint now = hub_.clock.now();
+  if (edge == nullptr || !edge->direct) return false;
+  if (!hub_.sessions.circuits().add_end(id, relay, far_end, now)) return false;
+  if (ends_.empty()) swept_ = now;
+  ends_[id] = {relay, far_end, now};
+  hub_.take_role(*edge, EdgeRole::kRelay);
+  wake(ring::kRelaySweep);
+  return true;
+}
+
+void Relays::remove(std::uint32_t id, bool tell) {
+  const auto it = ends_.find(id);
+  if (it == ends_.end()) return;
+  const End end = it->second;
+  ends_.erase(it);
+  hub_.sessions.circuits().erase(id);
+  if (tell) send_circuit(hub_, end.relay, pb::Circuit::OP_CLOSE, id);
+  const bool needed = std::any_of(ends_.begin(), ends_.end(),
+                                  [&](const auto& e) { return e.second.relay == end.relay; });
+  Edge* edge = hub_.edges.find(end.relay);
+  if (edge != nullptr && !needed) hub_.drop_role(*edge, EdgeRole::kRelay);
+  if (Session* session = hub_.sessions.find(end.far_end))
+    hub_.sessions.drop_path(*session, Path::relayed(end.relay, id));
+}
+
+// The way to a relay is in doubt, and so is everything behind it. It is asked again, but not waited
+// for.
+void Relays::on_path_changed(const Session& session) {
+  if (session.is_direct()) return;
+  std::vector<std::pair<std::uint32_t, Address>> behind;
+  for (const auto& [id, end] : ends_) {
+    if (end.relay == session.peer()) behind.emplace_back(id, end.far_end);
+  }
+  for (const auto& [id, far_end] : behind) {
+    if (Session* s = hub_.sessions.find(far_end))
+      hub_.sessions.doubt_relayed_path(*s, Path::relayed(session.peer(), id));
+  }
+}
+
+void Relays::on_lost(const Address& peer, bool session_too) {
+  std::erase_if(asks_, [&](const auto& a) { return a.second.relay == peer; });
+  std::vector<std::uint32_t> gone;
+  for (const auto& [id, end] : ends_) {
+    if (end.relay == peer || (session_too && end.far_end == peer)) gone.push_back(id);
+  }
+  for (const std::uint32_t id : gone) remove(id, true);
+}
+
+std::size_t Relays::outstanding(const Address& peer) const {
+  return std::count_if(asks_.begin(), asks_.end(),
+                       [&](const auto& a) { return a.second.peer == peer; });
+}
+
+void Relays::end_search(const Address& peer) {
+  searches_.erase(peer);
+  std::vector<std::uint32_t> unneeded;
+  for (const auto& [id, ask] : asks_) {
+    if (ask.peer == peer && !ask.accepted) unneeded.push_back(id);
+  }
+  for (const std::uint32_t id : unneeded) {
+    send_circuit(hub_, asks_[id].relay, pb::Circuit::OP_CLOSE, id);
+    asks_.erase(id);
+  }
+}
+
+void Relays::sweep() {
+  const TimePoint now = hub_.clock.now();
+  swept_ = now;
+  opens_.sweep(now);
+  std::vector<std::uint32_t> unused;
+  for (auto& [id, end] : ends_) {
+    const Session* session = hub_.sessions.find(end.far_end);
+    if (is_open(session) && session->path().path == Path::relayed(end.relay, id)) end.used = now;
+    if (now - end.used >= ring::kRelayUnused) unused.push_back(id);
+  }
+  for (const std::uint32_t id : unused) remove(id, true);
+}
+
+}  // namespace wow

@@ -1,0 +1,95 @@
+// Finds a way for peers that we cannot exchange packets with: a relay that both can, or two. Near
+// neighbours need it, or greedy routing ends beside the ring's gaps. Also our consent to circuits
+// that others want with us. What we do as a relay is CircuitRequests'.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <set>
+#include <vector>
+
+#include "overlay/hub.h"
+#include "overlay/limits.h"
+#include "overlay/rate_table.h"
+
+namespace wow {
+
+namespace pb {
+class Circuit;
+}
+
+class Relays {
+ public:
+  struct Handlers {
+    // Whether a near edge to this peer is wanted, and has neither a direct path nor a relayed one.
+    std::function<bool(const Address& peer)> lacks_path;
+    // Members that may be neighbours of `peer`, with where to reach them.
+    std::function<std::vector<Member>(const Address& peer)> neighbours_of;
+  };
+  Relays(Hub& hub, Handlers handlers)
+      : hub_(hub), handlers_(std::move(handlers)), timer_(hub.clock) {}
+  void stop();
+
+  // No direct path to this neighbour was found in time, or its relay was lost.
+  void want(const Address& peer);
+  // Somebody wants a circuit with us.
+  void on_open(const Address& from, const pb::Circuit& message);
+  // Whether this was about a circuit that ends here, or that we asked for.
+  bool on_accept(const Address& from, std::uint32_t id);
+  bool on_close(const Address& from, const pb::Circuit& message);
+  void on_path_changed(const Session& session);
+  // Its session is gone, or has begun a new life: what it knew of circuits is, too.
+  void on_lost(const Address& peer, bool session_too);
+
+  std::size_t searches() const { return searches_.size(); }
+  std::size_t asked() const { return asks_.size(); }
+
+ private:
+  // How to ask, in this order; each relay once in each way.
+  enum class Way : std::uint8_t { kKnowsBoth, kLinks, kTwo, kTwoLinks, kNewLinks, kEnd };
+  struct Search {
+    Way way = Way::kKnowsBoth;
+    std::set<Address> tried;  // in this way
+    std::set<Address> named;  // who is said to reach the peer
+    TimePoint next{};
+    Duration pause = ring::kSearchAgain;
+  };
+  struct Ask {
+    Address peer, relay;
+    Way way{};
+    TimePoint until{}, repeat{};
+    bool accepted = false;
+  };
+  struct End {
+    Address relay, far_end;
+    TimePoint used{};  // when it was last seen to be the session's path
+  };
+
+  void wake(Duration in);
+  void tick();
+  void step(const Address& peer, Search& search);
+  void next_way(const Address& peer, Search& search);
+  Address next_relay(const Address& peer, const Search& search) const;
+  void link_on_purpose(const Address& peer, const Search& search);
+  void ask(const Address& peer, const Address& relay, Search& search);
+  void send_open(std::uint32_t id, const Ask& ask);
+  void repeat(std::uint32_t id, Ask& ask);
+  void repeat_asks();
+  void end_search(const Address& peer);
+  std::size_t outstanding(const Address& peer) const;
+  bool consents(const Address& from, const pb::Circuit& message) const;
+  bool take(std::uint32_t id, const Address& relay, const Address& far_end);
+  void remove(std::uint32_t id, bool tell);
+  void sweep();
+
+  Hub& hub_;
+  Handlers handlers_;
+  std::map<Address, Search> searches_;
+  std::map<std::uint32_t, Ask> asks_;
+  std::map<std::uint32_t, End> ends_;
+  RateTable opens_{ring::kOpensPerSecond, ring::kOpensBurst};
+  TimePoint swept_{};
+  Timer timer_;
+};
+
+}  // namespace wow
