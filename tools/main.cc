@@ -1,5 +1,5 @@
 // The `wow` program: commands from tools/cli; the daemon behind `wow up` and `wow router` from
-// tools/daemon.
+// tools/daemon; the simulator of tools/sim.
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <array>
@@ -9,6 +9,7 @@
 #include "tools/cli/commands.h"
 #include "tools/cli/config.h"
 #include "tools/daemon/privileges.h"
+#include "tools/sim/sim_command.h"
 
 namespace {
 
@@ -72,6 +73,7 @@ int main(int argc, char** argv) {
   wow::add_member_commands(app, context);
   wow::add_daemon_commands(app, context);
   wow::add_query_commands(app, context);
+  wow::add_sim_command(app);
   // Only now, for commands would inherit it.
   app.footer(
       "First steps:\n"

@@ -49,8 +49,12 @@ class FakeCredentials::Exchange final : public KeyExchange {
   Exchange(const FakeCredentials& own, bool initiator, const Address& expected)
       : own_(own), initiator_(initiator), expected_(expected) {
     ++alive;
+    own_.most_exchanges_ = std::max(own_.most_exchanges_, ++own_.exchanges_);
   }
-  ~Exchange() override { --alive; }
+  ~Exchange() override {
+    --alive;
+    --own_.exchanges_;
+  }
 
   Step start() override { return {State::kContinue, flight(0, own_.fresh_nonce()), {}}; }
 

@@ -48,6 +48,8 @@ class FakeCredentials final : public Credentials {
   static Address address_of(std::uint64_t seed);
   // Key exchanges begun and not yet destroyed, on all nodes: none may outlive its handshake.
   static int exchanges_alive();
+  // The most of this node's at one time, so far.
+  int most_exchanges() const { return most_exchanges_; }
 
  private:
   class Exchange;
@@ -62,6 +64,7 @@ class FakeCredentials final : public Credentials {
   Bytes settings_;
   std::set<Address> revoked_;
   mutable std::uint64_t nonces_ = 0;
+  mutable int exchanges_ = 0, most_exchanges_ = 0;
 };
 
 }  // namespace wow

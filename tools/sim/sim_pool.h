@@ -46,15 +46,18 @@ class SimPool {
 
   // Starts a node on the host, at once. The reference holds as long as the pool.
   SimNode& add(SimHost& host, NodeOptions options = {});
-  // A grown ring in little time: a node on each host, which remembers its true neighbours and a few
-  // members further away, as after a restart of the whole pool; all started, evenly, within
-  // `spread`. Every packet is really sent. Runs the world until the ring is whole; false if it is
-  // not by 60 s later.
-  bool construct(std::span<SimHost* const> hosts, Duration spread = 2s);
+  // A grown ring in little time: a node on each host, which remembers its true neighbours among
+  // these and a few members further away, as after a restart of the whole pool; all started,
+  // evenly, within `spread`. Every packet is really sent. Then runs the world until the ring is
+  // whole, at most for `limit`; returns whether it is.
+  bool construct(std::span<SimHost* const> hosts, Duration spread = 2s,
+                 const NodeOptions& options = {}, Duration limit = 60s);
   // Without a word to anybody; the host goes down. Call from outside of events, as all of these.
   void crash(SimNode& member);
   // Again with the same key, and with what it remembered when it went down.
   void restart(SimNode& member);
+  // Not yet running; restart() begins.
+  SimNode& add_stopped(SimHost& host, NodeOptions options = {});
   // Says goodbye first.
   void leave(SimNode& member);
   // The host wakes up elsewhere, and its node is told.
@@ -84,10 +87,9 @@ class SimPool {
   std::uint64_t total(Metric metric) const;
 
  private:
-  SimNode& add_stopped(SimHost& host, NodeOptions options);
   void start(SimNode& member);
   void shut_down(SimNode& member);
-  void remember_neighbours();
+  void remember_neighbours(std::vector<SimNode*> ring);
 
   World& world_;
   SeededRandom random_;

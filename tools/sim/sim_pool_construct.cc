@@ -10,22 +10,18 @@ namespace wow {
 namespace {
 
 constexpr std::size_t kPerSide = 3;
-constexpr Duration kWholeLimit = 60s;
 
 Member described(const SimNode& member) { return {member.address(), {member.host.endpoint()}}; }
 
 }  // namespace
 
-// Of those not yet running: the nearest on either side, and about log2(N)/2 further away at
-// harmonic distances, over which the first packets find their way.
-void SimPool::remember_neighbours() {
-  std::vector<SimNode*> ring;
-  for (SimNode& member : members_) ring.push_back(&member);
+// The nearest on either side, and about log2(N)/2 further away at harmonic distances, over which
+// the first packets find their way.
+void SimPool::remember_neighbours(std::vector<SimNode*> ring) {
   std::sort(ring.begin(), ring.end(), [](auto* a, auto* b) { return a->address() < b->address(); });
   const std::size_t n = ring.size();
   const int far = n <= 2 * kPerSide + 1 ? 0 : static_cast<int>(std::log2(n) / 2) + 2;
   for (std::size_t i = 0; i < n; ++i) {
-    if (ring[i]->node) continue;
     auto& remembered = ring[i]->options.remembered;
     for (std::size_t step = 1; step <= kPerSide && step < n; ++step) {
       remembered.push_back(described(*ring[(i + step) % n]));
@@ -41,10 +37,11 @@ void SimPool::remember_neighbours() {
   }
 }
 
-bool SimPool::construct(std::span<SimHost* const> hosts, Duration spread) {
+bool SimPool::construct(std::span<SimHost* const> hosts, Duration spread,
+                        const NodeOptions& options, Duration limit) {
   std::vector<SimNode*> added;
-  for (SimHost* host : hosts) added.push_back(&add_stopped(*host, {}));
-  remember_neighbours();
+  for (SimHost* host : hosts) added.push_back(&add_stopped(*host, options));
+  remember_neighbours(added);
   const Duration step = spread / std::max<std::size_t>(1, added.size());
   for (SimNode* member : added) {
     start(*member);
@@ -52,7 +49,7 @@ bool SimPool::construct(std::span<SimHost* const> hosts, Duration spread) {
     world_.run_for(step);
   }
   RingChecker checker(*this, kPerSide);
-  return world_.run_until([&] { return checker.whole(); }, kWholeLimit, 100ms);
+  return world_.run_until([&] { return checker.whole(); }, limit, 100ms);
 }
 
 }  // namespace wow

@@ -187,6 +187,7 @@ class World {
   std::uint64_t deliveries() const { return deliveries_; }
   const Drops& drops() const { return drops_; }
   SimHost& host(std::uint32_t id) { return *hosts_.at(id); }
+  const SimHost& host(std::uint32_t id) const { return *hosts_.at(id); }
   std::size_t host_count() const { return hosts_.size(); }
 
  private:

@@ -1,0 +1,40 @@
+// The scenarios of `wow sim`. Each is a function that runs a world through something and reports
+// figures; the ones of a family share a file.
+#pragma once
+
+#include <vector>
+
+#include "tools/sim/sim_run.h"
+
+namespace wow {
+
+struct Scenario {
+  const char* name;
+  const char* about;
+  std::size_t nodes;  // unless told
+  void (*run)(SimRun&);
+};
+
+const std::vector<Scenario>& scenarios();
+const Scenario* find_scenario(std::string_view name);
+
+// scenario_quiet.cc
+void run_idle(SimRun&);
+void run_hops(SimRun&);
+// scenario_join.cc
+void run_joins(SimRun&);
+void run_storm(SimRun&);
+void run_restart(SimRun&);
+// scenario_death.cc
+void run_half_dies(SimRun&);
+void run_failure(SimRun&);
+void run_false_alarms(SimRun&);
+void run_churn(SimRun&);
+// scenario_split.cc
+void run_partition(SimRun&);
+void run_merge(SimRun&);
+// scenario_walls.cc
+void run_blocked(SimRun&);
+void run_hard_nats(SimRun&);
+
+}  // namespace wow
