@@ -23,6 +23,7 @@ namespace wow {
   X(kRoutedForwarded, "routed_forwarded", "routed packets passed on for others")             \
   X(kCircuitForwarded, "circuit_forwarded", "packets passed on by circuit for others")       \
   X(kCircuitRefused, "circuit_refused", "circuits asked for and not agreed to here")         \
+  X(kRoutedAgain, "routed_again", "routed packets that a hop did not acknowledge")           \
   X(kHandshakesStarted, "handshakes_started", "key exchanges begun as initiator")            \
   X(kHandshakesAnswered, "handshakes_answered", "key exchanges begun as responder")          \
   X(kHandshakesDone, "handshakes_done", "key exchanges completed")                           \

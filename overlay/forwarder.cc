@@ -4,6 +4,11 @@
 
 namespace wow {
 
+Forwarder::Forwarder(Hub& hub, Handlers handlers)
+    : hub_(hub), handlers_(std::move(handlers)), acks_(hub, [this](HopAcks::Packet packet) {
+        route(packet.header, packet.payload, packet.came_from, packet.tried);
+      }) {}
+
 void Forwarder::send(const Address& to, RoutedPayload kind, ByteView payload, const Address& via) {
   RoutedHeader header;
   header.payload = kind;
@@ -41,6 +46,7 @@ bool Forwarder::send_nearest(const Address& target, const Address& first_hop, By
 void Forwarder::on_routed(const Address& from, ByteView packet) {
   auto header = RoutedHeader::parse(packet);
   if (!header) return hub_.metrics.add(Metric::kDropMalformed);
+  if (header->number) acks_.acknowledge(from, *header->number);
   header->limit = std::min(header->limit, RoutedHeader::kHopLimit);
   header->hops = static_cast<std::uint8_t>(std::min(header->hops + 1, 255));
   if (header->hops > header->limit) return hub_.metrics.add(Metric::kDropHopLimit);
@@ -52,7 +58,9 @@ void Forwarder::on_routed(const Address& from, ByteView packet) {
       edge != nullptr && header->source == from && !edge->is_edge()) {
     hub_.edges.set_theirs(*edge, kLeafBit);
   }
-  route(*header, packet.subspan(RoutedHeader::kBytes), from);
+  const std::size_t header_bytes = header->size();
+  header->number.reset();
+  route(*header, packet.subspan(header_bytes), from);
 }
 
 void Forwarder::set_via(const Address& peer, const Address& via) {
@@ -82,12 +90,35 @@ Address Forwarder::via_to(const Address& peer) {
   return {};
 }
 
-Route Forwarder::route_of(const RoutedHeader& header, const Address& came_from) const {
+// False only for a packet of our own, in nearest mode, that would be for ourselves.
+bool Forwarder::route(const RoutedHeader& header, ByteView payload, const Address& came_from,
+                      const std::vector<Address>& tried) {
+  const bool own = came_from.is_zero();
+  const Route next = route_of(header, came_from, tried);
+  switch (next.kind) {
+    case Route::Kind::kForward:
+      if (!own) hub_.metrics.add(Metric::kRoutedForwarded);
+      forward(header, payload, next.next, next.uphill,
+              acks_.expect(next.next, {header, to_bytes(payload), came_from, tried}));
+      return true;
+    case Route::Kind::kDeliver:
+      if (own) return false;
+      deliver(header, payload, came_from);
+      return true;
+    case Route::Kind::kNowhere:
+      hub_.metrics.add(Metric::kDropNoRoute);
+      return true;
+  }
+  return true;
+}
+
+Route Forwarder::route_of(const RoutedHeader& header, const Address& came_from,
+                          const std::vector<Address>& tried) const {
   const bool own = came_from.is_zero();
   const bool around = own && header.payload == RoutedPayload::kPacket;
   // Who is not on the ring stands nowhere from which to be greedy: its leaf edge leads there.
   if (own && !hub_.edges.on_ring()) {
-    const Address first = gateway(header.destination, around);
+    const Address first = gateway(header.destination, around, tried);
     if (!first.is_zero()) return {Route::Kind::kForward, first, false};
   }
   RouteQuery query;
@@ -101,34 +132,23 @@ Route Forwarder::route_of(const RoutedHeader& header, const Address& came_from) 
   if (const Edge* edge = hub_.edges.find(header.destination)) {
     query.destination_knows = edge->knows;
   }
+  const auto silent = acks_.silent();
+  query.tried = tried;
+  query.silent = silent;
+  const Route next = next_hop(hub_.edges.hops(), query);
+  if (next.kind == Route::Kind::kForward || (tried.empty() && silent.empty())) return next;
+  // Rather once more through who was silent than nowhere, or to the wrong node for the nearest one.
+  query.tried = query.silent = {};
   return next_hop(hub_.edges.hops(), query);
 }
 
-// False only for a packet of our own, in nearest mode, that would be for ourselves.
-bool Forwarder::route(const RoutedHeader& header, ByteView payload, const Address& came_from) {
-  const bool own = came_from.is_zero();
-  const Route next = route_of(header, came_from);
-  switch (next.kind) {
-    case Route::Kind::kForward:
-      if (!own) hub_.metrics.add(Metric::kRoutedForwarded);
-      forward(header, payload, next.next, next.uphill);
-      return true;
-    case Route::Kind::kDeliver:
-      if (own) return false;
-      deliver(header, payload, came_from);
-      return true;
-    case Route::Kind::kNowhere:
-      hub_.metrics.add(Metric::kDropNoRoute);
-      return true;
-  }
-  return true;
-}
-
-void Forwarder::forward(RoutedHeader header, ByteView payload, const Address& next, bool uphill) {
+void Forwarder::forward(RoutedHeader header, ByteView payload, const Address& next, bool uphill,
+                        std::optional<std::uint16_t> number) {
   header.uphill = header.uphill || uphill;
-  Bytes packet(RoutedHeader::kBytes + payload.size());
+  header.number = number;
+  Bytes packet(header.size() + payload.size());
   header.write(packet.data());
-  std::copy(payload.begin(), payload.end(), packet.begin() + RoutedHeader::kBytes);
+  std::copy(payload.begin(), payload.end(), packet.begin() + header.size());
   hub_.sessions.send(next, DataKind::kRouted, packet);
 }
 
@@ -150,18 +170,21 @@ void Forwarder::deliver(const RoutedHeader& header, ByteView payload, const Addr
 void Forwarder::unwrap(ByteView packet, const Address& came_from) {
   auto inner = RoutedHeader::parse(packet);
   // One nesting only, and from here the way must be short: no packet can be kept alive by wrapping.
-  if (!inner || inner->payload == RoutedPayload::kNested || inner->mode != RouteMode::kExact) {
+  if (!inner || inner->payload == RoutedPayload::kNested || inner->mode != RouteMode::kExact ||
+      inner->number) {
     return hub_.metrics.add(Metric::kDropMalformed);
   }
   inner->limit = std::min(inner->limit, RoutedHeader::kHopLimit);
-  route(*inner, packet.subspan(RoutedHeader::kBytes), came_from);
+  route(*inner, packet.subspan(inner->size()), came_from);
 }
 
-Address Forwarder::gateway(const Address& destination, bool around) const {
+Address Forwarder::gateway(const Address& destination, bool around,
+                           const std::vector<Address>& tried) const {
   Address best;
   for (const Hop& hop : hub_.edges.hops()) {
     if (hop.peer == destination && around) continue;
     if (hop.peer == destination) return {};
+    if (std::find(tried.begin(), tried.end(), hop.peer) != tried.end()) continue;
     if (hop.gateway && (best.is_zero() || nearer(hop.peer, best, destination))) best = hop.peer;
   }
   return best;

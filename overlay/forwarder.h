@@ -6,6 +6,7 @@
 #include <functional>
 #include <map>
 
+#include "overlay/hop_acks.h"
 #include "overlay/hub.h"
 #include "overlay/rate_table.h"
 
@@ -18,15 +19,21 @@ class Forwarder {
     std::function<void(const Address& source, const Address& ingress, MutableBytes packet)> packet;
     std::function<void(ByteView ctm)> ctm;
   };
-  Forwarder(Hub& hub, Handlers handlers) : hub_(hub), handlers_(std::move(handlers)) {}
+  Forwarder(Hub& hub, Handlers handlers);
+  void stop() { acks_.stop(); }
 
   // To `to` or nobody; nested through `via`, or through whom `to` named, if it is not on the ring.
   void send(const Address& to, RoutedPayload kind, ByteView payload, const Address& via = {});
   // A CTM to whoever is nearest to `target`; `first_hop` zero: by routing. False: that is us.
   bool send_nearest(const Address& target, const Address& first_hop, ByteView ctm);
   void on_routed(const Address& from, ByteView packet);
+  void on_acks(const Address& from, ByteView numbers) { acks_.on_acks(from, numbers); }
+  // No more packets can be handed to this peer.
+  void lost(const Address& peer) { acks_.lost(peer); }
   // Where a packet with this header goes from here; `came_from` zero: our own.
-  Route route_of(const RoutedHeader& header, const Address& came_from) const;
+  // `tried`: next hops that did not answer.
+  Route route_of(const RoutedHeader& header, const Address& came_from,
+                 const std::vector<Address>& tried = {}) const;
 
   // `peer` can be reached through `via`, it says. Forgotten after a minute, or with a zero `via`.
   void set_via(const Address& peer, const Address& via);
@@ -41,14 +48,17 @@ class Forwarder {
   };
 
   Address via_to(const Address& peer);
-  bool route(const RoutedHeader& header, ByteView payload, const Address& came_from);
-  void forward(RoutedHeader header, ByteView payload, const Address& next, bool uphill);
+  bool route(const RoutedHeader& header, ByteView payload, const Address& came_from,
+             const std::vector<Address>& tried = {});
+  void forward(RoutedHeader header, ByteView payload, const Address& next, bool uphill,
+               std::optional<std::uint16_t> number = std::nullopt);
   void deliver(const RoutedHeader& header, ByteView payload, const Address& came_from);
   void unwrap(ByteView packet, const Address& came_from);
-  Address gateway(const Address& destination, bool around) const;
+  Address gateway(const Address& destination, bool around, const std::vector<Address>& tried) const;
 
   Hub& hub_;
   Handlers handlers_;
+  HopAcks acks_;
   std::map<Address, Via> vias_;
   RateTable ctm_rates_{ring::kCtmPerHop, ring::kCtmPerHopBurst};
 };

@@ -20,6 +20,7 @@ void Introducer::ask_nearest(const Address& target, EdgeRole role, const Address
   request.only_strangers = only_strangers;
   request.role = role;
   request.target = target;
+  request.first_hop = first_hop;
   request.until = hub_.clock.now() + ring::kRequestLife;
   const std::uint64_t id = remember(request);
   if (!forwarder_.send_nearest(target, first_hop, build(id, request))) requests_.erase(id);
@@ -66,6 +67,9 @@ Bytes Introducer::build(std::uint64_t id, const Request& request) {
   ctm.role = request.role;
   ctm.source = hub_.own_member();
   ctm.via = hub_.own_via();
+  // Whoever asks for its place may stand where nobody looks for it: the way that the question went
+  // leads back.
+  if (ctm.via.is_zero()) ctm.via = request.first_hop;
   ctm.target = request.target;
   return sign_ctm(std::move(ctm), hub_.credentials, hub_.clock.wall());
 }

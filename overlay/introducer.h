@@ -52,6 +52,7 @@ class Introducer {
     bool only_strangers = false;
     EdgeRole role = EdgeRole::kNone;
     Address target;
+    Address first_hop;  // zero: by routing
     TimePoint until{};
     TimePoint repeat{};
     Located done;

@@ -118,6 +118,14 @@ inline constexpr std::size_t kRatesMax = 1024;  // sources and hops counted
 inline constexpr Duration kViaLife = 60s;
 inline constexpr std::size_t kViasMax = 1024;
 
+// Acknowledged hops.
+inline constexpr std::size_t kUnackedMax = 256;  // packets kept; further ones go without
+inline constexpr std::size_t kHopTriesMax = 3;   // next hops that did not answer; then best effort
+inline constexpr Duration kAckPatience = 150ms;  // plus one and a half round trips
+inline constexpr Duration kSilentFor = 1s;       // after a missed one, others are preferred
+inline constexpr Duration kAckDelay = 10ms;      // acknowledgements to one peer go together
+inline constexpr std::size_t kAcksPerMessage = 64;
+
 // Messages of services.
 inline constexpr std::size_t kPieceBytes = 1200;  // + 159 of headers when nested: below 1,452
 inline constexpr std::size_t kPartialsPerPeer = 8;

@@ -27,7 +27,7 @@ namespace wow {
 
 // Who a message is for at its receiver. Numbers are on the wire; users of the library take 16 and
 // up.
-enum class Service : std::uint8_t { kLink = 1, kDht = 2, kVnet = 3, kUserFirst = 16 };
+enum class Service : std::uint8_t { kLink = 1, kDht = 2, kVnet = 3, kHopAcks = 4, kUserFirst = 16 };
 
 struct NodeOptions {
   std::vector<Endpoint> bootstraps;

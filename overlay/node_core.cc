@@ -131,6 +131,7 @@ void Node::Impl::stop() {
   linker_.stop();
   relays_.stop();
   circuit_requests_.stop();
+  forwarder_.stop();
   introducer_.stop();
   later_timer_.cancel();
   later_.clear();
@@ -227,6 +228,7 @@ void Node::Impl::on_closed(const Address& peer, const Path&, CloseReason reason)
   if (const Edge* found = edges_.find(peer)) {
     const Edge edge = *found;
     edges_.erase(peer);
+    forwarder_.lost(peer);
     if (edge.up) {
       far_.changed();
       log_info("edge down", {{"peer", peer.short_hex()},
@@ -252,6 +254,7 @@ void Node::Impl::on_path_changed(Session& session) {
   const bool was_relayed = edge->relayed;
   edges_.set_path(*edge, session);
   note_usable(*edge);
+  if (!edge->up) forwarder_.lost(session.peer());
   if (was_near && !edge->up) ring_.lost(*edge);
   if (was_relayed) relays_.want(session.peer());
   linker_.on_path_changed(session);
@@ -282,6 +285,9 @@ void Node::Impl::send_routed(const Address& peer, const Address& via, ByteView p
 
 void Node::Impl::deliver(const Address& from, std::uint8_t service, ByteView message) {
   if (service == static_cast<std::uint8_t>(Service::kLink)) return on_link(from, message);
+  if (service == static_cast<std::uint8_t>(Service::kHopAcks)) {
+    return forwarder_.on_acks(from, message);
+  }
   const auto it = handlers_.find(service);
   if (it == handlers_.end() || !it->second) return metrics.add(Metric::kDropMalformed);
   it->second(from, message);

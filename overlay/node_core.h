@@ -46,6 +46,9 @@ class Node::Impl final : public Hub, public Sessions::Listener {
   // Hub
   void later(std::function<void()> what) override;
   void send_link(const Address& peer, pb::Link link) override;
+  void send_acks(const Address& peer, ByteView numbers) override {
+    messages_.send(peer, static_cast<std::uint8_t>(Service::kHopAcks), numbers);
+  }
   void connect(const Member& peer, EdgeRole role) override { linker_.connect(peer, role); }
   void take_role(Edge& edge, EdgeRole role) override { roles_.take(edge, role); }
   void drop_role(Edge& edge, EdgeRole role) override { roles_.drop(edge, role); }

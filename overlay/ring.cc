@@ -78,19 +78,16 @@ void Ring::reconcile() {
 std::vector<Address> Ring::candidates(const std::vector<Address>& near) const {
   const TimePoint now = hub_.clock.now();
   const bool full = near.size() == 2 * ring::kNearPerSide;
-  Address first, last;  // of the arc, clockwise
-  for (const Address& a : near) {
-    const Address back = clockwise(a, hub_.self), forth = clockwise(hub_.self, a);
-    if (back < forth) {
-      if (first.is_zero() || back > clockwise(first, hub_.self)) first = a;
-    } else if (last.is_zero() || forth > clockwise(hub_.self, last)) {
-      last = a;
-    }
-  }
   std::vector<Address> out = near;
+  std::sort(out.begin(), out.end(), [&](const Address& a, const Address& b) {
+    return clockwise(hub_.self, a) < clockwise(hub_.self, b);
+  });
+  // Of the arc, clockwise.
+  const Address first = full ? out[ring::kNearPerSide] : Address();
+  const Address last = full ? out[ring::kNearPerSide - 1] : Address();
   const auto consider = [&](const Address& a) {
     if (a == hub_.self) return;
-    if (full && !first.is_zero() && !last.is_zero() && !between(a, first, last)) return;
+    if (full && !between(a, first, last)) return;
     const auto avoided = avoid_.find(a);
     if (avoided != avoid_.end() && avoided->second.until > now) return;
     // When many die at once, most of whom we have heard are dead: the next are tried meanwhile.

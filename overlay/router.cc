@@ -52,10 +52,12 @@ Route next_hop(std::span<const Hop> hops, const RouteQuery& query) {
   for (const Hop& hop : hops) {
     if (hop.peer == query.came_from || !may_be_meant(query, hop.peer)) continue;
     if (hop.peer == query.destination) {
-      if (query.around) continue;
+      if (query.around || contains(query.tried, hop.peer)) continue;
       return forward(hop, false);
     }
-    if (!hop.member) continue;
+    if (!hop.member || contains(query.tried, hop.peer) || contains(query.silent, hop.peer)) {
+      continue;
+    }
     const Address its_reach = reach(hop, query);
     if (nearer(hop.peer, query.self, query.destination)) {
       closer.offer(hop, its_reach, query.destination);

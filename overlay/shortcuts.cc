@@ -34,7 +34,7 @@ TimePoint Shortcuts::last_use(const Address& peer, TimePoint wanted) const {
   const Session* session = hub_.sessions.find(peer);
   const auto keys = session == nullptr ? nullptr : session->keys();
   if (keys == nullptr) return wanted;
-  const Duration sent(keys->last_sent_data_ns.load(std::memory_order_relaxed));
+  const Duration sent(keys->last_sent_frame_ns.load(std::memory_order_relaxed));
   return std::max(wanted, TimePoint(sent));
 }
 

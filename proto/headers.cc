@@ -107,14 +107,15 @@ void RelayHeader::write(std::uint8_t* at) const {
 
 namespace {
 constexpr std::uint8_t kUphillFlag = 0x80;  // beside the mode
-}
+constexpr std::uint8_t kNumberFlag = 0x40;
+}  // namespace
 
 std::optional<RoutedHeader> RoutedHeader::parse(ByteView packet) {
   if (packet.size() < kBytes) return std::nullopt;
   RoutedHeader out;
   out.hops = packet[0];
   out.limit = packet[1];
-  const std::uint8_t mode = packet[2] & ~kUphillFlag;
+  const std::uint8_t mode = packet[2] & ~(kUphillFlag | kNumberFlag);
   const std::uint8_t payload = packet[3];
   if (mode > static_cast<std::uint8_t>(RouteMode::kNearest) || out.limit > kHopLimit ||
       payload < 1 || payload > 3) {
@@ -125,16 +126,21 @@ std::optional<RoutedHeader> RoutedHeader::parse(ByteView packet) {
   out.payload = static_cast<RoutedPayload>(payload);
   out.destination = Address::from_bytes(packet.subspan(4));
   out.source = Address::from_bytes(packet.subspan(24));
+  if ((packet[2] & kNumberFlag) != 0) {
+    if (packet.size() < kBytes + 2) return std::nullopt;
+    out.number = static_cast<std::uint16_t>(get_big_endian(packet.data() + kBytes, 2));
+  }
   return out;
 }
 
 void RoutedHeader::write(std::uint8_t* at) const {
   at[0] = hops;
   at[1] = limit;
-  at[2] = static_cast<std::uint8_t>(mode) | (uphill ? kUphillFlag : 0);
+  at[2] = static_cast<std::uint8_t>(mode) | (uphill ? kUphillFlag : 0) | (number ? kNumberFlag : 0);
   at[3] = static_cast<std::uint8_t>(payload);
   std::copy_n(destination.bytes().begin(), Address::kBytes, at + 4);
   std::copy_n(source.bytes().begin(), Address::kBytes, at + 24);
+  if (number) put_big_endian(at + kBytes, *number, 2);
 }
 
 std::optional<MessageHeader> MessageHeader::parse(ByteView packet) {

@@ -120,9 +120,9 @@ enum class RoutedPayload : std::uint8_t {
                 // its target
 };
 
-// | hops 1 | limit 1 | mode 1 | payload 1 | destination 20 | source 20 |
+// | hops 1 | limit 1 | mode 1 | payload 1 | destination 20 | source 20 | number 2, if flagged |
 struct RoutedHeader {
-  static constexpr std::size_t kBytes = 44;
+  static constexpr std::size_t kBytes = 44;  // without the number
   static constexpr std::uint8_t kHopLimit = 32;
 
   std::uint8_t hops = 0;
@@ -132,6 +132,10 @@ struct RoutedHeader {
   RoutedPayload payload = RoutedPayload::kPacket;
   Address destination;
   Address source;
+  // Between two neighbours: the receiver acknowledges this number.
+  std::optional<std::uint16_t> number;
+
+  std::size_t size() const { return kBytes + (number ? 2 : 0); }
 
   static std::optional<RoutedHeader> parse(ByteView packet);
   void write(std::uint8_t* at) const;

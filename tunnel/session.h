@@ -30,6 +30,7 @@ struct SessionKeys {
   // silence.
   std::atomic<std::int64_t> last_received_ns{0};   // TimePoint since epoch
   std::atomic<std::int64_t> last_sent_data_ns{0};  // frames and messages, not probes
+  std::atomic<std::int64_t> last_sent_frame_ns{0};
   std::atomic<std::uint64_t> bytes_in{0}, bytes_out{0};
 };
 

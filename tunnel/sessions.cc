@@ -109,6 +109,10 @@ void Sessions::Impl::send_data(LiveSession& s, std::uint8_t kind, ByteView paylo
   if (path.kind == PathKind::kNone) return parts.metrics.add(Metric::kDropNoRoute);
   s.current->keys->last_sent_data_ns.store(parts.now().time_since_epoch().count(),
                                            std::memory_order_relaxed);
+  if ((kind & kDataKindMask) == static_cast<std::uint8_t>(DataKind::kFrame)) {
+    s.current->keys->last_sent_frame_ns.store(parts.now().time_since_epoch().count(),
+                                              std::memory_order_relaxed);
+  }
   wake_tick();
   transmit(s, *s.current, path, kind, payload);
 }

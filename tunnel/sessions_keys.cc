@@ -133,6 +133,7 @@ void Sessions::Impl::promote(LiveSession& s, std::unique_ptr<KeySet> set) {
   const SessionKeys& before = *s.current->keys;
   set->keys->last_received_ns.store(before.last_received_ns.load());
   set->keys->last_sent_data_ns.store(before.last_sent_data_ns.load());
+  set->keys->last_sent_frame_ns.store(before.last_sent_frame_ns.load());
   retire(s, std::exchange(s.current, std::move(set)));
   s.rekey_not_before = {};
   arm_alarm(s);

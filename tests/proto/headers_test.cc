@@ -19,7 +19,9 @@ Address filled(std::uint8_t byte) { return Address::from_bytes(Bytes(Address::kB
 // A fixed header that writes itself in place.
 template <typename Header>
 Bytes written(const Header& header) {
-  Bytes out(Header::kBytes);
+  std::size_t bytes = Header::kBytes;
+  if constexpr (requires { header.size(); }) bytes = header.size();
+  Bytes out(bytes);
   header.write(out.data());
   return out;
 }
@@ -191,6 +193,18 @@ TEST(RoutedHeader, Golden) {
   expect_refused_below<RoutedHeader>(golden("routed"), RoutedHeader::kBytes);
 }
 
+TEST(RoutedHeader, CarriesANumberToBeAcknowledged) {
+  auto header = *RoutedHeader::parse(golden("routed"));
+  header.number = 0x0102;
+  Bytes bytes(header.size());
+  header.write(bytes.data());
+  EXPECT_EQ(bytes.size(), RoutedHeader::kBytes + 2);
+  EXPECT_EQ(bytes[2], golden("routed")[2] | 0x40);
+  EXPECT_EQ(Bytes(bytes.end() - 2, bytes.end()), (Bytes{1, 2}));
+  EXPECT_EQ(RoutedHeader::parse(bytes)->number, 0x0102);
+  expect_refused_below<RoutedHeader>(bytes, bytes.size());
+}
+
 TEST(RoutedHeader, RefusesUnknownModesPayloadsAndLongerLimits) {
   const auto with = [](std::size_t at, std::uint8_t value) {
     Bytes bytes = golden("routed");
@@ -201,7 +215,7 @@ TEST(RoutedHeader, RefusesUnknownModesPayloadsAndLongerLimits) {
   EXPECT_FALSE(with(1, 33));
   EXPECT_TRUE(with(2, 0x00));
   EXPECT_FALSE(with(2, 0x02));
-  EXPECT_FALSE(with(2, 0x41));
+  EXPECT_FALSE(with(2, 0x22));
   EXPECT_FALSE(with(3, 0));
   EXPECT_TRUE(with(3, 3));
   EXPECT_FALSE(with(3, 4));

@@ -180,7 +180,9 @@ class PacketWorker::Loop {
     Sealer& sealer = keys.lanes[lane_];
     sealer.set_salt(salt_);
     if (!sealer.seal(buffer)) return false;
-    keys.last_sent_data_ns.store(now_ns(), std::memory_order_relaxed);
+    const std::int64_t now = now_ns();
+    keys.last_sent_data_ns.store(now, std::memory_order_relaxed);
+    keys.last_sent_frame_ns.store(now, std::memory_order_relaxed);
     keys.bytes_out.fetch_add(buffer.size(), std::memory_order_relaxed);
     batch_.push_back({found->second.to, buffer.view(), {}, 0});
     return true;
