@@ -1,5 +1,5 @@
-// Pairs that cannot exchange packets: near neighbours among them get a relayed edge, through a third
-// that both can reach, and every node stays routable.
+// Pairs that cannot exchange packets: near neighbours among them get a relayed edge, through a
+// third that both can reach, and every node stays routable.
 #include <set>
 
 #include "overlay/limits.h"
