@@ -72,10 +72,29 @@ same "put" '"blue" text' "$(pool_json home1 dht put color blue | jq -r '"\(.valu
 same "get elsewhere" blue "$(lab_exec campus1 wow dht get color 2>/dev/null)"
 refused "create of what is there" "taken|held|exists|another" office1 dht create color red
 refused "somebody else's cannot be removed" "." office1 dht rm color
+lab_exec campus2 wow dht watch color --interval 0.2 --json >"$LAB_DIR/watch" 2>&1 &
+watcher=$!
+events() { jq -r '"\(.event) \(.value)"' "$LAB_DIR/watch" | paste -sd, ; }
+saw() { [[ $(events) == "$1" ]]; }
+eventually "watch shows what is there" saw 'stored blue'
+same "stat: who holds it, and who keeps it" "${node[home1]} true true home1" \
+  "$(pool_json office1 dht stat color | jq -r '"\(.holder.owner) \(.available) \(.coordinator as $c | .members | index($c) != null) \(.names[.holder.owner])"')"
+same "stat: a key that nobody holds" "null true" "$(pool_json office1 dht stat nobodys | jq -r '"\(.holder) \(.available)"')"
+yes "stat for people" grep -q "held by.*(home1), version" <<<"$(lab_exec office2 wow dht stat color)"
+same "stat of the store" "$(pool_json r1 status | jq .dht.epoch)" "$(pool_json r1 dht stat | jq .epoch)"
 yes "create" lab_exec office1 wow dht create shape round --ttl 60
 yes "renew" jq -e '.ttl == 120' <<<"$(pool_json office1 dht renew shape --ttl 120)"
 yes "remove" lab_exec home1 wow dht rm color
 refused "get of what is gone" "color" campus1 dht get color
+eventually "watch shows that it is gone" saw 'stored blue,free null'
+yes "put again" lab_exec office1 wow dht put color red
+eventually "watch shows the new one" saw 'stored blue,free null,stored red'
+yes "renew" lab_exec office1 wow dht renew color
+eventually "and that it was renewed" saw 'stored blue,free null,stored red,renewed red'
+kill "$watcher"
+no "watch ends when it is told to" wait "$watcher"
+refused "no key" "a key has 1 to 255 bytes" home1 dht get ""
+refused "a key too long" "a key has 1 to 255 bytes" home1 dht stat "$(printf '%0256d' 0)"
 refused "a value too large" "1 ?KiB|1024|large|long" home1 dht put big "$(printf '%1025s' x)"
 
 echo "--- the library"

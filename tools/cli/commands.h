@@ -36,8 +36,10 @@ void add_pool_commands(CLI::App& app, CommandContext& context);
 void add_member_commands(CLI::App& app, CommandContext& context);
 // up, router, down
 void add_daemon_commands(CLI::App& app, CommandContext& context);
-// status, peers, leases, ping, dht
+// status, peers, leases, ping, and those of dht
 void add_query_commands(CLI::App& app, CommandContext& context);
+// dht get | put | create | renew | rm | watch | stat
+void add_dht_commands(CLI::App& app, CommandContext& context);
 
 // The pool named by an argument, by -p, or the only one; then its daemon's answer.
 boost::json::object ask(const CommandContext& context, const std::string& pool,

@@ -1,11 +1,11 @@
-// Commands that ask the daemon and show its answer: status, peers, leases, ping, dht.
-#include <boost/json/serialize.hpp>
+// Commands that ask the daemon and show its answer: status, peers, leases, ping.
 #include <cstdio>
 #include <iostream>
 #include <thread>
 
 #include "tools/cli/commands.h"
 #include "tools/cli/control_client.h"
+#include "tools/cli/fields.h"
 #include "tools/cli/table.h"
 
 namespace wow {
@@ -19,24 +19,10 @@ json::object ask(const CommandContext& context, const std::string& pool, const s
 
 namespace {
 
-std::string text(const json::object& row, const char* key) {
-  const json::value* value = row.if_contains(key);
-  return value && value->is_string() ? std::string(value->get_string()) : "";
-}
-double number(const json::object& row, const char* key) {
-  const json::value* value = row.if_contains(key);
-  if (!value) return 0;
-  return value->is_double()   ? value->get_double()
-         : value->is_int64()  ? static_cast<double>(value->get_int64())
-         : value->is_uint64() ? static_cast<double>(value->get_uint64())
-                              : 0;
-}
 std::string or_dash(const std::string& s) { return s.empty() ? "-" : s; }
 std::string count(std::size_t n, const char* thing) {
   return std::to_string(n) + " " + thing + (n == 1 ? "" : "s");
 }
-
-void print_json(const json::object& answer) { std::cout << json::serialize(answer) << "\n"; }
 
 void show_status(const json::object& s) {
   const auto line = [](const char* name, const std::string& value) {
@@ -146,32 +132,6 @@ void ping(const CommandContext& context, const PingArguments& arguments) {
   if (answered == 0) throw CommandError(arguments.host + " does not answer");
 }
 
-struct DhtArguments {
-  std::string key;
-  std::string value;
-  long ttl_seconds = 3600;
-};
-
-void dht(const CommandContext& context, const std::string& op, const DhtArguments& arguments) {
-  const std::string pool = value_or_throw(context.paths.choose_pool(context.pool));
-  const json::object record = ask(context, pool, op == "get" ? "dht-get" : "dht",
-                                  {{"op", op},
-                                   {"key", arguments.key},
-                                   {"value", arguments.value},
-                                   {"ttl", arguments.ttl_seconds}});
-  if (context.json) return print_json(record);
-  if (op == "get") {
-    std::cout << text(record, "value") << "\n";
-    std::cerr << "owner " << text(record, "owner").substr(0, 8) << ", version "
-              << number(record, "version") << ", for "
-              << human_duration(number(record, "ttl") - number(record, "age")) << "\n";
-  } else if (op == "rm") {
-    std::cout << arguments.key << " removed\n";
-  } else {
-    std::cout << arguments.key << " stored for " << human_duration(number(record, "ttl")) << "\n";
-  }
-}
-
 // A command without arguments of its own: POOL may be given, the answer goes to `show`.
 void add_simple(CLI::App& app, CommandContext& context, const char* name, const char* help,
                 void (*show)(const json::object&)) {
@@ -189,27 +149,6 @@ void add_simple(CLI::App& app, CommandContext& context, const char* name, const 
       show(answer);
     }
   });
-}
-
-void add_dht_commands(CLI::App& app, CommandContext& context) {
-  CLI::App* group =
-      app.add_subcommand("dht", "Use the pool's replicated store")->require_subcommand(1);
-  auto arguments = std::make_shared<DhtArguments>();
-  const auto add = [&](const std::string& op, const char* help, bool value, bool ttl) {
-    CLI::App* command = group->add_subcommand(op, help);
-    command->add_option("KEY", arguments->key, "At most 255 bytes")->required();
-    if (value) command->add_option("VALUE", arguments->value, "At most 1 KiB")->required();
-    if (ttl)
-      command->add_option("--ttl", arguments->ttl_seconds, "Time to live, seconds")
-          ->check(CLI::PositiveNumber);
-    command->add_flag("--json", context.json, "Answer in JSON");
-    command->callback([&context, arguments, op] { dht(context, op, *arguments); });
-  };
-  add("get", "Print a value", false, false);
-  add("put", "Store a value, or replace one of our own", true, true);
-  add("create", "Store a value only if nobody has the key", true, true);
-  add("renew", "Prolong a value of our own", false, true);
-  add("rm", "Remove a value of our own", false, false);
 }
 
 }  // namespace

@@ -9,14 +9,25 @@ namespace json = boost::json;
 using Access = ControlServer::Access;
 using Reply = ControlServer::Reply;
 
+void all_leases(const ControlContext& c, std::function<void(Result<std::vector<LeaseRow>>)> done) {
+  if (c.host_side) return c.host_side->network().leases(std::move(done));
+  c.host.dht().list("ip/", {}, [done](Result<std::vector<DhtRecord>> records, const Bytes&) {
+    if (!records) return done(records.error());
+    std::vector<LeaseRow> rows;
+    for (const DhtRecord& record : *records) {
+      pb::Lease lease;
+      const auto ip = IpAddress::parse(std::string_view(record.key).substr(3));
+      if (!ip || !lease.ParseFromArray(record.data.data(), static_cast<int>(record.data.size())))
+        continue;
+      rows.push_back({*ip, lease.name(), record.owner, record.ttl - record.age});
+    }
+    done(std::move(rows));
+  });
+}
+
 namespace {
 
 constexpr Duration kEchoLimit = 2s;
-
-std::string argument(const json::object& arguments, const char* key) {
-  const json::value* value = arguments.if_contains(key);
-  return value && value->is_string() ? std::string(value->get_string()) : "";
-}
 
 std::string ring_state(const Node& node) {
   if (node.alone()) return "alone (no other member answered yet)";
@@ -54,23 +65,6 @@ json::object status_json(const ControlContext& c) {
     }
   }
   return out;
-}
-
-// The pool's leases; a router reads them from the store as a host does.
-void all_leases(const ControlContext& c, std::function<void(Result<std::vector<LeaseRow>>)> done) {
-  if (c.host_side) return c.host_side->network().leases(std::move(done));
-  c.host.dht().list("ip/", {}, [done](Result<std::vector<DhtRecord>> records, const Bytes&) {
-    if (!records) return done(records.error());
-    std::vector<LeaseRow> rows;
-    for (const DhtRecord& record : *records) {
-      pb::Lease lease;
-      const auto ip = IpAddress::parse(std::string_view(record.key).substr(3));
-      if (!ip || !lease.ParseFromArray(record.data.data(), static_cast<int>(record.data.size())))
-        continue;
-      rows.push_back({*ip, lease.name(), record.owner, record.ttl - record.age});
-    }
-    done(std::move(rows));
-  });
 }
 
 void peers(const ControlContext& c, Reply reply) {
@@ -115,28 +109,6 @@ void echo(const ControlContext& c, const std::string& node, Reply reply) {
       });
 }
 
-Dht::Done record_reply(Reply reply) {
-  return [reply = std::move(reply)](const Result<DhtRecord>& record) {
-    reply(record ? Result<json::object>(record_json(*record))
-                 : Result<json::object>(record.error()));
-  };
-}
-
-void dht(const ControlContext& c, const json::object& arguments, Reply reply) {
-  const std::string op = argument(arguments, "op"), key = argument(arguments, "key"),
-                    value = argument(arguments, "value");
-  const json::value* seconds = arguments.if_contains("ttl");
-  const Duration ttl =
-      std::chrono::seconds(seconds && seconds->is_int64() ? seconds->get_int64() : 3600);
-  const Dht::Done done = record_reply(std::move(reply));
-  Dht& store = c.host.dht();
-  if (op == "put") return store.put(key, view_of(value), ttl, done);
-  if (op == "create") return store.create(key, view_of(value), ttl, done);
-  if (op == "renew") return store.renew(key, ttl, done);
-  if (op == "rm") return store.remove(key, done);
-  done(Error{ErrorCode::kInvalidArgument, "the store knows put, create, renew and rm"});
-}
-
 void members(const ControlContext& c, Reply reply) {
   c.host.dht().list("node/", {}, [reply](Result<std::vector<DhtRecord>> records, const Bytes&) {
     if (!records) return reply(records.error());
@@ -178,11 +150,6 @@ void add_control_commands(ControlServer& server, const ControlContext& context) 
   server.handle("echo", Access::kRead, [c](const json::object& a, Reply reply) {
     echo(*c, argument(a, "node"), std::move(reply));
   });
-  server.handle("dht-get", Access::kRead, [c](const json::object& a, const Reply& reply) {
-    c->host.dht().get(argument(a, "key"), record_reply(reply));
-  });
-  server.handle("dht", Access::kChange,
-                [c](const json::object& a, Reply reply) { dht(*c, a, std::move(reply)); });
   server.handle("settings", Access::kChange, [c](const json::object& a, const Reply& reply) {
     const auto bytes = from_hex(argument(a, "signed_settings"));
     if (!bytes)
@@ -194,6 +161,7 @@ void add_control_commands(ControlServer& server, const ControlContext& context) 
     if (!c->host_side) return reply(json::object{});
     c->host_side->network().release([reply] { reply(json::object{}); });
   });
+  add_dht_control_commands(server, context);
   server.handle("down", Access::kChange, [c](const json::object&, const Reply& reply) {
     reply(json::object{});
     c->stop();

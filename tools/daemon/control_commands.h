@@ -1,7 +1,10 @@
 // What the daemon answers on its control socket.
 #pragma once
 
+#include <boost/json/object.hpp>
 #include <functional>
+#include <string>
+#include <vector>
 
 #include "dht/asio/node_host.h"
 #include "tools/daemon/control_server.h"
@@ -20,5 +23,17 @@ struct ControlContext {
 
 // Registers all commands; `context` lives as long as `server`.
 void add_control_commands(ControlServer& server, const ControlContext& context);
+// Of these, those of the store.
+void add_dht_control_commands(ControlServer& server, const ControlContext& context);
+
+// The pool's leases; a router reads them from the store as a host does.
+void all_leases(const ControlContext& context,
+                std::function<void(Result<std::vector<LeaseRow>>)> done);
+
+// A text among a command's arguments; empty if it is not there.
+inline std::string argument(const boost::json::object& arguments, const char* key) {
+  const auto* value = arguments.if_contains(key);
+  return value && value->is_string() ? std::string(value->get_string()) : "";
+}
 
 }  // namespace wow

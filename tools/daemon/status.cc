@@ -60,13 +60,45 @@ json::array peers_json(const std::vector<EdgeInfo>& edges, const NodeNames& name
   return out;
 }
 
+namespace {
+
+json::array addresses_json(const std::vector<Address>& addresses) {
+  json::array out;
+  for (const Address& address : addresses) out.emplace_back(address.hex());
+  return out;
+}
+
+}  // namespace
+
 json::object dht_json(const DhtStatus& status) {
-  json::array members;
-  for (const Address& member : status.members) members.emplace_back(member.hex());
-  return {{"lineage", status.lineage},       {"epoch", status.epoch},
-          {"founder", status.founder.hex()}, {"member", status.member},
-          {"serving", status.serving},       {"records", status.records},
-          {"members", std::move(members)}};
+  const auto& ago = status.lineage_lost_ago;
+  return {{"lineage", status.lineage},
+          {"epoch", status.epoch},
+          {"founder", status.founder.hex()},
+          {"member", status.member},
+          {"serving", status.serving},
+          {"members", addresses_json(status.members)},
+          {"shards", status.shards},
+          {"groups_known", status.groups_known},
+          {"groups_held", status.groups_held},
+          {"groups_serving", status.groups_serving},
+          {"groups_unavailable", status.groups_unavailable},
+          {"records", status.records},
+          {"lineages_lost", status.lineages_lost},
+          {"lineage_lost_ago", ago ? json::value(to_seconds(*ago)) : nullptr}};
+}
+
+json::object stat_json(const std::string& key, const DhtStat& stat) {
+  const auto& answered = stat.coordinator;
+  return {{"key", key},
+          {"shard", stat.shard},
+          {"lineage", stat.lineage},
+          {"epoch", stat.epoch},
+          {"founder", stat.founder.hex()},
+          {"members", addresses_json(stat.members)},
+          {"available", answered.has_value()},
+          {"coordinator", answered ? json::value(answered->hex()) : nullptr},
+          {"holder", stat.holder ? json::value(record_json(*stat.holder)) : nullptr}};
 }
 
 json::object record_json(const DhtRecord& record) {

@@ -22,6 +22,7 @@ std::string counters_prometheus(const Metrics& metrics, const std::string& pool)
 
 boost::json::array peers_json(const std::vector<EdgeInfo>& edges, const NodeNames& names);
 boost::json::object dht_json(const DhtStatus& status);
+boost::json::object stat_json(const std::string& key, const DhtStat& stat);
 boost::json::object record_json(const DhtRecord& record);
 boost::json::array leases_json(const std::vector<LeaseRow>& rows);
 

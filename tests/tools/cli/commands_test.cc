@@ -306,7 +306,12 @@ TEST_F(Commands, WithoutADaemonTheWayToStartItIsNamed) {
         "no daemon runs for pool lab: start it with `wow up lab` or, as a router, `wow router "
         "lab`");
   refused({"ping", "-p", "lab", "node7"});
-  refused({"dht", "get", "-p", "lab", "key"});
+  for (const std::string op : {"get", "renew", "rm", "watch", "stat"})
+    EXPECT_TRUE(has(refused({"dht", op, "-p", "lab", "key"}), "no daemon runs for pool lab")) << op;
+  EXPECT_TRUE(has(refused({"dht", "stat", "-p", "lab"}), "no daemon runs for pool lab"));
+  EXPECT_TRUE(has(refused({"dht", "put", "-p", "lab", "key", "value", "--ttl", "0"}), "--ttl"));
+  EXPECT_TRUE(has(refused({"dht", "watch", "-p", "lab", "key", "--interval", "0"}), "--interval"));
+  EXPECT_TRUE(has(refused({"dht", "watch", "-p", "lab"}), "KEY is required"));
 }
 
 TEST_F(Commands, SettingsFromAFileAreSettings) {

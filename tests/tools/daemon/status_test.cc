@@ -89,6 +89,30 @@ TEST(Status, LeasesAndTheStore) {
   EXPECT_EQ(store.at("epoch"), 2);
   EXPECT_EQ(store.at("members").as_array().size(), 1u);
   EXPECT_EQ(store.at("member"), true);
+  EXPECT_TRUE(store.at("lineage_lost_ago").is_null());
+  status.lineage_lost_ago = 3s;
+  EXPECT_EQ(dht_json(status).at("lineage_lost_ago"), 3.0);
+}
+
+TEST(Status, AKeysGroupAndHolder) {
+  DhtStat stat;
+  stat.shard = 7;
+  stat.epoch = 3;
+  stat.members = {kNode};
+  const json::object unavailable = stat_json("key", stat);
+  EXPECT_EQ(unavailable.at("available"), false);
+  EXPECT_TRUE(unavailable.at("coordinator").is_null());
+  EXPECT_TRUE(unavailable.at("holder").is_null());
+  stat.coordinator = kNode;
+  EXPECT_TRUE(stat_json("key", stat).at("holder").is_null()) << "free";
+  stat.holder = DhtRecord{"key", to_bytes("value"), kNode, 3, 60s, 1s};
+  const json::object held = stat_json("key", stat);
+  EXPECT_EQ(held.at("key"), "key");
+  EXPECT_EQ(held.at("shard"), 7);
+  EXPECT_EQ(held.at("available"), true);
+  EXPECT_EQ(held.at("coordinator"), json::value(kNode.hex()));
+  EXPECT_EQ(held.at("members"), json::array{kNode.hex()});
+  EXPECT_EQ(held.at("holder").as_object().at("value"), "value");
 }
 
 }  // namespace
