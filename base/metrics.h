@@ -18,6 +18,9 @@ namespace wow {
   X(kDatagramsOut, "datagrams_out", "datagrams sent to the underlay")                        \
   X(kBytesIn, "bytes_in", "UDP payload bytes received")                                      \
   X(kBytesOut, "bytes_out", "UDP payload bytes sent")                                        \
+  X(kBytesOfPaths, "bytes_of_paths", "sent directly to find, check and keep paths")          \
+  X(kBytesOfRouting, "bytes_of_routing", "sent directly along the ring, own and for others") \
+  X(kBytesOfServices, "bytes_of_services", "sent directly between services of two nodes")    \
   X(kFramesIn, "frames_in", "Ethernet frames delivered to the virtual interface")            \
   X(kFramesOut, "frames_out", "Ethernet frames read from the virtual interface")             \
   X(kRoutedForwarded, "routed_forwarded", "routed packets passed on for others")             \

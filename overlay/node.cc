@@ -92,5 +92,12 @@ bool Node::is_neighbour(const Address& peer) const {
   const Edge* edge = impl_->edges_.find(peer);
   return edge != nullptr && edge->usable() && edge->is_near();
 }
+std::vector<Address> Node::neighbours() const {
+  std::vector<Address> out;
+  for (const auto& [peer, edge] : impl_->edges_.all()) {
+    if (edge.usable() && edge.is_near()) out.push_back(peer);
+  }
+  return out;
+}
 
 }  // namespace wow

@@ -130,6 +130,7 @@ class Node {
   // neighbour.
   Route route_of(const RoutedHeader& header, const Address& came_from) const;
   bool is_neighbour(const Address& peer) const;
+  std::vector<Address> neighbours() const;
 
  private:
   class Impl;

@@ -123,6 +123,20 @@ void Sessions::Impl::flush_staged(LiveSession& s) {
   }
 }
 
+// Of frames, workers count more than we see.
+void Sessions::Impl::count_direct(std::uint8_t kind, std::size_t bytes) {
+  switch (static_cast<DataKind>(kind & kDataKindMask)) {
+    case DataKind::kRouted:
+      return parts.metrics.add(Metric::kBytesOfRouting, bytes);
+    case DataKind::kControl:
+      return parts.metrics.add(Metric::kBytesOfServices, bytes);
+    case DataKind::kPath:
+      return parts.metrics.add(Metric::kBytesOfPaths, bytes);
+    case DataKind::kFrame:
+      return;
+  }
+}
+
 void Sessions::Impl::transmit(LiveSession& s, KeySet& keys, const Path& path, std::uint8_t kind,
                               ByteView payload) {
   if (send_depth_ >= kSendDepthMax) return parts.metrics.add(Metric::kDropNoRoute);
@@ -137,6 +151,7 @@ void Sessions::Impl::transmit(LiveSession& s, KeySet& keys, const Path& path, st
     sealer.set_salt(parts.random.u32());
     if (sealer.seal(buffer)) {
       keys.keys->bytes_out.fetch_add(buffer.size(), std::memory_order_relaxed);
+      if (path.is_direct()) count_direct(kind, buffer.size());
       ++send_depth_;
       parts.send(s.peer(), path, buffer.view());
       --send_depth_;

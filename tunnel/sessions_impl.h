@@ -74,6 +74,7 @@ class Sessions::Impl final : public Handshaker::Events {
   static constexpr int kSendDepthMax = 4;
 
   // Packets out.
+  void count_direct(std::uint8_t kind, std::size_t bytes);
   void transmit(LiveSession& s, KeySet& keys, const Path& path, std::uint8_t kind,
                 ByteView payload);
   void send_data(LiveSession& s, std::uint8_t kind, ByteView payload);

@@ -222,6 +222,7 @@ class Churn {
 void run_churn(SimRun& run) {
   const double minutes = run.option_minutes(60);
   run.grow_ring(run.nodes, 3);
+  run.demand_one_ring();
   Churn churn(run, 10min);
   const double end = run.seconds() + minutes * 60;
   while (run.seconds() < end) churn.step();

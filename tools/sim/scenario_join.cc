@@ -32,6 +32,7 @@ void run_joins(SimRun& run) {
   const std::size_t before = std::max<std::size_t>(kBootstraps, run.nodes / 5);
   run.set_links(0.01);
   run.grow_ring(before, kBootstraps);
+  run.demand_one_ring();
   NodeOptions options;
   for (std::size_t i = 0; i < kBootstraps; ++i)
     options.bootstraps.push_back(run.pool[i].host.endpoint());

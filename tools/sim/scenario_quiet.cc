@@ -23,6 +23,46 @@ struct Kind {
   const char* name;
   Metric bytes;
 };
+constexpr Kind kKinds[] = {
+    {"of these: checks and keepalives of paths", Metric::kBytesOfPaths},
+    {"of these: along the ring, own and for others", Metric::kBytesOfRouting},
+    {"of these: lists, roles, candidates", Metric::kBytesOfServices},
+};
+
+// What was sent since some moment, a node and second.
+class Traffic {
+ public:
+  explicit Traffic(SimRun& run) : run_(run), begun_(run.seconds()), sent_(now()) {}
+
+  void report(double wanted) const {
+    const double span = run_.seconds() - begun_, nodes = static_cast<double>(run_.nodes);
+    std::vector<double> rates = now();
+    for (std::size_t i = 0; i < rates.size(); ++i) rates[i] = (rates[i] - sent_[i]) / span / nodes;
+    run_.report.at_most("sent by a node, IP and UDP headers included", rates[0], wanted, "B/s");
+    double rest = rates[0] - rates[1];
+    run_.report.note("of these: headers of IP and UDP", rates[1], "B/s");
+    for (std::size_t i = 0; i < std::size(kKinds); ++i) {
+      rest -= rates[i + 2];
+      run_.report.note(kKinds[i].name, rates[i + 2], "B/s");
+    }
+    run_.report.note("of these: key exchanges", rest, "B/s");
+  }
+
+ private:
+  // All bytes, those of headers, then by kind.
+  std::vector<double> now() const {
+    double datagrams = 0;
+    for (std::uint32_t i = 0; i < run_.world.host_count(); ++i)
+      datagrams += static_cast<double>(run_.world.host(i).counters().datagrams_out);
+    std::vector<double> out = {run_.bytes_sent(), 28 * datagrams};
+    for (const Kind& kind : kKinds) out.push_back(static_cast<double>(run_.pool.total(kind.bytes)));
+    return out;
+  }
+
+  SimRun& run_;
+  const double begun_;
+  const std::vector<double> sent_;
+};
 
 }  // namespace
 
@@ -34,14 +74,14 @@ void run_idle(SimRun& run) {
   const auto nodes = static_cast<double>(run.nodes);
   const double before_hosts = resident_bytes();
   run.grow_ring(run.nodes);
+  run.demand_one_ring();
   run.run_for(5min);  // what was only for growing is let go
-  const double bytes = run.bytes_sent();
+  const Traffic traffic(run);
   const auto deliveries = run.world.deliveries();
   const auto wall = std::chrono::steady_clock::now();
   run.run_for_seconds(minutes * 60);
   const std::chrono::duration<double> took = std::chrono::steady_clock::now() - wall;
-  run.report.at_most("sent by a node, IP and UDP headers included",
-                     (run.bytes_sent() - bytes) / nodes / (minutes * 60), kBytesPerSecond, "B/s");
+  traffic.report(kBytesPerSecond);
   run.report.note("packets a node",
                   static_cast<double>(run.world.deliveries() - deliveries) / nodes / minutes / 60,
                   "/s");

@@ -4,6 +4,7 @@
 #include <charconv>
 
 #include "overlay/limits.h"
+#include "tools/sim/ring_shape.h"
 
 namespace wow {
 namespace {
@@ -106,7 +107,7 @@ void SimRun::tick() {
   if (progress_) progress_(seconds(), *this);
   if (world.now() < next_check_) return;
   next_check_ = world.now() + kCheckEvery;
-  check_tables();
+  check_safety();
 }
 
 void SimRun::run_for(Duration span) {
@@ -188,27 +189,39 @@ double SimRun::bytes_sent() const {
   return out;
 }
 
-// Tables hold no more than they may, whatever happens.
-void SimRun::check_tables() {
+void SimRun::check_safety() {
+  const auto violated = [this](const std::string& what) {
+    throw SafetyViolation(what + ", after " + std::to_string(seconds()) + " s");
+  };
+  // Each hop is nearer but one, so that nothing lives for 32 hops unless it goes in circles.
+  if (pool.total(Metric::kDropHopLimit) != 0) violated("a routed packet used up its hops");
   if (pool.ring().empty()) return;
-  for (std::size_t i = 0; i < std::min(kCheckedNodes, pool.ring().size()); ++i) {
-    const SimNode& node = pool.ring().size() <= kCheckedNodes ? *pool.ring()[i] : any();
-    const NodeTables t = node.node->tables();
-    const auto demand = [&](const char* table, std::size_t size, std::size_t limit) {
-      if (size <= limit) return;
-      throw SafetyViolation("node " + node.address().short_hex() + " has " + std::to_string(size) +
-                            " " + table + ", which may be " + std::to_string(limit) + ", after " +
-                            std::to_string(seconds()) + " s");
-    };
-    demand("sessions", t.sessions, node.options.limits.sessions_max);
-    demand("links", t.links, ring::kLinksMax);
-    demand("requests", t.requests, ring::kRequestsMax);
-    demand("hints", t.hints, ring::kHintsMax);
-    demand("vias", t.vias, ring::kViasMax);
-    demand("shortcuts", t.shortcuts, ring::kShortcutsMax);
-    demand("bytes waiting to be sent", t.outbox_bytes, ring::kOutboxBytesMax);
-    demand("bytes of unfinished messages", t.partial_bytes, ring::kPartialBytesMax);
-  }
+  const std::size_t size = pool.ring().size();
+  for (std::size_t i = 0; i < std::min(kCheckedNodes, size); ++i)
+    check_tables(size <= kCheckedNodes ? *pool.ring()[i] : any());
+  if (!one_ring_) return;
+  const RingShape shape = ring_shape(pool);
+  if (shape.cycles > 1) violated("there are " + std::to_string(shape.cycles) + " rings");
+  if (!shape.ordered) violated("the ring is not in the order of addresses");
+  if (shape.without_successor > 0) violated("somebody has no live neighbour");
+}
+
+void SimRun::check_tables(const SimNode& node) {
+  const NodeTables t = node.node->tables();
+  const auto demand = [&](const char* table, std::size_t size, std::size_t limit) {
+    if (size <= limit) return;
+    throw SafetyViolation("node " + node.address().short_hex() + " has " + std::to_string(size) +
+                          " " + table + ", which may be " + std::to_string(limit) + ", after " +
+                          std::to_string(seconds()) + " s");
+  };
+  demand("sessions", t.sessions, node.options.limits.sessions_max);
+  demand("links", t.links, ring::kLinksMax);
+  demand("requests", t.requests, ring::kRequestsMax);
+  demand("hints", t.hints, ring::kHintsMax);
+  demand("vias", t.vias, ring::kViasMax);
+  demand("shortcuts", t.shortcuts, ring::kShortcutsMax);
+  demand("bytes waiting to be sent", t.outbox_bytes, ring::kOutboxBytesMax);
+  demand("bytes of unfinished messages", t.partial_bytes, ring::kPartialBytesMax);
 }
 
 }  // namespace wow
