@@ -157,26 +157,24 @@ void CircuitRequests::try_second(Requests::iterator it) {
   pass_on(request, second, 1);
 }
 
-// Those that know the far end first; others only if they may link with it on purpose.
+// Those that know the far end, the nearest first; who may link with it on purpose is drawn, so that
+// another attempt meets others.
 Address CircuitRequests::next_second(const Request& request) const {
   if (request.seconds.size() >= ring::kSecondRelaysMax) return {};
   const Address& target = request.open.destination;
-  Address best;
-  bool best_knows = false;
+  std::vector<Address> all;
+  Address nearest;
   for (const auto& [peer, edge] : hub_.edges.all()) {
     if (!edge.direct || peer == request.from || peer == request.open.source || peer == target ||
         request.seconds.contains(peer))
       continue;
     if (peer == request.named) return peer;
     const bool knows = std::find(edge.knows.begin(), edge.knows.end(), target) != edge.knows.end();
-    if (!knows && !request.open.link) continue;
-    const bool better = best.is_zero() || (knows && !best_knows) ||
-                        (knows == best_knows && nearer(peer, best, target));
-    if (!better) continue;
-    best = peer;
-    best_knows = knows;
+    if (knows && (nearest.is_zero() || nearer(peer, nearest, target))) nearest = peer;
+    all.push_back(peer);
   }
-  return best;
+  if (!request.open.link || all.empty()) return nearest;
+  return all[hub_.random.below(all.size())];
 }
 
 void CircuitRequests::pass_on(Request& request, const Address& to, unsigned relays) {

@@ -18,6 +18,12 @@ bool knows(const Edge* edge, const Address& whom) {
          std::find(edge->knows.begin(), edge->knows.end(), whom) != edge->knows.end();
 }
 
+// Whoever is asked may link with the peer on purpose, or we with the relay.
+bool links(Relays::Way way) {
+  return way == Relays::Way::kLinks || way == Relays::Way::kTwoLinks ||
+         way == Relays::Way::kNewLinks;
+}
+
 }  // namespace
 
 void Relays::stop() {
@@ -77,7 +83,11 @@ void Relays::step(const Address& peer, Search& search) {
 
 void Relays::next_way(const Address& peer, Search& search) {
   search.tried.clear();
-  search.way = static_cast<Way>(static_cast<int>(search.way) + 1);
+  // A peer that was never heard may be dead: others are not set on it before a second look.
+  const bool unheard = !is_open(hub_.sessions.find(peer)) && search.pause == ring::kSearchAgain;
+  do {
+    search.way = static_cast<Way>(static_cast<int>(search.way) + 1);
+  } while (unheard && search.way != Way::kEnd && links(search.way));
   search.next = hub_.clock.now();
   if (search.way == Way::kNewLinks) {
     link_on_purpose(peer, search);
@@ -91,10 +101,11 @@ void Relays::next_way(const Address& peer, Search& search) {
 }
 
 // Of those that we have a direct path to; the nearer to the peer, the likelier it has one, too.
+// Bootstraps last: they are everybody's.
 Address Relays::next_relay(const Address& peer, const Search& search) const {
   const Edge* theirs = hub_.edges.find(peer);
   const bool by_chance = search.way == Way::kNewLinks;
-  Address best;
+  const Edge* best = nullptr;
   for (const auto& [relay, edge] : hub_.edges.all()) {
     if (!edge.direct || relay == peer || search.tried.contains(relay)) continue;
     const bool named = search.named.contains(relay);
@@ -102,9 +113,11 @@ Address Relays::next_relay(const Address& peer, const Search& search) const {
     const bool neighbour = knows(&edge, peer) || knows(theirs, relay);
     if (search.way == Way::kKnowsBoth && !neighbour) continue;
     if (by_chance && (edge.ours | edge.theirs) != 0) continue;  // asked before
-    if (best.is_zero() || nearer(relay, best, peer)) best = relay;
+    if (best == nullptr || edge.is_leaf() < best->is_leaf() ||
+        (edge.is_leaf() == best->is_leaf() && nearer(relay, best->peer, peer)))
+      best = &edge;
   }
-  return best;
+  return best == nullptr ? Address() : best->peer;
 }
 
 // Nobody whom we know can reach the peer: somebody near it may, and we may reach that one.
@@ -129,12 +142,12 @@ void Relays::ask(const Address& peer, const Address& relay, Search& search) {
     id = hub_.sessions.circuits().draw(hub_.random);
   } while (asks_.contains(id));
   const TimePoint now = hub_.clock.now();
-  const bool links = search.way != Way::kKnowsBoth;
+  const bool takes_longer = search.way != Way::kKnowsBoth;
   Ask& ask = asks_[id];
   ask = {peer,
          relay,
          search.way,
-         now + (links ? ring::kOpenLinkLimit : ring::kOpenLimit),
+         now + (takes_longer ? ring::kOpenLinkLimit : ring::kOpenLimit),
          now + ring::kOpenRepeat,
          false};
   send_open(id, ask);
@@ -143,8 +156,7 @@ void Relays::ask(const Address& peer, const Address& relay, Search& search) {
 
 void Relays::send_open(std::uint32_t id, const Ask& ask) {
   const bool two = ask.way == Way::kTwo || ask.way == Way::kTwoLinks;
-  const bool link = ask.way != Way::kKnowsBoth && ask.way != Way::kTwo;
-  send_circuit_open(hub_, ask.relay, {id, hub_.self, ask.peer, two ? 2u : 1u, link});
+  send_circuit_open(hub_, ask.relay, {id, hub_.self, ask.peer, two ? 2u : 1u, links(ask.way)});
 }
 
 void Relays::repeat_asks() {
@@ -182,7 +194,10 @@ bool Relays::on_accept(const Address& from, std::uint32_t id) {
   if (it == asks_.end() || it->second.relay != from) return false;
   Ask& ask = it->second;
   if (ask.accepted) return true;
-  if (!handlers_.lacks_path(ask.peer) || !take(id, from, ask.peer)) {
+  const bool another = std::any_of(asks_.begin(), asks_.end(), [&](const auto& a) {
+    return a.second.peer == ask.peer && a.second.accepted;
+  });
+  if (another || !handlers_.lacks_path(ask.peer) || !take(id, from, ask.peer)) {
     asks_.erase(it);
     send_circuit(hub_, from, pb::Circuit::OP_CLOSE, id);
     return true;

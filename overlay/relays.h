@@ -44,9 +44,10 @@ class Relays {
   std::size_t searches() const { return searches_.size(); }
   std::size_t asked() const { return asks_.size(); }
 
- private:
   // How to ask, in this order; each relay once in each way.
   enum class Way : std::uint8_t { kKnowsBoth, kLinks, kTwo, kTwoLinks, kNewLinks, kEnd };
+
+ private:
   struct Search {
     Way way = Way::kKnowsBoth;
     std::set<Address> tried;  // in this way
