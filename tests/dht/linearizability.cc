@@ -41,11 +41,17 @@ class Search {
  private:
   static std::uint64_t bit(std::size_t i) { return std::uint64_t{1} << i; }
 
-  // Without an answer, a read tells nothing, a renewal allows nothing that is not allowed without
-  // it, and a write matters only if somebody saw its writer hold the key.
+  // Without an answer, a read tells nothing; a renewal matters only if it shortens the life of what
+  // its client has, and a write if it does so, or if somebody saw its writer hold the key.
   static bool matters(const Operation& operation, std::span<const Operation> history) {
     if (operation.outcome != Outcome::kUnknown || operation.kind == Kind::kRemove) return true;
-    if (operation.kind != Kind::kWrite) return false;
+    if (operation.kind == Kind::kRead) return false;
+    const bool shortens = std::any_of(history.begin(), history.end(), [&](const Operation& other) {
+      const bool prolongs = other.kind == Kind::kWrite || other.kind == Kind::kRenew;
+      return prolongs && other.client == operation.client &&
+             other.called + other.lifetime > operation.called + operation.lifetime;
+    });
+    if (shortens || operation.kind != Kind::kWrite) return shortens;
     return std::any_of(history.begin(), history.end(), [&](const Operation& other) {
       const bool names = other.holder == operation.client;
       const bool needs = other.client == operation.client && other.outcome == Outcome::kDone;
@@ -94,7 +100,7 @@ class Search {
         state = {next.client, next.data, next.called + next.lifetime};
         return ours ? at : free_at;
       case Kind::kRenew:
-        if (!ours) return std::nullopt;
+        if (!ours) return is_known ? std::nullopt : std::optional(at);
         state.held_until = next.called + next.lifetime;
         return at;
       case Kind::kRemove:

@@ -110,6 +110,15 @@ TEST(Linearizability, AKeyIsFreeAfterItsRemovalOrItsLifetime) {
       << "it was renewed";
   EXPECT_TRUE(is_linearizable(History{won(1, 0, 1, 11), renewed(1, 50, 51), won(2, 150, 151, 21)}));
   EXPECT_FALSE(is_linearizable(History{renewed(1, 0, 1)}));
+  // The latest time to live counts, also a shorter one, and one of which nobody knows.
+  for (const auto kind : {Kind::kRenew, Kind::kWrite}) {
+    for (const auto outcome : {Outcome::kDone, Outcome::kUnknown}) {
+      auto shorter = make(kind, outcome, 1, 2, outcome == Outcome::kDone ? 3 : 0);
+      shorter.lifetime = 10s;
+      EXPECT_TRUE(is_linearizable(History{won(1, 0, 1, 11), shorter, won(2, 13, 14, 21)}));
+      EXPECT_FALSE(is_linearizable(History{won(1, 0, 1, 11), shorter, won(2, 10, 11, 21)}));
+    }
+  }
   // Free at 100 at the earliest, so what returned before cannot come after.
   EXPECT_FALSE(is_linearizable(History{won(1, 0, 1, 11), won(2, 90, 110, 21), lost(3, 90, 95, 2)}));
 }

@@ -156,6 +156,13 @@ void RaceRun::start(const std::string& key, Kind kind, int node) {
   entry.paused_before = pool_.time_paused(node);
   entry.frozen_before = pool_.time_frozen(node);
   entry.hold_ends = pool_.now() - entry.frozen_before + ttl;
+  if (kind == Kind::kWrite || kind == Kind::kRenew) {
+    // A shorter time to live counts from now on: it may have been taken though nobody says so.
+    for (auto& other : history) {
+      if (other.operation.client == node)
+        other.hold_ends = std::min(other.hold_ends, entry.hold_ends);
+    }
+  }
   history.push_back(entry);
   auto done = [this, key, index](const Result<DhtRecord>& answer) {
     on_answer(key, index, answer);
@@ -250,7 +257,8 @@ void RaceRun::begin_hold(const std::string& key, std::size_t index) {
     ++counts_.doubles;
     const bool has_frozen = pool_.time_frozen(node) > other.frozen_before;
     if (has_frozen || other.lineage != fresh.lineage) continue;
-    fail(key + " is held by two: " + other.operation.text() + "; " + fresh.operation.text());
+    fail(key + " is held by two, nodes " + std::to_string(node) + " and " +
+         std::to_string(fresh.operation.client) + ":" + text_of(key));
   }
 }
 
@@ -258,6 +266,12 @@ void RaceRun::end_holds(const std::string& key, int node) {
   for (auto& entry : histories_[key]) {
     if (entry.operation.client == node) entry.is_held = false;
   }
+}
+
+std::string RaceRun::text_of(const std::string& key) const {
+  std::string out;
+  for (const auto& entry : histories_.at(key)) out += "\n  " + entry.operation.text();
+  return out;
 }
 
 void RaceRun::check_histories() {
@@ -283,9 +297,7 @@ void RaceRun::check_history(const std::string& key, const dht::Lineage& lineage)
     operations.push_back(operation);
   }
   if (is_linearizable(operations)) return;
-  std::string what = key + " is not linearizable:";
-  for (const auto& operation : operations) what += "\n  " + operation.text();
-  fail(what);
+  fail(key + " is not linearizable:" + text_of(key));
 }
 
 // --- Faults ---

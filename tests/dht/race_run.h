@@ -62,6 +62,7 @@ class RaceRun {
   void heal();
   void check_histories();
   void check_history(const std::string& key, const dht::Lineage& lineage);
+  std::string text_of(const std::string& key) const;
   void fail(const std::string& what);
 
   int random_node() { return static_cast<int>(pool_.random.below(pool_.size())); }
