@@ -125,8 +125,8 @@ void Round::on_refused(const Address& from, const std::string& reason) {
   }
 }
 
-// One replica alone may lie: what only it names must be signed, and it cannot bring an owner's
-// older version back. Of honest ones the latest acceptance has the owner's latest version anyway.
+// One replica alone may lie: what only it names must be signed. An owner's older version must be
+// believed: a minority may have accepted the newer one before the older was written again.
 bool Round::is_credible(const Address& from, const Register& state) const {
   if (from == context_.network.self() || !state.value) return true;
   for (const auto& [other, theirs] : states_) {
@@ -144,12 +144,7 @@ void Round::on_states() {
   bool agreed = true;
   for (const auto& [from, state] : states_) {
     if (state.accepted != states_.begin()->second.accepted) agreed = false;
-    const bool is_same_owner =
-        state.value && latest->value && state.value->owner == latest->value->owner;
-    const bool is_later = is_same_owner && state.value->version != latest->value->version
-                              ? state.value->version > latest->value->version
-                              : state.accepted > latest->accepted;
-    if (is_later && is_credible(from, state)) latest = &state;
+    if (state.accepted > latest->accepted && is_credible(from, state)) latest = &state;
   }
   const TimePoint now = context_.clock.now();
   Seen seen;

@@ -207,9 +207,9 @@ TEST_P(HostileReplica, NeitherForgesNorRollsAReaderBack) {
     pool_.run_for(500ms);
   }
   if (std::get<0>(GetParam()) == Lie::kWritesWrongly) check_stores();
-  // It withholds little, for others are asked.
-  EXPECT_GE(writes_, tried * 4 / 5);
-  EXPECT_GE(reads_, tried * (kNodes - 1) * 4 / 5);
+  // It withholds, for a while, but most is done.
+  EXPECT_GE(writes_, tried / 2);
+  EXPECT_GE(reads_, tried * (kNodes - 1) / 2);
 }
 
 std::string name_of(const ::testing::TestParamInfo<std::tuple<Lie, int>>& info) {

@@ -249,6 +249,33 @@ TEST(DhtRound, WhatOneReplicaAcceptedIsNotCalledRefused) {
   EXPECT_EQ(answer->status(), pb::ClientReply::UNAVAILABLE);
 }
 
+TEST(DhtRound, AnOlderVersionThatWasWrittenAgainBeatsANewerOneOfAMinority) {
+  Bench bench;
+  ASSERT_TRUE(bench.replica.install(bench.group_of_three(), {}));
+  std::optional<std::uint64_t> seen_version;
+  dht::Round round(
+      bench.context, bench.replica, 1 << 16, bench.group_of_three(), "k", true,
+      [&](const dht::Seen& seen) {
+        seen_version = seen.value->version;
+        return dht::Decision{};
+      },
+      [](auto) {});
+  // We accepted the removal, of which nobody else heard; the value was rewritten at the others.
+  ASSERT_EQ(bench.replica
+                .accept(bench.group_of_three().id,
+                        Bench::accept_of("k", 5, 2, Bench::record(2, "k", 9, 1h, true)))
+                ->status(),
+            pb::ReplicaReply::OK);
+  round.start();
+  auto promise = ok();
+  const dht::Ballot later{6, Bench::address(3)};
+  const Register state{later, {1, later}, Bench::record(2, "k", 8), {}, {}, {}};
+  *promise.mutable_state() = state.to_wire("k", TimePoint{}, true);
+  ASSERT_FALSE(bench.sent.empty());
+  round.on_reply(Bench::id(2), answer_to(bench.sent[0].second, promise));
+  EXPECT_EQ(seen_version, 8u);
+}
+
 TEST(DhtReplica, PagesForAnInstallationKeepWhatHasExpired) {
   Bench bench;
   const Group group = bench.group_of_three();
