@@ -17,7 +17,7 @@
 
 namespace wow {
 
-inline constexpr std::size_t kLinkKinds = 8;  // fields of pb::Link are below
+inline constexpr std::size_t kLinkKinds = 12;  // fields of pb::Link are below
 
 struct Edge {
   Address peer;

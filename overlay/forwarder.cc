@@ -43,6 +43,27 @@ bool Forwarder::send_nearest(const Address& target, const Address& first_hop, By
   return route(header, ctm, {});
 }
 
+void Forwarder::send_through(const Address& gateway, const Address& target, ByteView ctm) {
+  RoutedHeader inner;
+  inner.mode = RouteMode::kNearest;
+  inner.payload = RoutedPayload::kCtm;
+  inner.destination = target;
+  inner.source = hub_.self;
+  Bytes packet(RoutedHeader::kBytes);
+  inner.write(packet.data());
+  packet.insert(packet.end(), ctm.begin(), ctm.end());
+  RoutedHeader outer;
+  outer.payload = RoutedPayload::kNested;
+  outer.destination = gateway;
+  outer.source = hub_.self;
+  route(outer, packet, {});
+}
+
+void Forwarder::open_gateway(const Address& contact) {
+  contact_ = contact;
+  gateway_until_ = hub_.clock.now() + ring::kGatewayFor;
+}
+
 void Forwarder::on_routed(const Address& from, ByteView packet) {
   auto header = RoutedHeader::parse(packet);
   if (!header) return hub_.metrics.add(Metric::kDropMalformed);
@@ -80,6 +101,7 @@ void Forwarder::forget_old() {
   const TimePoint now = hub_.clock.now();
   ctm_rates_.sweep(now);
   std::erase_if(vias_, [&](const auto& v) { return v.second.until <= now; });
+  std::erase_if(ingress_, [&](const auto& v) { return v.second.until <= now; });
 }
 
 Address Forwarder::via_to(const Address& peer) {
@@ -170,12 +192,37 @@ void Forwarder::deliver(const RoutedHeader& header, ByteView payload, const Addr
 void Forwarder::unwrap(ByteView packet, const Address& came_from) {
   auto inner = RoutedHeader::parse(packet);
   // One nesting only, and from here the way must be short: no packet can be kept alive by wrapping.
-  if (!inner || inner->payload == RoutedPayload::kNested || inner->mode != RouteMode::kExact ||
-      inner->number) {
+  const bool into_other_ring =
+      inner && inner->mode == RouteMode::kNearest && inner->payload == RoutedPayload::kCtm;
+  if (!inner || inner->payload == RoutedPayload::kNested || inner->number ||
+      (inner->mode != RouteMode::kExact && !into_other_ring)) {
     return hub_.metrics.add(Metric::kDropMalformed);
   }
   inner->limit = std::min(inner->limit, RoutedHeader::kHopLimit);
-  route(*inner, packet.subspan(inner->size()), came_from);
+  const ByteView payload = packet.subspan(RoutedHeader::kBytes);
+  if (!is_gateway()) {
+    if (into_other_ring) return hub_.metrics.add(Metric::kDropNoRoute);
+    route(*inner, payload, came_from);
+    return;
+  }
+  // Between two rings: by the way that the other end's packets came from.
+  remember_ingress(inner->source, came_from);
+  if (into_other_ring) return forward(*inner, payload, contact_, false);
+  const auto back = ingress_.find(inner->destination);
+  const Edge* edge = back == ingress_.end() ? nullptr : hub_.edges.find(back->second.via);
+  if (hub_.edges.find(inner->destination) == nullptr && edge != nullptr && edge->usable()) {
+    return forward(*inner, payload, back->second.via, false);
+  }
+  route(*inner, payload, came_from);
+}
+
+void Forwarder::remember_ingress(const Address& source, const Address& came_from) {
+  if (came_from.is_zero()) return;
+  ingress_[source] = {came_from, hub_.clock.now() + ring::kIngressLife};
+  if (ingress_.size() <= ring::kIngressMax) return;
+  ingress_.erase(std::min_element(
+      ingress_.begin(), ingress_.end(),
+      [](const auto& a, const auto& b) { return a.second.until < b.second.until; }));
 }
 
 Address Forwarder::gateway(const Address& destination, bool around,

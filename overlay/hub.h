@@ -3,6 +3,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 
 #include "base/clock.h"
 #include "base/metrics.h"
@@ -50,6 +51,8 @@ class Hub {
   virtual void later(std::function<void()> what) = 0;
   // In a session that is open; else nothing happens.
   virtual void send_link(const Address& peer, pb::Link link) = 0;
+  // A message of one packet or more, in a session that is open; else nothing happens.
+  virtual void send_message(const Address& peer, std::uint8_t service, ByteView message) = 0;
   // Tells a peer which routed packets have come (hop_acks.h).
   virtual void send_acks(const Address& peer, ByteView numbers) = 0;
   // Wants an edge in this role (kNone: only a direct path); repeated, bounded, told when given up.
@@ -62,6 +65,9 @@ class Hub {
   // `only_strangers`: who has an edge to us already need not answer.
   virtual void ask_nearest(const Address& target, EdgeRole role, const Address& first_hop,
                            bool only_strangers = false) = 0;
+  // Who is nearest to `target`, by way of `first_hop` (zero: by routing); nothing after a while.
+  virtual void locate(const Address& target, const Address& first_hop,
+                      std::function<void(std::optional<Address>)> done) = 0;
   virtual Member own_member() = 0;
   // Through whom we can be reached while we are not on the ring; else zero.
   virtual Address own_via() const = 0;

@@ -26,9 +26,19 @@ void Introducer::ask_nearest(const Address& target, EdgeRole role, const Address
   if (!forwarder_.send_nearest(target, first_hop, build(id, request))) requests_.erase(id);
 }
 
-void Introducer::locate(const Address& target, Located done) {
+void Introducer::ask_through(const Address& gateway) {
+  Request request;
+  request.role = EdgeRole::kNear;
+  request.target = hub_.self;
+  request.gateway = gateway;
+  request.until = hub_.clock.now() + ring::kRequestLife;
+  forwarder_.send_through(gateway, hub_.self, build(remember(request), request));
+}
+
+void Introducer::locate(const Address& target, const Address& first_hop, Located done) {
   Request request;
   request.locate = true;
+  request.first_hop = first_hop;
   request.target = target;
   request.until = hub_.clock.now() + ring::kLocateLimit;
   request.done = std::move(done);
@@ -40,7 +50,7 @@ void Introducer::locate(const Address& target, Located done) {
 // Best effort hops lose packets; the question is asked again until somebody answers.
 void Introducer::repeat_locate(std::uint64_t id, Request& request) {
   request.repeat = hub_.clock.now() + ring::kLocateRepeat;
-  if (forwarder_.send_nearest(request.target, {}, build(id, request))) return;
+  if (forwarder_.send_nearest(request.target, request.first_hop, build(id, request))) return;
   hub_.later([this, id] { finish(id, hub_.self); });
 }
 
@@ -70,6 +80,7 @@ Bytes Introducer::build(std::uint64_t id, const Request& request) {
   // Whoever asks for its place may stand where nobody looks for it: the way that the question went
   // leads back.
   if (ctm.via.is_zero()) ctm.via = request.first_hop;
+  if (!request.gateway.is_zero()) ctm.via = request.gateway;
   ctm.target = request.target;
   return sign_ctm(std::move(ctm), hub_.credentials, hub_.clock.wall());
 }
@@ -111,7 +122,7 @@ void Introducer::on_reply(const Ctm& ctm) {
   if (request.exact && request.target != ctm.source.address) return;
   if (request.locate) return finish(ctm.id, ctm.source.address);
   requests_.erase(it);
-  forwarder_.set_via(ctm.source.address, ctm.via);
+  forwarder_.set_via(ctm.source.address, request.gateway.is_zero() ? ctm.via : request.gateway);
   if (request.exact) {
     handlers_.answered(ctm.source);
   } else {

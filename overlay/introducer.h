@@ -37,8 +37,11 @@ class Introducer {
   // To whoever is nearest to `target`, by way of `first_hop` (zero: by routing).
   void ask_nearest(const Address& target, EdgeRole role, const Address& first_hop,
                    bool only_strangers);
-  // Who is nearest to `target` (maybe we); nothing after kLocateLimit. Never from inside this call.
-  void locate(const Address& target, Located done);
+  // For our own place on another ring, through a member of ours that stands on both.
+  void ask_through(const Address& gateway);
+  // Who is nearest to `target` (maybe we), by way of `first_hop` (zero: by routing); nothing after
+  // kLocateLimit. Never from inside this call.
+  void locate(const Address& target, const Address& first_hop, Located done);
   void on_ctm(ByteView payload);
   void stop() { sweep_.cancel(); }
   // Every now and then: forgets who asked long ago.
@@ -53,6 +56,7 @@ class Introducer {
     EdgeRole role = EdgeRole::kNone;
     Address target;
     Address first_hop;  // zero: by routing
+    Address gateway;    // not zero: into another ring
     TimePoint until{};
     TimePoint repeat{};
     Located done;

@@ -8,8 +8,12 @@
 
 namespace wow {
 
-Join::Join(Hub& hub, std::function<void()> state_changed)
-    : hub_(hub), state_changed_(std::move(state_changed)), tick_(hub.clock), lonely_(hub.clock) {}
+Join::Join(Hub& hub, Handlers handlers)
+    : hub_(hub),
+      handlers_(std::move(handlers)),
+      tick_(hub.clock),
+      lonely_(hub.clock),
+      compare_(hub.clock) {}
 
 void Join::start() {
   for (const Endpoint& e : hub_.options.bootstraps) starts_.push_back({{}, {e}, true});
@@ -36,20 +40,25 @@ void Join::stop() {
   started_ = false;
   tick_.cancel();
   lonely_.cancel();
+  compare_.cancel();
 }
 
 void Join::on_open(Session& session) {
   const auto paths = session.paths();
+  bool outside = outsiders_.erase(session.peer()) > 0;
+  if (outside) std::erase_if(lost_, [&](const Member& m) { return m.address == session.peer(); });
   for (Start& start : starts_) {
     const bool meant = std::any_of(paths.begin(), paths.end(), [&](const PathState& p) {
       return p.path.is_direct() && std::find(start.endpoints.begin(), start.endpoints.end(),
                                              p.path.endpoint) != start.endpoints.end();
     });
     if (!meant && start.address != session.peer()) continue;
+    outside = outside || (hub_.edges.on_ring() && start.address != session.peer());
     if (start.is_bootstrap) start.address = session.peer();
     if (Edge* edge = hub_.edges.find(session.peer())) hub_.take_role(*edge, EdgeRole::kLeaf);
   }
-  state_changed_();
+  if (outside) handlers_.met_outsider(session.peer());
+  handlers_.state_changed();
 }
 
 void Join::on_edge_usable(const Edge& edge) {
@@ -67,7 +76,7 @@ void Join::on_closed() {
     watch_loneliness();
   }
   if (!hub_.edges.on_ring()) hurry();
-  state_changed_();
+  handlers_.state_changed();
 }
 
 void Join::hurry() {
@@ -83,7 +92,7 @@ bool Join::alone() const {
 
 void Join::watch_loneliness() {
   lonely_.after(starts_.empty() ? Duration::zero() : ring::kAloneAfter,
-                [this] { state_changed_(); });
+                [this] { handlers_.state_changed(); });
 }
 
 void Join::tick() {
@@ -98,6 +107,9 @@ void Join::tick() {
         dial(start);
         ++dials;
       }
+    }
+    for (const Member& m : lost_) {
+      if (dials++ < ring::kDialsMax) dial(m);
     }
   } else {
     trim_leaves();
@@ -129,7 +141,48 @@ void Join::dial_outsider() {
   for (const Start& start : starts_) {
     if (!connected(start)) outside.push_back(&start);
   }
-  if (!outside.empty()) dial(*outside[hub_.random.below(outside.size())]);
+  if (outside.empty() && lost_.empty()) return;
+  const std::size_t drawn = hub_.random.below(outside.size() + lost_.size());
+  if (drawn < outside.size()) {
+    const Start& start = *outside[drawn];
+    if (!start.address.is_zero()) outsiders_.insert(start.address);
+    return dial(start);
+  }
+  const Member& lost = lost_[drawn - outside.size()];
+  outsiders_.insert(lost.address);
+  dial(lost);
+}
+
+void Join::dial(const Member& lost) {
+  for (const Endpoint& e : lost.endpoints) hub_.sessions.dial(lost.address, Path::direct(e));
+}
+
+void Join::remember(Member lost) {
+  lost.endpoints =
+      usable_candidates(lost.endpoints, {hub_.options.virtual_subnet, hub_.options.allow_loopback});
+  if (lost.endpoints.empty() || lost.address.is_zero()) return;
+  if (lost.endpoints.size() > ring::kListEndpointsMax)
+    lost.endpoints.resize(ring::kListEndpointsMax);
+  std::erase_if(lost_, [&](const Member& m) { return m.address == lost.address; });
+  lost_.push_back(std::move(lost));
+  if (lost_.size() > ring::kOutsidersMax) lost_.pop_front();
+}
+
+// Two bootstraps may stand on two rings: who came through both is the first to notice.
+void Join::on_joined() {
+  compare_.after(ring::kAloneAfter, [this] { compare_leaves(); });
+}
+
+void Join::compare_leaves() {
+  std::vector<Address> leaves;
+  for (const Start& start : starts_) {
+    const Edge* edge = hub_.edges.find(start.address);
+    if (edge != nullptr && edge->usable() && (edge->ours & kLeafBit) != 0 &&
+        std::find(leaves.begin(), leaves.end(), start.address) == leaves.end()) {
+      leaves.push_back(start.address);
+    }
+  }
+  handlers_.joined_through(leaves);
 }
 
 void Join::ask(const Address& leaf) {

@@ -2,8 +2,10 @@
 // each that answers for our place, and keeps looking for members outside our ring afterwards.
 #pragma once
 
+#include <deque>
 #include <functional>
 #include <set>
+#include <vector>
 
 #include "overlay/hub.h"
 
@@ -11,7 +13,14 @@ namespace wow {
 
 class Join {
  public:
-  Join(Hub& hub, std::function<void()> state_changed);
+  struct Handlers {
+    std::function<void()> state_changed;
+    // A session opened to somebody whom we dialled from outside of our ring.
+    std::function<void(const Address& peer)> met_outsider;
+    // We have joined, and these are members that we joined through.
+    std::function<void(const std::vector<Address>& leaves)> joined_through;
+  };
+  Join(Hub& hub, Handlers handlers);
 
   void start();
   void stop();
@@ -19,6 +28,10 @@ class Join {
   void on_edge_usable(const Edge& edge);
   // A session ended; we may be off the ring, or alone.
   void on_closed();
+  // A member was lost without a word: it may live on, on the other side of a cut.
+  void remember(Member lost);
+  // We are on the ring.
+  void on_joined();
   // Dials everybody anew, now: our network changed.
   void hurry();
 
@@ -34,16 +47,20 @@ class Join {
 
   void tick();
   void dial(const Start& start);
+  void dial(const Member& lost);
   void dial_outsider();
+  void compare_leaves();
   bool connected(const Start& start) const;
   void ask(const Address& leaf);
   void trim_leaves();
   void watch_loneliness();
 
   Hub& hub_;
-  std::function<void()> state_changed_;
+  Handlers handlers_;
   std::vector<Start> starts_;
-  Timer tick_, lonely_;
+  std::deque<Member> lost_;      // the newest last
+  std::set<Address> outsiders_;  // dialled while on the ring, not open yet
+  Timer tick_, lonely_, compare_;
   Duration wait_{};
   TimePoint lonely_since_{};
   TimePoint next_outsider_{};

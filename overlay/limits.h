@@ -126,6 +126,27 @@ inline constexpr Duration kSilentFor = 1s;       // after a missed one, others a
 inline constexpr Duration kAckDelay = 10ms;      // acknowledgements to one peer go together
 inline constexpr std::size_t kAcksPerMessage = 64;
 
+// Broadcast.
+inline constexpr std::size_t kBroadcastBytesMax = 1024;
+inline constexpr double kBroadcastsPerSecond = 1;  // of one origin, passed on
+inline constexpr double kBroadcastsBurst = 10;
+inline constexpr std::size_t kBroadcastTasksMax = 64;  // arcs that we are responsible for at once
+inline constexpr std::size_t kBroadcastsKnown = 1024;  // delivered once, remembered
+inline constexpr Duration kBroadcastMemory = 60s;
+inline constexpr Duration kBroadcastPatience = 300ms;  // with a child, plus two round trips
+inline constexpr Duration kBroadcastLimit = 20s;       // for an arc
+inline constexpr std::uint32_t kBroadcastHopsMax = 64;
+inline constexpr int kBroadcastTriesMax = 4;  // of one arc, each by another edge
+
+// Rings that grew apart.
+inline constexpr Duration kMergeSettle = 1500ms;    // a contact becomes known on the other ring
+inline constexpr Duration kMergeQuiet = 20s;        // between two merges that we start
+inline constexpr double kMergeAsksPerSecond = 200;  // of a ring, into the other through one gateway
+inline constexpr Duration kGatewayFor = 60s;
+inline constexpr std::size_t kOutsidersMax = 64;  // lost members that are remembered
+inline constexpr std::size_t kIngressMax = 1024;  // sources whose way in a gateway remembers
+inline constexpr Duration kIngressLife = 30s;
+
 // Messages of services.
 inline constexpr std::size_t kPieceBytes = 1200;  // + 159 of headers when nested: below 1,452
 inline constexpr std::size_t kPartialsPerPeer = 8;

@@ -33,11 +33,19 @@ bool Node::send(const Address& to, Service service, ByteView message) {
   if (!impl_->stopped_) impl_->send(to, service, message);
   return true;
 }
+bool Node::broadcast(Service service, ByteView payload) {
+  return impl_->broadcasts_.send(static_cast<std::uint8_t>(service), payload);
+}
+
+void Node::set_broadcast_handler(Service service, BroadcastHandler handler) {
+  impl_->broadcast_handlers_[static_cast<std::uint8_t>(service)] = std::move(handler);
+}
+
 void Node::set_handler(Service service, MessageHandler handler) {
   impl_->handlers_[static_cast<std::uint8_t>(service)] = std::move(handler);
 }
 void Node::locate(const Address& target, std::function<void(std::optional<Address>)> done) {
-  impl_->introducer_.locate(target, std::move(done));
+  impl_->introducer_.locate(target, {}, std::move(done));
 }
 
 void Node::want_shortcut(const Address& peer) {
@@ -83,7 +91,10 @@ NodeTables Node::tables() const {
           impl_->sessions_.circuits().ends(),
           impl_->circuit_requests_.size(),
           impl_->relays_.searches(),
-          impl_->relays_.asked()};
+          impl_->relays_.asked(),
+          impl_->broadcasts_.tasks(),
+          impl_->forwarder_.unacknowledged(),
+          impl_->forwarder_.is_gateway()};
 }
 Route Node::route_of(const RoutedHeader& header, const Address& came_from) const {
   return impl_->forwarder_.route_of(header, came_from);

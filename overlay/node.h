@@ -27,7 +27,14 @@ namespace wow {
 
 // Who a message is for at its receiver. Numbers are on the wire; users of the library take 16 and
 // up.
-enum class Service : std::uint8_t { kLink = 1, kDht = 2, kVnet = 3, kHopAcks = 4, kUserFirst = 16 };
+enum class Service : std::uint8_t {
+  kLink = 1,
+  kDht = 2,
+  kVnet = 3,
+  kHopAcks = 4,
+  kBroadcast = 5,
+  kUserFirst = 16
+};
 
 struct NodeOptions {
   std::vector<Endpoint> bootstraps;
@@ -57,6 +64,8 @@ struct NodeTables {
   std::size_t outbox_bytes = 0, partial_bytes = 0;
   std::size_t circuits = 0, circuit_ends = 0;  // passed on for others; that end here
   std::size_t circuit_requests = 0, relay_searches = 0, relays_asked = 0;
+  std::size_t broadcasts = 0, unacknowledged = 0;
+  bool gateway = false;  // between two rings
 };
 
 class Node {
@@ -95,6 +104,13 @@ class Node {
   // later.
   bool send(const Address& to, Service service, ByteView message);
   void set_handler(Service service, MessageHandler handler);
+  // To every other member, best effort: delivered once to each. At most kBroadcastMax bytes; false
+  // if larger. One a second, ten at once, are passed on for an origin.
+  static constexpr std::size_t kBroadcastMax = 1024;
+  using BroadcastHandler =
+      std::function<void(const Address& origin, ByteView payload, std::uint32_t hops)>;
+  bool broadcast(Service service, ByteView payload);
+  void set_broadcast_handler(Service service, BroadcastHandler handler);
   // The member nearest to `target` (maybe ourselves), asked along the ring; nothing after 3 s
   // without an answer.
   void locate(const Address& target, std::function<void(std::optional<Address>)> done);

@@ -48,7 +48,11 @@ Node::Impl::Impl(Credentials& credentials, Clock& clock, Random& random, Transpo
                   if (settings_observer_) settings_observer_();
                 }),
       whereabouts_(*this, whereabouts_handlers()),
-      join_(*this, [this] { note_joined(); }),
+      broadcasts_(*this,
+                  [this](const Address& origin, std::uint8_t service, ByteView payload,
+                         std::uint32_t hops) { on_broadcast(origin, service, payload, hops); }),
+      merge_(*this, merge_handlers()),
+      join_(*this, join_handlers()),
       later_timer_(clock),
       sweep_timer_(clock) {}
 
@@ -112,6 +116,33 @@ Whereabouts::Handlers Node::Impl::whereabouts_handlers() {
           .is_linking = [this](const Address& peer) { return linker_.is_linking(peer); }};
 }
 
+Join::Handlers Node::Impl::join_handlers() {
+  return {.state_changed = [this] { note_joined(); },
+          .met_outsider =
+              [this](const Address& peer) { later([this, peer] { merge_.on_contact(peer); }); },
+          .joined_through = [this](const std::vector<Address>& leaves) { merge_.compare(leaves); }};
+}
+
+Merge::Handlers Node::Impl::merge_handlers() {
+  return {.announce =
+              [this] {
+                pb::Link link;
+                own_member().write(*link.mutable_outsider()->mutable_member(), 0);
+                broadcasts_.send(static_cast<std::uint8_t>(Service::kLink),
+                                 view_of(link.SerializeAsString()));
+              },
+          .open_gateway = [this](const Address& contact) { forwarder_.open_gateway(contact); },
+          .ask_through = [this](const Address& gateway) { introducer_.ask_through(gateway); }};
+}
+
+// Of the ring itself there is one kind: a member that has found another ring.
+void Node::Impl::on_broadcast(const Address& origin, std::uint8_t service, ByteView payload,
+                              std::uint32_t hops) {
+  if (service == static_cast<std::uint8_t>(Service::kLink)) return merge_.on_gateway(origin);
+  const auto it = broadcast_handlers_.find(service);
+  if (it != broadcast_handlers_.end() && it->second) it->second(origin, payload, hops);
+}
+
 void Node::Impl::start() {
   stopped_ = false;
   lists_.start();
@@ -132,6 +163,8 @@ void Node::Impl::stop() {
   relays_.stop();
   circuit_requests_.stop();
   forwarder_.stop();
+  broadcasts_.stop();
+  merge_.stop();
   introducer_.stop();
   later_timer_.cancel();
   later_.clear();
@@ -216,6 +249,7 @@ void Node::Impl::on_open(Session& session) {
   edges_.set_path(edge, session);
   settings_.greet(peer);
   join_.on_open(session);
+  if (merge_.is_expected(peer)) later([this, peer] { merge_.on_contact(peer); });
   linker_.on_open(session);
   if (edge.role_repeats == 0) roles_.remind(edge);  // none is news, too, if either has restarted
   messages_.on_open(peer);
@@ -224,11 +258,12 @@ void Node::Impl::on_open(Session& session) {
   observe(peer, &session);
 }
 
-void Node::Impl::on_closed(const Address& peer, const Path&, CloseReason reason) {
+void Node::Impl::on_closed(const Address& peer, const Path& path, CloseReason reason) {
   if (const Edge* found = edges_.find(peer)) {
     const Edge edge = *found;
     edges_.erase(peer);
     forwarder_.lost(peer);
+    broadcasts_.lost(peer);
     if (edge.up) {
       far_.changed();
       log_info("edge down", {{"peer", peer.short_hex()},
@@ -236,6 +271,11 @@ void Node::Impl::on_closed(const Address& peer, const Path&, CloseReason reason)
                              {"reason", static_cast<int>(reason)}});
     }
     if (edge.is_near() && !stopped_) ring_.lost(edge);
+    if (edge.is_member() && reason == CloseReason::kDead) {
+      Member member{peer, edge.endpoints};
+      if (path.is_direct()) member.endpoints.insert(member.endpoints.begin(), path.endpoint);
+      join_.remember(std::move(member));
+    }
     messages_.on_closed(peer);
     whereabouts_.on_closed(peer);
     if (!stopped_) join_.on_closed();
@@ -288,6 +328,9 @@ void Node::Impl::deliver(const Address& from, std::uint8_t service, ByteView mes
   if (service == static_cast<std::uint8_t>(Service::kHopAcks)) {
     return forwarder_.on_acks(from, message);
   }
+  if (service == static_cast<std::uint8_t>(Service::kBroadcast)) {
+    return broadcasts_.on_message(from, message);
+  }
   const auto it = handlers_.find(service);
   if (it == handlers_.end() || !it->second) return metrics.add(Metric::kDropMalformed);
   it->second(from, message);
@@ -321,6 +364,8 @@ void Node::Impl::on_link(const Address& from, ByteView message) {
       return lists_.on_summary(from, link.summary());
     case pb::Link::kCircuit:
       return on_circuit(from, link.circuit());
+    case pb::Link::kOutsider:
+      return merge_.on_outsider(from, link.outsider());
     case pb::Link::KIND_NOT_SET:
       return metrics.add(Metric::kDropMalformed);
   }
@@ -406,6 +451,7 @@ void Node::Impl::note_joined() {
                       {"members", edges_.members().size()},
                       {"alone", join_.alone() ? "yes" : "no"}});
   far_.start();
+  join_.on_joined();
   later([this] {
     for (const auto& fire : joined_observers_) fire();
   });
@@ -417,6 +463,8 @@ void Node::Impl::sweep() {
   introducer_.forget_old();
   forwarder_.forget_old();
   whereabouts_.forget_old();
+  broadcasts_.forget_old();
+  merge_.forget_old();
   ring_.forget_old();
   const auto idle_since = (clock.now() - ring::kPlainSessionIdle).time_since_epoch().count();
   for (auto& [peer, edge] : edges_.all()) {

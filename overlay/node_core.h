@@ -6,6 +6,7 @@
 #include <deque>
 #include <map>
 
+#include "overlay/broadcast.h"
 #include "overlay/circuit_requests.h"
 #include "overlay/edge_table.h"
 #include "overlay/far.h"
@@ -15,6 +16,7 @@
 #include "overlay/join.h"
 #include "overlay/linker.h"
 #include "overlay/lists.h"
+#include "overlay/merge.h"
 #include "overlay/messages.h"
 #include "overlay/node.h"
 #include "overlay/relays.h"
@@ -46,6 +48,13 @@ class Node::Impl final : public Hub, public Sessions::Listener {
   // Hub
   void later(std::function<void()> what) override;
   void send_link(const Address& peer, pb::Link link) override;
+  void locate(const Address& target, const Address& first_hop,
+              std::function<void(std::optional<Address>)> done) override {
+    introducer_.locate(target, first_hop, std::move(done));
+  }
+  void send_message(const Address& peer, std::uint8_t service, ByteView message) override {
+    if (edges_.find(peer) != nullptr) messages_.send(peer, service, message);
+  }
   void send_acks(const Address& peer, ByteView numbers) override {
     messages_.send(peer, static_cast<std::uint8_t>(Service::kHopAcks), numbers);
   }
@@ -77,6 +86,8 @@ class Node::Impl final : public Hub, public Sessions::Listener {
   Introducer::Handlers introducer_handlers();
   Linker::Handlers linker_handlers();
   Whereabouts::Handlers whereabouts_handlers();
+  Merge::Handlers merge_handlers();
+  Join::Handlers join_handlers();
   Relays::Handlers relays_handlers();
 
   void deliver(const Address& from, std::uint8_t service, ByteView message);
@@ -84,6 +95,8 @@ class Node::Impl final : public Hub, public Sessions::Listener {
   void on_circuit(const Address& from, const pb::Circuit& message);
   bool lacks_path(const Address& peer) const;
   std::vector<Member> known_around(const Address& peer) const;
+  void on_broadcast(const Address& origin, std::uint8_t service, ByteView payload,
+                    std::uint32_t hops);
   void on_roles_changed(Edge& edge);
   void note_usable(Edge& edge);
   void note_joined();
@@ -106,11 +119,14 @@ class Node::Impl final : public Hub, public Sessions::Listener {
   Messages messages_;
   SettingsSpread settings_;
   Whereabouts whereabouts_;
+  Broadcasts broadcasts_;
+  Merge merge_;
   Join join_;
 
   std::deque<std::function<void()>> later_;
   Timer later_timer_, sweep_timer_;
   std::map<std::uint8_t, MessageHandler> handlers_;
+  std::map<std::uint8_t, BroadcastHandler> broadcast_handlers_;
   std::function<void(Session&, ByteView, std::uint8_t)> frame_handler_;
   std::function<void(const Address&, Session*)> session_observer_;
   std::function<void()> settings_observer_;
