@@ -146,6 +146,9 @@ void Round::on_states() {
     if (state.accepted != states_.begin()->second.accepted) agreed = false;
     if (state.accepted > latest->accepted && is_credible(from, state)) latest = &state;
   }
+  // Installed values are no proof that one was chosen: another member may have installed what a
+  // minority of the epoch before had accepted later, and that would win once it is asked.
+  if (latest->accepted.is_set() && latest->accepted.epoch != group_.id.epoch) agreed = false;
   const TimePoint now = context_.clock.now();
   Seen seen;
   if (latest->accepted.is_set()) {

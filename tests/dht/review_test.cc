@@ -276,6 +276,27 @@ TEST(DhtRound, AnOlderVersionThatWasWrittenAgainBeatsANewerOneOfAMinority) {
   EXPECT_EQ(seen_version, 8u);
 }
 
+TEST(DhtRound, WhatAMajorityInstalledIsWrittenAgainBeforeItIsRead) {
+  Bench bench;
+  const Group group = bench.group_of_three(2);
+  const dht::Ballot ballot{5, Bench::address(2)};
+  const auto installed = *Register::parse(
+      Register{ballot, {1, ballot}, Bench::record(2, "k", 8), {}, {}, {}}.to_wire("k", {}, true));
+  ASSERT_TRUE(bench.replica.install(group, {{"k", installed}}));
+  bool is_over = false;
+  dht::Round round(
+      bench.context, bench.replica, 1 << 16, group, "k", true,
+      [](const dht::Seen&) { return dht::Decision{}; }, [&](auto) { is_over = true; });
+  round.start();
+  auto reply = ok();
+  *reply.mutable_state() = installed.to_wire("k", TimePoint{}, true);
+  ASSERT_FALSE(bench.sent.empty());
+  round.on_reply(Bench::id(2), answer_to(bench.sent[0].second, reply));
+  // The third member may hold another, accepted later in epoch 1.
+  EXPECT_FALSE(is_over);
+  EXPECT_TRUE(bench.sent.back().second.prepare().has_ballot());
+}
+
 TEST(DhtReplica, PagesForAnInstallationKeepWhatHasExpired) {
   Bench bench;
   const Group group = bench.group_of_three();
