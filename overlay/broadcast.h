@@ -1,8 +1,8 @@
 // To every node of the ring: whoever holds an arc hands parts of it to its edges on it, each edge
 // the part up to the next one, until the arcs are empty (El-Ansary et al., "Efficient Broadcast in
 // Structured P2P Networks", 2003). Signed by its origin; a child acknowledges that it took its arc,
-// and again when all on it have the message: the arc of one that dies meanwhile is given to another.
-// Delivered once; limited per origin at every hop.
+// and again when all on it have the message: the arc of one that dies meanwhile is given to
+// another. Delivered once; limited per origin at every hop.
 #pragma once
 
 #include <functional>

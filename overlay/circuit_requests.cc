@@ -35,26 +35,32 @@ void CircuitRequests::tick() {
       step(it);
       continue;
     }
-    if (it->second.linking && it->second.to.is_zero() &&
-        unlinkable_.size() < ring::kUnlinkableMax) {
-      unlinkable_[it->second.open.destination] = now + ring::kUnlinkable;
-    }
+    if (it->second.linking && it->second.to.is_zero()) avoid_linking(it->second.open.destination);
     fail(it);
   }
-  if (now - swept_ >= ring::kRelaySweep) {
-    swept_ = now;
-    opens_.sweep(now);
-    links_.sweep(now);
-    std::erase_if(unlinkable_, [&](const auto& u) { return u.second <= now; });
-    for (const std::uint32_t id : hub_.sessions.circuits().idle(now)) {
-      const CircuitLeg* leg = hub_.sessions.circuits().find(id);
-      if (leg != nullptr && !leg->ends_here()) end_circuit(id);
-    }
-  }
+  if (now - swept_ >= ring::kRelaySweep) forget_old();
   if (!requests_.empty()) {
     wake(ring::kRelayTick);
   } else if (hub_.sessions.circuits().passed_on() > 0 || !unlinkable_.empty()) {
     wake(ring::kRelaySweep);
+  }
+}
+
+void CircuitRequests::avoid_linking(const Address& peer) {
+  if (unlinkable_.size() >= ring::kUnlinkableMax) return;
+  unlinkable_[peer] = hub_.clock.now() + ring::kUnlinkable;
+  wake(ring::kRelaySweep);
+}
+
+void CircuitRequests::forget_old() {
+  const TimePoint now = hub_.clock.now();
+  swept_ = now;
+  opens_.sweep(now);
+  links_.sweep(now);
+  std::erase_if(unlinkable_, [&](const auto& u) { return u.second <= now; });
+  for (const std::uint32_t id : hub_.sessions.circuits().idle(now)) {
+    const CircuitLeg* leg = hub_.sessions.circuits().find(id);
+    if (leg != nullptr && !leg->ends_here()) end_circuit(id);
   }
 }
 
@@ -254,7 +260,12 @@ void CircuitRequests::on_path_changed(const Session& session) {
   wake(Duration::zero());
 }
 
-void CircuitRequests::on_lost(const Address& peer) {
+void CircuitRequests::on_lost(const Address& peer, bool dead) {
+  if (dead) {
+    avoid_linking(peer);
+  } else if (hub_.sessions.find(peer) != nullptr) {
+    unlinkable_.erase(peer);  // it lives again
+  }
   std::vector<std::uint32_t> hit;
   for (const auto& [id, request] : requests_) {
     if (request.from == peer || request.to == peer) hit.push_back(id);

@@ -23,8 +23,9 @@ class CircuitRequests {
   void on_close(const Address& from, const pb::Circuit& message);
   // A path of its session changed: maybe the one that somebody waits for.
   void on_path_changed(const Session& session);
-  // Its session is gone, or has begun a new life.
-  void on_lost(const Address& peer);
+  // Its session is gone, or has begun a new life. Whoever died (`dead`) is not linked with on
+  // purpose.
+  void on_lost(const Address& peer, bool dead);
 
   std::size_t size() const { return requests_.size(); }
 
@@ -53,6 +54,8 @@ class CircuitRequests {
   void fail(Requests::iterator it);
   Requests::iterator by_onward(const Address& from, std::uint32_t id);
   void end_circuit(std::uint32_t id);
+  void avoid_linking(const Address& peer);
+  void forget_old();
   void wake(Duration in);
   void tick();
 

@@ -245,7 +245,7 @@ void Node::Impl::on_open(Session& session) {
   // What carries traffic whenever no direct path does.
   sessions_.add_path(session, Path::routed());
   relays_.on_lost(peer, false);
-  circuit_requests_.on_lost(peer);
+  circuit_requests_.on_lost(peer, false);
   edges_.set_path(edge, session);
   settings_.greet(peer);
   join_.on_open(session);
@@ -283,7 +283,7 @@ void Node::Impl::on_closed(const Address& peer, const Path& path, CloseReason re
   }
   if (peer.is_zero() || stopped_) return;
   relays_.on_lost(peer, true);
-  circuit_requests_.on_lost(peer);
+  circuit_requests_.on_lost(peer, reason == CloseReason::kDead || reason == CloseReason::kTimeout);
   linker_.on_closed(peer);
 }
 

@@ -9,11 +9,11 @@ class BroadcastTest : public PoolTest {
  protected:
   void listen() {
     for (SimNode& m : pool_.members()) {
-      m->set_broadcast_handler(Service::kUserFirst, [this, &m](const Address&, ByteView payload,
-                                                               std::uint32_t hops) {
-        heard_[&m].push_back(to_string(payload));
-        deepest_ = std::max(deepest_, hops);
-      });
+      m->set_broadcast_handler(Service::kUserFirst,
+                               [this, &m](const Address&, ByteView payload, std::uint32_t hops) {
+                                 heard_[&m].push_back(to_string(payload));
+                                 deepest_ = std::max(deepest_, hops);
+                               });
     }
   }
   void pool_of(int n) {

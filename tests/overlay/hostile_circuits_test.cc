@@ -52,7 +52,9 @@ class HostileCircuits : public PoolTest {
     return out;
   }
   // Its own node would give back what it has not asked for itself.
-  void deafen() { evil_->host.set_receiver([](MutableBytes, const Endpoint&) {}); }
+  void deafen() {
+    evil_->host.set_receiver([](MutableBytes, const Endpoint&) {});
+  }
   void hear_again() {
     evil_->host.set_receiver([node = evil_->node.get()](MutableBytes packet, const Endpoint& from) {
       node->on_datagram(packet, from);
@@ -165,6 +167,22 @@ TEST_F(HostileCircuits, LinkingOnPurposeIsRare) {
   EXPECT_LE(tries, static_cast<std::uint64_t>(ring::kPurposeLinksBurst + ring::kPurposeLinks * 36));
   EXPECT_EQ((*relay_)->tables().circuit_requests, 0u);
   expect_unharmed();
+}
+
+TEST_F(HostileCircuits, NobodyIsSentAfterTheDead) {
+  SimNode& dead = *pool_.ring()[5];
+  ASSERT_TRUE(pool_.direct(*relay_, dead));
+  const Address address = dead.address();
+  pool_.crash(dead);
+  world_.run_for(30s);
+  ASSERT_EQ((*relay_)->session(address), nullptr);
+  const auto started = count(*relay_, Metric::kHandshakesStarted);
+  const auto refused = count(*relay_, Metric::kCircuitRefused);
+  send(*relay_, open(7, address, true));
+  world_.run_for(100ms);
+  EXPECT_EQ(count(*relay_, Metric::kCircuitRefused), refused + 1);
+  world_.run_for(3s);
+  EXPECT_EQ(count(*relay_, Metric::kHandshakesStarted), started);
 }
 
 TEST_F(HostileCircuits, MalformedRequestsAreCountedAndDropped) {

@@ -82,7 +82,8 @@ TEST(LatencyMatrix, IsReadOrRefused) {
   EXPECT_EQ(matrix.size(), 3u);
   EXPECT_EQ(matrix.latency(1, 2), 30500us);
   EXPECT_EQ(matrix.latency(4, 5), 30500us);
-  for (const char* bad : {"", "0 1\n1 0 2\n", "0 1\n", "0 x\n1 0\n", "0 -1\n1 0\n", "0 1\n1 0\n1 1\n"})
+  for (const char* bad :
+       {"", "0 1\n1 0 2\n", "0 1\n", "0 x\n1 0\n", "0 -1\n1 0\n", "0 1\n1 0\n1 1\n"})
     EXPECT_THROW(LatencyMatrix::parse(bad), std::runtime_error) << bad;
   EXPECT_THROW(LatencyMatrix::read("/nonexistent"), std::runtime_error);
 }

@@ -19,8 +19,7 @@ class ScenarioTest : public testing::Test {
   ~ScenarioTest() override { set_log_sink({}); }
 
   // Whether all figures were met with these seeds.
-  void meets(const std::string& name, SimOptions options, std::uint64_t first,
-             std::uint64_t last) {
+  void meets(const std::string& name, SimOptions options, std::uint64_t first, std::uint64_t last) {
     const Scenario* scenario = find_scenario(name);
     ASSERT_NE(scenario, nullptr);
     for (std::uint64_t seed = first; seed <= last; ++seed) {
@@ -33,8 +32,8 @@ class ScenarioTest : public testing::Test {
 
   static std::string replay(const std::string& name, const SimOptions& options,
                             std::uint64_t seed) {
-    std::string out = "wow sim " + name + " --nodes " + std::to_string(options.nodes) +
-                      " --seed " + std::to_string(seed) + " --latency " + options.latency;
+    std::string out = "wow sim " + name + " --nodes " + std::to_string(options.nodes) + " --seed " +
+                      std::to_string(seed) + " --latency " + options.latency;
     if (options.minutes > 0) out += " --minutes " + std::to_string(options.minutes);
     if (options.part >= 0) out += " --part " + std::to_string(options.part * 100);
     return out;
