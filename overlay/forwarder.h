@@ -1,6 +1,6 @@
-// Sends, forwards and delivers routed packets. Forwarding is over direct paths of edges only, so a
-// routed packet is never inside another one, but for the one nesting that reaches a node which is
-// not on the ring.
+// Sends, forwards and delivers routed packets. Forwarding is over direct or relayed paths of edges
+// only, so a routed packet is never inside another one, but for the one nesting that reaches a node
+// which is not on the ring.
 #pragma once
 
 #include <functional>

@@ -241,7 +241,7 @@ pool_ping_all() {
   wait "${jobs[@]}"
 }
 
-# pool_path FROM TO: the path that FROM has to TO: "direct" or "routed", and where.
+# pool_path FROM TO: the path that FROM has to TO: "direct" or "not-direct", and which.
 pool_path() {
   pool_json "$1" peers | jq -er --arg node "${node[$2]}" '.peers[] | select(.address == $node) | (if .direct then "direct " else "not-direct " end) + .path'
 }

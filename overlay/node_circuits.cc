@@ -1,0 +1,59 @@
+// The inside of Node where circuits are concerned: who is told what, and which peers lack a path.
+#include <algorithm>
+
+#include "overlay/near_set.h"
+#include "overlay/node_core.h"
+#include "proto/overlay.pb.h"
+
+namespace wow {
+
+Relays::Handlers Node::Impl::relays_handlers() {
+  return {.lacks_path = [this](const Address& peer) { return lacks_path(peer); },
+          .neighbours_of = [this](const Address& peer) { return known_around(peer); }};
+}
+
+void Node::Impl::on_circuit(const Address& from, const pb::Circuit& message) {
+  switch (message.op()) {
+    case pb::Circuit::OP_OPEN:
+      if (view_of(message.destination()).size() == Address::kBytes &&
+          Address::from_bytes(view_of(message.destination())) == self) {
+        return relays_.on_open(from, message);
+      }
+      return circuit_requests_.on_open(from, message);
+    case pb::Circuit::OP_ACCEPT:
+      if (!relays_.on_accept(from, message.id())) circuit_requests_.on_accept(from, message.id());
+      return;
+    case pb::Circuit::OP_CLOSE:
+      if (!relays_.on_close(from, message)) circuit_requests_.on_close(from, message);
+      return;
+    default:
+      return metrics.add(Metric::kDropMalformed);
+  }
+}
+
+// Whether a near neighbour, as far as we can see, has no path that carries routed packets.
+bool Node::Impl::lacks_path(const Address& peer) const {
+  const Edge* edge = edges_.find(peer);
+  if (stopped_ || (edge != nullptr && (edge->direct || edge->relayed))) return false;
+  if (!linker_.wants_near(peer) && (edge == nullptr || !edge->is_near())) return false;
+  auto all = edges_.members();
+  all.push_back(peer);
+  const auto near = near_set(self, all, ring::kNearPerSide);
+  return std::find(near.begin(), near.end(), peer) != near.end();
+}
+
+// Members that we have heard of, the nearest to `peer` first.
+std::vector<Member> Node::Impl::known_around(const Address& peer) const {
+  std::map<Address, Member> known;  // by distance
+  for (const auto& [of, edge] : edges_.all()) {
+    for (Member& m : edge.members()) {
+      const Address away = std::min(clockwise(peer, m.address), clockwise(m.address, peer));
+      known.emplace(away, std::move(m));
+    }
+  }
+  std::vector<Member> out;
+  for (auto& [away, member] : known) out.push_back(std::move(member));
+  return out;
+}
+
+}  // namespace wow
