@@ -43,7 +43,7 @@ class Address {
   // 2^bit, for 0 <= bit < 160.
   static Address power_of_two(int bit);
 
-  bool operator==(const Address&) const = default;
+  bool operator==(const Address& other) const { return number() == other.number(); }
   std::strong_ordering operator<=>(const Address& other) const {
     return number() <=> other.number();
   }

@@ -22,6 +22,8 @@ const std::vector<Scenario>& scenarios() {
       {"restart", "pools of 1, 2, 3, 5 stop and start; two founders meet", 5, run_restart},
       {"hops", "how long routes are, by chance-drawn pairs", 1000, run_hops},
       {"failure", "how soon neighbours notice a death, idle and under traffic", 200, run_failure},
+      {"pauses", "--part stand still for 30 s, with clocks that run on or stop; all clocks drift",
+       200, run_pauses},
       {"false-alarms", "edges taken for dead at 5 % loss (--minutes)", 200, run_false_alarms},
   };
   return all;

@@ -28,6 +28,7 @@ void run_restart(SimRun&);
 // scenario_death.cc
 void run_half_dies(SimRun&);
 void run_failure(SimRun&);
+void run_pauses(SimRun&);
 void run_false_alarms(SimRun&);
 void run_churn(SimRun&);
 // scenario_split.cc

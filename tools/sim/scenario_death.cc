@@ -3,6 +3,7 @@
 #include <array>
 #include <cmath>
 #include <map>
+#include <string>
 
 #include "tools/sim/scenario.h"
 
@@ -86,6 +87,37 @@ void run_failure(SimRun& run) {
                      quantile(busy, 1), 1, "s");
   run.report.note("the same under traffic, mean", mean_of(busy), "s");
   run.report.add(distribution("noticed-idle", "seconds beyond two round trips", idle));
+}
+
+// A stopped process, a frozen machine: dead to the others, and back without having noticed.
+void run_pauses(SimRun& run) {
+  constexpr int kDriftPpmMax = 200;  // of cheap crystals
+  const auto hosts = run.public_hosts(run.nodes);
+  for (SimHost* host : hosts) {
+    host->set_drift(static_cast<int>(run.random.below(2 * kDriftPpmMax + 1)) - kDriftPpmMax);
+    host->set_wall_offset(std::chrono::hours(run.random.below(48)) - 24h);
+  }
+  run.report.at_most("the constructed ring is whole",
+                     run.pool.construct(hosts) ? run.seconds() : kNever, 60, "s");
+  for (const PausedClock clock : {PausedClock::kRuns, PausedClock::kStops}) {
+    run.run_for(30s);
+    std::vector<SimNode*> awake;
+    for (SimNode* m : run.pool.ring()) {
+      if (run.random.unit() < run.option_part(0.1)) {
+        run.world.pause(m->host, 30s, clock);
+      } else {
+        awake.push_back(m);
+      }
+    }
+    RingChecker others(run.pool);
+    others.restrict_to(awake);
+    const std::string name = clock == PausedClock::kRuns ? "clocks run on" : "clocks stop";
+    const double took = run.run_until([&] { return others.whole(); }, 29s);
+    run.report.at_most(name + ": the others are whole after", took, 10, "s");
+    run.run_for_seconds(30 - std::min(took, 29.0));
+    run.report.at_most(name + ": all are whole, after they wake", run.until_whole(2min), 15, "s");
+  }
+  run.report.at_least("pairs routable", run.routable_part(10'000), 0.9999);
 }
 
 // True neighbours that ceased to count on each other although both were alive.
