@@ -19,11 +19,65 @@ bool reached_by_all(SimRun& run, const SimNode& newcomer) {
   return true;
 }
 
-void start_all(SimRun& run, std::vector<SimNode*>& members) {
-  for (SimNode* m : members) run.pool.restart(*m);
-}
-void stop_all(SimRun& run, std::vector<SimNode*>& members) {
-  for (SimNode* m : members) run.pool.crash(*m);
+constexpr double kWhole = 15;  // seconds: until the longest dial interval has passed
+
+// A small pool that is stopped and started again, in a world of its own.
+class SmallPool {
+ public:
+  SmallPool(SimRun& run, std::size_t size)
+      : run_(run),
+        small_(run.options, run.world.seed(), size, {}),
+        name_("pool of " + std::to_string(size) + ", ") {
+    NodeOptions options;
+    options.bootstraps = small_.start_bootstraps(std::min<std::size_t>(size, kBootstrapsOfSmall));
+    while (small_.pool.members().size() < size) small_.pool.add(small_.public_host(), options);
+    for (SimNode& m : small_.pool.members()) members_.push_back(&m);
+    report("first start");
+  }
+  ~SmallPool() { run_.add_trace_of(small_); }
+
+  void stop() {
+    small_.run_for(2min);
+    for (SimNode* m : members_) small_.pool.crash(*m);
+    small_.run_for(1min);
+  }
+  void lose_disks() {
+    for (SimNode* m : members_) m->options.remembered.clear();
+  }
+  void lose_bootstraps() {
+    members_.erase(members_.begin(), members_.begin() + kBootstrapsOfSmall);
+  }
+  void start(const std::string& how) {
+    for (SimNode* m : members_) small_.pool.restart(*m);
+    report(how);
+  }
+
+ private:
+  static constexpr int kBootstrapsOfSmall = 2;
+  void report(const std::string& how) {
+    run_.report.at_most(name_ + how + ": whole after", small_.until_whole(1min), kWhole, "s");
+  }
+
+  SimRun& run_;
+  SimRun small_;
+  const std::string name_;
+  std::vector<SimNode*> members_;
+};
+
+// Each was told of the other, and is on its own until they can reach each other.
+void two_founders(SimRun& run) {
+  SimRun founders(run.options, run.world.seed(), 2, {});
+  SimNode& first = founders.pool.add(founders.public_host());
+  founders.world.set_blocked([](const SimHost&, const SimHost&) { return true; });
+  NodeOptions options;
+  options.bootstraps = {first.host.endpoint()};
+  SimNode& second = founders.pool.add(founders.public_host(), options);
+  founders.run_for(30s);
+  const bool alone = first->alone() && second->alone() && founders.pool.all_joined();
+  run.report.at_least("two founders apart: each has joined alone", alone ? 1 : 0, 1);
+  founders.world.set_blocked(nullptr);
+  run.report.at_most("two founders meet: whole after", founders.until_whole(1min), 30, "s");
+  run.add_trace_of(founders);
 }
 
 }  // namespace
@@ -66,58 +120,29 @@ void run_storm(SimRun& run) {
   run.report.note("handshakes a node, both ends counted", done / nodes);
   run.report.note("sent by a node until then, mean", run.bytes_sent() / nodes / 1024, "KiB");
   run.report.note("sent by a node until then, most", sent / 1024, "KiB");
+  // A ring without far edges is too wide for 32 hops.
+  run.report.note("packets that used up their hops",
+                  static_cast<double>(run.pool.total(Metric::kDropHopLimit)));
   run.run_for(20s);
   run.report.at_least("pairs routable 20 s later", run.routable_part(10'000), 0.9999);
 }
 
 // No hand is needed: whoever starts finds the others.
 void run_restart(SimRun& run) {
-  constexpr double kWhole = 15;  // until the longest dial interval has passed
   for (const std::size_t size : {1u, 2u, 3u, 5u}) {
     if (size > run.nodes) continue;
-    for (const bool remembers : {true, false}) {
-      SimRun small(run.options, run.world.seed(), size, {});
-      NodeOptions options;
-      options.bootstraps = small.start_bootstraps(std::min<std::size_t>(size, 2));
-      while (small.pool.members().size() < size) small.pool.add(small.public_host(), options);
-      const std::string name = "pool of " + std::to_string(size) + ", ";
-      if (remembers)
-        run.report.at_most(name + "first start: whole after", small.until_whole(1min), kWhole, "s");
-      small.run_for(2min);
-      std::vector<SimNode*> members;
-      for (SimNode& m : small.pool.members()) members.push_back(&m);
-      stop_all(small, members);
-      small.run_for(1min);
-      if (!remembers) {
-        for (SimNode* m : members) m->options.remembered.clear();
-      }
-      start_all(small, members);
-      const char* disks = remembers ? "all restarted" : "all restarted without their disks";
-      run.report.at_most(name + disks + ": whole after", small.until_whole(1min), kWhole, "s");
-      if (!remembers || size == 1) continue;
-      // The bootstraps are gone for good; their addresses are all the others were told.
-      small.run_for(2min);
-      stop_all(small, members);
-      members.erase(members.begin(), members.begin() + (size == 5 ? 2 : 0));
-      if (size != 5) continue;
-      small.run_for(1min);
-      start_all(small, members);
-      run.report.at_most(name + "all restarted but the bootstraps: whole after",
-                         small.until_whole(1min), kWhole, "s");
-    }
+    SmallPool pool(run, size);
+    pool.stop();
+    pool.start("all restarted");
+    pool.stop();
+    pool.lose_disks();
+    pool.start("all restarted without their disks");
+    if (size < 5) continue;
+    pool.stop();
+    pool.lose_bootstraps();
+    pool.start("all restarted but the bootstraps");
   }
-  SimRun founders(run.options, run.world.seed(), 2, {});
-  SimNode& first = founders.pool.add(founders.public_host());
-  SimHost& host = founders.public_host();
-  founders.world.set_blocked([](const SimHost&, const SimHost&) { return true; });
-  NodeOptions options;
-  options.bootstraps = {first.host.endpoint()};
-  founders.pool.add(host, options);
-  founders.run_for(30s);
-  run.report.at_least("two founders apart: joined, each alone", founders.pool.all_joined() ? 1 : 0,
-                      1);
-  founders.world.set_blocked(nullptr);
-  run.report.at_most("two founders meet: whole after", founders.until_whole(1min), 30, "s");
+  two_founders(run);
 }
 
 }  // namespace wow

@@ -99,7 +99,7 @@ Outcome run_once(const Scenario& scenario, const Arguments& a, std::uint64_t see
     out.violation = violation.what();
   }
   out.report = std::move(run->report);
-  out.trace_hash = run->world.trace_hash();
+  out.trace_hash = run->trace();
   return out;
 }
 

@@ -60,6 +60,9 @@ class SimRun {
   // A settled ring of public nodes. The first `bootstraps` of them are in everybody's list.
   void grow_ring(std::size_t count, std::size_t bootstraps = 0);
 
+  // Of this world, and of further ones that the scenario made.
+  std::uint64_t trace() const { return world.trace_hash() ^ parts_; }
+  void add_trace_of(const SimRun& part) { parts_ = parts_ * 31 + part.trace(); }
   double seconds() const { return to_seconds(world.now() - begun_); }
   // Runs on, with a look at the safety of it all every ten seconds.
   void run_for(Duration span);
@@ -77,10 +80,10 @@ class SimRun {
   // UDP payloads sent so far by all hosts, with 28 bytes of IP and UDP headers each.
   double bytes_sent() const;
 
-  // From now on Zave's invariant must hold (ring_shape.h); for scenarios that meet her assumptions.
-  void demand_one_ring() { one_ring_ = true; }
-  // No packet was in circles, every table is within its limit, one ring if that is demanded. Throws
-  // SafetyViolation.
+  // From now on Zave's invariant must hold (ring_shape.h), and no packet may use up its hops; for
+  // grown rings in which nobody loses all neighbours at once.
+  void demand_one_ring();
+  // Every table is within its limit, and one ring if that is demanded. Throws SafetyViolation.
   void check_safety();
 
  private:
@@ -92,7 +95,9 @@ class SimRun {
   std::unique_ptr<LatencyMatrix> matrix_;
   TimePoint begun_, next_check_;
   std::uint32_t hosts_ = 0, nats_ = 0;
+  std::uint64_t parts_ = 0;
   bool one_ring_ = false;
+  std::uint64_t hops_used_up_ = 0;  // before one ring was demanded
 };
 
 }  // namespace wow
