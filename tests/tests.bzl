@@ -16,6 +16,7 @@ def wow_tests(deps, data = [], sizes = {}, tags = {}):
         testonly = True,
         srcs = native.glob(["*.cc"], exclude = ["*_test.cc"]),
         hdrs = native.glob(["*.h"]),
+        visibility = ["//tests:__subpackages__"],
         deps = deps + ["@gtest"],
     )
     for src in native.glob(["*_test.cc"]):
