@@ -373,7 +373,8 @@ void RaceRun::heal() {
     }
   }
   counts_.lineages = static_cast<int>(watch_.lineages());
-  if (!watch_.can_recover()) return;
+  // After a majority was lost its lineage may stand in the way of the next (rule 11 is not built).
+  if (watch_.lineages() > 1 || !watch_.can_recover()) return;
   for (int node = 0; node < pool_.size(); ++node) {
     const auto answer = pool_.create(node, "own" + std::to_string(node), "v");
     if (!answer) return fail("after everything was healed: " + answer.error().message);
