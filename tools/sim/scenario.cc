@@ -21,6 +21,8 @@ const std::vector<Scenario>& scenarios() {
        run_hard_nats},
       {"restart", "pools of 1, 2, 3, 5 stop and start; two founders meet", 5, run_restart},
       {"hops", "how long routes are, by chance-drawn pairs", 1000, run_hops},
+      {"broadcast", "one message to all, in a quiet ring and while --part of the nodes die", 256,
+       run_broadcast},
       {"failure", "how soon neighbours notice a death, idle and under traffic", 200, run_failure},
       {"pauses", "--part stand still for 30 s, with clocks that run on or stop; all clocks drift",
        200, run_pauses},

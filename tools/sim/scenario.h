@@ -34,6 +34,8 @@ void run_churn(SimRun&);
 // scenario_split.cc
 void run_partition(SimRun&);
 void run_merge(SimRun&);
+// scenario_broadcast.cc
+void run_broadcast(SimRun&);
 // scenario_walls.cc
 void run_blocked(SimRun&);
 void run_hard_nats(SimRun&);

@@ -119,6 +119,8 @@ void run_hops(SimRun& run) {
   run.report.at_most("hops, mean", mean_of(hops), mean_wanted);
   run.report.at_most("hops, p99", quantile(hops, 0.99), 8);
   run.report.note("hops, most", quantile(hops, 1));
+  run.report.note("packets that used up their hops, so far",
+                  static_cast<double>(run.pool.total(Metric::kDropHopLimit)));
   if (by_delay) {
     run.report.at_most("latency stretch, median", quantile(stretch, 0.5), 2.2);
     run.report.note("latency stretch, p90", quantile(stretch, 0.9));

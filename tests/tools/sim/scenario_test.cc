@@ -63,6 +63,7 @@ TEST_F(ScenarioTest, PairsAreBlocked) {
 }
 TEST_F(ScenarioTest, MostAreBehindHardNats) { meets("hard-nats", {.nodes = 50}, 1, 2); }
 TEST_F(ScenarioTest, RoutesAreShort) { meets("hops", {.nodes = 150, .minutes = 1}, 1, 1); }
+TEST_F(ScenarioTest, EverybodyIsTold) { meets("broadcast", {.nodes = 60}, 1, 1); }
 TEST_F(ScenarioTest, DeathsAreNoticed) {
   SimRun run({.nodes = 20}, 1, 0, {});
   find_scenario("failure")->run(run);
