@@ -1,6 +1,9 @@
 #include "dht/client.h"
 
+#include <openssl/sha.h>
+
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 namespace wow::dht {
@@ -13,6 +16,7 @@ constexpr Duration kSilentFor = 10s;  // asked last
 constexpr std::size_t kListRecordsMax = 100'000;
 constexpr int kListRestartsMax = 3;
 constexpr std::uint64_t kVersionMax = std::uint64_t{1} << 62;  // beyond is a lie
+constexpr std::size_t kShardsListedAtOnce = 16;
 
 Error unavailable(const std::string& key) {
   return {ErrorCode::kUnavailable, "no majority of the store's group answered in time for \"" +
@@ -38,15 +42,16 @@ std::optional<Error> invalid(const std::string& key, ByteView data, Duration ttl
 
 }  // namespace
 
-Client::Client(Context& context, GroupBook& book, RecordChecker& checker,
-               std::function<void()> look_up)
-    : context_(context), book_(book), checker_(checker), look_up_(std::move(look_up)) {}
+Client::Client(Context& context, RecordChecker& checker, ShardOf shard)
+    : context_(context), checker_(checker), shard_(std::move(shard)) {}
 
 // --- One request ---
 
-void Client::call(pb::ClientRequest request, TimePoint deadline, Handler handler) {
+void Client::call(std::uint32_t shard, pb::ClientRequest request, TimePoint deadline,
+                  Handler handler) {
   auto call = std::make_unique<Call>(context_.clock);
   call->id = context_.fresh_id();
+  call->shard = shard;
   call->request = std::move(request);
   call->handler = std::move(handler);
   // Beyond the bound it ends at once, but still after this function.
@@ -59,7 +64,7 @@ void Client::call(pb::ClientRequest request, TimePoint deadline, Handler handler
 }
 
 std::optional<Address> Client::choose(Call& call) const {
-  const Group* group = book_.newest();
+  const Group* group = shard_(call.shard).book().newest();
   if (!group) return std::nullopt;
   std::vector<Address> members;
   for (const auto& member : group->members) members.push_back(member.address);
@@ -82,7 +87,7 @@ std::optional<Address> Client::choose(Call& call) const {
 void Client::send(Call& call) {
   const auto member = choose(call);
   if (!member) {
-    look_up_();
+    shard_(call.shard).membership().look_up();
     return retry_after(call, kPause);
   }
   call.asked = *member;
@@ -91,7 +96,7 @@ void Client::send(Call& call) {
   message.set_id(call.id);
   *message.mutable_client_request() = call.request;
   retry_after(call, kNextMemberAfter);
-  context_.send(*member, message);
+  shard_(call.shard).send(*member, message);
 }
 
 void Client::retry_after(Call& call, Duration delay) {
@@ -101,13 +106,13 @@ void Client::retry_after(Call& call, Duration delay) {
     if (found == calls_.end()) return;
     Call& call = *found->second;
     if (context_.clock.now() >= call.deadline) {
-      look_up_();
+      shard_(call.shard).membership().look_up();
       return end(id, nullptr);
     }
     if (!call.asked.is_zero()) {
       if (silent_.size() > kCallsMax) silent_.clear();
       silent_[call.asked] = context_.clock.now();
-      look_up_();
+      shard_(call.shard).membership().look_up();
     }
     send(call);
   });
@@ -129,7 +134,7 @@ void Client::on_reply(const ReplicaId& from, const pb::DhtMessage& message) {
       reply.status() == pb::ClientReply::UNAVAILABLE || !believe(call, reply)) {
     if (from.address != call.asked) return;
     call.asked = {};
-    const Group* group = book_.newest();
+    const Group* group = shard_(call.shard).book().newest();
     const EpochId known = group ? group->id : EpochId{};
     const auto theirs = Group::parse(message.known());
     // A redirect is followed at once.
@@ -142,9 +147,9 @@ void Client::on_reply(const ReplicaId& from, const pb::DhtMessage& message) {
 
 bool Client::believe(const Call& call, const pb::ClientReply& reply) {
   const TimePoint now = context_.clock.now();
-  if (const Group* group = book_.newest(); group && group->id.lineage != lineage_) {
-    lineage_ = group->id.lineage;
-    versions_.clear();
+  if (const Group* group = shard_(call.shard).book().newest()) {
+    Lineage& lineage = lineages_.try_emplace(call.shard, group->id.lineage).first->second;
+    if (lineage != std::exchange(lineage, group->id.lineage)) versions_.clear();
   }
   const bool is_list = call.request.op() == pb::ClientRequest::LIST;
   const bool has_record =
@@ -179,23 +184,25 @@ void Client::read(const std::string& key, TimePoint deadline, Dht::Done done) {
   pb::ClientRequest request;
   request.set_op(pb::ClientRequest::GET);
   request.set_key(key);
-  call(std::move(request), deadline, [this, key, done](const pb::ClientReply* reply) {
-    if (!reply) return done(unavailable(key));
-    auto record = reply->status() == pb::ClientReply::OK
-                      ? verified(reply->records(0), reply->age_ms(0))
-                      : std::nullopt;
-    if (!record) return done(not_found(key));
-    done(std::move(*record));
-  });
+  call(shard_of_key(key), std::move(request), deadline,
+       [this, key, done](const pb::ClientReply* reply) {
+         if (!reply) return done(unavailable(key));
+         auto record = reply->status() == pb::ClientReply::OK
+                           ? verified(reply->records(0), reply->age_ms(0))
+                           : std::nullopt;
+         if (!record) return done(not_found(key));
+         done(std::move(*record));
+       });
 }
 
 void Client::stat(const std::string& key, Dht::Stated done) {
-  read(key, deadline(), [this, done](Result<DhtRecord> record) {
+  read(key, deadline(), [this, key, done](Result<DhtRecord> record) {
     if (!record && record.error().code == ErrorCode::kInvalidArgument) return done(record.error());
     DhtStat out;
+    out.shard = shard_of_key(key);
     if (record || record.error().code == ErrorCode::kNotFound) out.coordinator = answered_;
     if (record) out.holder = std::move(*record);
-    if (const Group* group = book_.newest()) {
+    if (const Group* group = shard_(out.shard).book().newest()) {
       out.lineage = group->id.lineage.number;
       out.epoch = group->id.epoch;
       out.founder = group->id.lineage.founder;
@@ -250,7 +257,7 @@ void Client::write_signed(pb::ClientRequest::Op op, Value value, TimePoint deadl
     done(Error{op == pb::ClientRequest::CREATE ? ErrorCode::kAlreadyExists : ErrorCode::kPermission,
                "\"" + value.key + "\" is held by " + holder.hex()});
   };
-  call(std::move(request), deadline, std::move(handler));
+  call(shard_of_key(value.key), std::move(request), deadline, std::move(handler));
 }
 
 void Client::with_own(const std::string& key, TimePoint deadline, Dht::Done done,
@@ -284,6 +291,7 @@ void Client::remove(const std::string& key, Dht::Done done) {
 // --- Lists ---
 
 struct Client::List {
+  std::uint32_t shard = 0;
   pb::ClientRequest request;
   TimePoint deadline{};
   Dht::Listed done;
@@ -292,21 +300,76 @@ struct Client::List {
   int restarts = 0;
 };
 
+// A prefix without a slash may begin keys of any shard.
+struct Client::Lists {
+  std::string prefix;
+  Bytes digest;  // that the caller has
+  TimePoint deadline{};
+  Dht::Listed done;
+  std::uint32_t next = 0;
+  std::size_t waiting = 0;
+  std::map<std::uint32_t, Bytes> digests;
+  std::vector<DhtRecord> records;
+  bool failed = false;
+};
+
 void Client::list(const std::string& prefix, const Bytes& digest, Dht::Listed done) {
   if (prefix.size() > kDhtKeyBytesMax) {
     return done(Error{ErrorCode::kInvalidArgument, "a prefix has at most 255 bytes"}, {});
   }
+  if (context_.options.shards <= 1 || prefix.find('/') != std::string::npos) {
+    return list_shard(shard_of_key(prefix), prefix, digest, deadline(), std::move(done));
+  }
+  auto lists = std::make_shared<Lists>();
+  lists->prefix = prefix;
+  lists->digest = digest;
+  lists->deadline = deadline();
+  lists->done = std::move(done);
+  for (std::size_t i = 0; i < kShardsListedAtOnce; ++i) list_next_shard(lists);
+}
+
+void Client::list_next_shard(const std::shared_ptr<Lists>& lists) {
+  const std::uint32_t shard = lists->next;
+  if (lists->failed || shard >= context_.options.shards) return;
+  ++lists->next;
+  ++lists->waiting;
+  auto answered = [this, lists, shard](Result<std::vector<DhtRecord>> records, Bytes digest) {
+    --lists->waiting;
+    if (lists->failed) return;
+    if (!records) {
+      lists->failed = true;
+      return lists->done(records.error(), {});
+    }
+    lists->digests[shard] = std::move(digest);
+    std::ranges::move(*records, std::back_inserter(lists->records));
+    list_next_shard(lists);
+    if (lists->waiting > 0 || lists->next < context_.options.shards) return;
+    Bytes all;
+    for (const auto& [number, part] : lists->digests)
+      all.insert(all.end(), part.begin(), part.end());
+    Bytes whole(SHA256_DIGEST_LENGTH);
+    SHA256(all.data(), all.size(), whole.data());
+    if (whole == lists->digest) lists->records.clear();
+    std::ranges::sort(lists->records, {}, &DhtRecord::key);
+    lists->done(std::move(lists->records), std::move(whole));
+  };
+  list_shard(shard, lists->prefix, {}, lists->deadline, std::move(answered));
+}
+
+void Client::list_shard(std::uint32_t shard, const std::string& prefix, const Bytes& digest,
+                        TimePoint deadline, Dht::Listed done) {
   auto list = std::make_shared<List>();
+  list->shard = shard;
   list->request.set_op(pb::ClientRequest::LIST);
   list->request.set_key(prefix);
   list->request.set_digest(to_string(digest));
-  list->deadline = deadline();
+  list->deadline = deadline;
   list->done = std::move(done);
   next_page(std::move(list));
 }
 
 void Client::next_page(std::shared_ptr<List> list) {
-  call(list->request, list->deadline, [this, list](const pb::ClientReply* reply) {
+  call(list->shard, list->request, list->deadline, [this, list](const pb::ClientReply* reply) {
     if (!reply || reply->status() == pb::ClientReply::REFUSED) {
       return list->done(unavailable(list->request.key()), {});
     }

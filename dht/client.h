@@ -8,15 +8,15 @@
 #include <string>
 #include <vector>
 
-#include "dht/group_book.h"
+#include "dht/shard.h"
 #include "dht/version_memory.h"
 
 namespace wow::dht {
 
 class Client {
  public:
-  // `look_up` is called when the group does not answer.
-  Client(Context& context, GroupBook& book, RecordChecker& checker, std::function<void()> look_up);
+  using ShardOf = std::function<Shard&(std::uint32_t number)>;
+  Client(Context& context, RecordChecker& checker, ShardOf shard);
 
   void get(const std::string& key, Dht::Done done);
   // CREATE or PUT.
@@ -35,6 +35,7 @@ class Client {
   struct Call {
     explicit Call(Clock& clock) : timer(clock) {}
     std::uint64_t id = 0;
+    std::uint32_t shard = 0;
     pb::ClientRequest request;
     Handler handler;
     TimePoint deadline{};
@@ -43,8 +44,9 @@ class Client {
     Timer timer;
   };
   struct List;
+  struct Lists;
 
-  void call(pb::ClientRequest request, TimePoint deadline, Handler handler);
+  void call(std::uint32_t shard, pb::ClientRequest request, TimePoint deadline, Handler handler);
   void send(Call& call);
   std::optional<Address> choose(Call& call) const;
   void retry_after(Call& call, Duration delay);
@@ -57,18 +59,23 @@ class Client {
   // Reads our own record of the key first; `then` is called with it.
   void with_own(const std::string& key, TimePoint deadline, Dht::Done done,
                 std::function<void(DhtRecord own)> then);
+  void list_shard(std::uint32_t shard, const std::string& prefix, const Bytes& digest,
+                  TimePoint deadline, Dht::Listed done);
+  void list_next_shard(const std::shared_ptr<Lists>& lists);
   void next_page(std::shared_ptr<List> list);
+  std::uint32_t shard_of_key(const std::string& key) const {
+    return shard_of(key, context_.options.shards);
+  }
   std::uint64_t next_version(const std::string& key);
   TimePoint deadline() const { return context_.clock.now() + kDhtOperationLimit; }
 
   Context& context_;
-  GroupBook& book_;
   RecordChecker& checker_;
-  std::function<void()> look_up_;
+  ShardOf shard_;
   std::map<std::uint64_t, std::unique_ptr<Call>> calls_;
   std::map<Address, TimePoint> silent_;  // members that did not answer lately
   VersionMemory versions_;
-  Lineage lineage_;  // that versions_ are of
+  std::map<std::uint32_t, Lineage> lineages_;  // that versions_ are of
   std::uint64_t last_version_ = 0;
   std::optional<Address> answered_;  // whose reply is being handled; none: nobody's
 };

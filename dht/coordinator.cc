@@ -49,7 +49,10 @@ void Coordinator::on_request(const Address& from, const pb::DhtMessage& message)
     context_.send(ticket.first, out);
   };
   const Epoch* epoch = replica_.serving();
-  if (!epoch) return answer(status_reply(pb::ClientReply::WRONG_GROUP));
+  // A lineage that gives way to another takes no more writes.
+  const bool is_left =
+      epoch && book_.newest() && book_.newest()->id.lineage != epoch->group.id.lineage;
+  if (!epoch || is_left) return answer(status_reply(pb::ClientReply::WRONG_GROUP));
   if (in_progress_.size() > kOperationsMax) {
     context_.metrics.add(Metric::kDropQueueFull);
     return answer(status_reply(pb::ClientReply::UNAVAILABLE));
@@ -284,14 +287,22 @@ void Coordinator::repair(const Group& group, const std::string& prefix, const Li
   for (const auto& key : behind) {
     ++repair->left;
     // A prepare and an accept, not a read: afterwards our own register is current.
-    start_round(
-        group, key, false,
-        [](const Seen&) {
-          return Decision{status_reply(pb::ClientReply::OK), {}, true};
-        },
-        one_done);
+    refresh(group, key, one_done);
   }
   one_done({});
+}
+
+void Coordinator::refresh(const Group& group, const std::string& key, Round::Done done) {
+  auto change = [](const Seen&) {
+    Decision out{status_reply(pb::ClientReply::OK), {}};
+    out.rewrite = out.force = true;
+    return out;
+  };
+  start_round(group, key, false, change, std::move(done));
+}
+
+void Coordinator::refresh(const Group& group, const std::string& key) {
+  refresh(group, key, [](const pb::ClientReply&) {});
 }
 
 const Coordinator::Snapshot& Coordinator::take_snapshot(const std::string& prefix,

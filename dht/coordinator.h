@@ -33,6 +33,8 @@ class Coordinator {
   enum class Reading { kDone, kUnreachable, kInterrupted };
   using Read = std::function<void(Reading, std::optional<Group>)>;
   void read_next(const Group& of, Read read);
+  // Writes what is the latest of a key to whoever lags behind, even if it has expired.
+  void refresh(const Group& group, const std::string& key);
   // Operations in other epochs than the one served end.
   void on_group_change();
 
@@ -51,6 +53,7 @@ class Coordinator {
               std::function<void(const Snapshot*)> done);
   const Snapshot& take_snapshot(const std::string& prefix, const Listing::Keys& keys);
   pb::ClientReply page(const Snapshot& snapshot, const pb::ClientRequest& request);
+  void refresh(const Group& group, const std::string& key, Round::Done done);
   void start_round(const Group& group, const std::string& key, bool read_first,
                    Round::Change change, Round::Done done);
   std::uint64_t fresh_id() { return context_.fresh_id() << 16; }

@@ -1,7 +1,10 @@
 #include "dht/dht.h"
 
+#include <algorithm>
+#include <bit>
+#include <utility>
+
 #include "dht/client.h"
-#include "dht/membership.h"
 #include "overlay/rate_table.h"
 
 namespace wow {
@@ -12,151 +15,204 @@ constexpr std::size_t kMessageBytesMax = 64 * 1024;
 constexpr double kRequestsPerSecond = 200, kRequestsBurst = 400;
 constexpr double kReplicaPerSecond = 5000, kReplicaBurst = 10'000;
 
+constexpr Duration kLookSearching = 250ms;  // while a shard of ours has no group
+constexpr Duration kLookIdle = 5s;
+
 constexpr char kIncarnationKey[] = "incarnation";
 
 }  // namespace
 
-class Dht::Impl {
+class Dht::Impl final : public dht::Holdings {
  public:
   Impl(DhtNetwork& network, DhtStore& store, Credentials& credentials, Clock& clock, Random& random,
        MetricSlot& metrics, DhtOptions options)
-      : context_{network, store, credentials, clock, random, metrics, std::move(options)},
+      : store_(store),
+        common_{network, dht::StoreBatch(store),      credentials, clock, random,
+                metrics, checked(std::move(options)), 0,           {},    this},
+        context_{network, store, credentials, clock, random, metrics, common_.options},
         checker_(context_),
-        replica_(context_, checker_),
-        book_(context_, replica_),
-        coordinator_(context_, replica_, book_, checker_),
-        membership_(context_, replica_, book_, coordinator_),
-        client_(context_, book_, checker_, [this] { membership_.look_up(); }) {}
+        client_(
+            context_, checker_, [this](std::uint32_t number) -> auto& { return shard(number); }),
+        shards_(common_.options.shards),
+        look_timer_(clock),
+        lineage_timer_(clock) {}
 
   void start() {
-    context_.store.load([this](const std::string& key, ByteView value) {
+    store_.load([this](const std::string& key, ByteView value) {
       if (key == kIncarnationKey && value.size() == 8) {
-        context_.incarnation = get_big_endian(value.data(), 8);
+        common_.incarnation = get_big_endian(value.data(), 8);
       }
-      replica_.load(key, value);
-      book_.load(key, value);
     });
-    if (context_.incarnation == 0) {
-      context_.incarnation = context_.random.u64() | 1;
-      context_.store.write(kIncarnationKey, Writer().u64(context_.incarnation).take());
+    if (common_.incarnation == 0) {
+      common_.incarnation = context_.random.u64() | 1;
+      store_.write(kIncarnationKey, Writer().u64(common_.incarnation).take());
     }
-    replica_.loaded();
-    membership_.start();
+    store_.load([this](const std::string& key, ByteView value) {
+      const auto place = dht::ShardStore::split(key);
+      if (!place || place->first >= shards_.size() || key == kIncarnationKey) return;
+      made(place->first).load(place->second, value);
+    });
+    for (const auto& shard : shards_) {
+      if (shard) shard->start();
+    }
+    started_ = true;
+    look_after_shards();
   }
 
   void on_message(const Address& from, ByteView bytes) {
     pb::DhtMessage message;
     if (bytes.size() > kMessageBytesMax ||
         !message.ParseFromArray(bytes.data(), static_cast<int>(bytes.size())) ||
-        message.shard() != 0) {
+        message.shard() >= shards_.size()) {
       return context_.metrics.add(Metric::kDropMalformed);
     }
-    const dht::ReplicaId sender{from, message.incarnation()};
-    const bool is_replica = book_.newest() && book_.newest()->find(from);
+    const auto& known = shards_[message.shard()];
+    const bool is_replica = known && known->is_of_group(from);
     if (!(is_replica ? replica_rates_ : rates_).take(from, context_.clock.now())) {
       return context_.metrics.add(Metric::kDropRateLimited);
     }
-    if (message.has_known()) {
-      if (const auto group = dht::Group::parse(message.known())) book_.learn(*group);
+    dht::Shard& shard = this->shard(message.shard());
+    const dht::ReplicaId sender{from, message.incarnation()};
+    shard.on_message(sender, message);
+    if (message.has_client_reply()) client_.on_reply(sender, message);
+  }
+
+  void on_ring_change() {
+    for (const auto& shard : shards_) {
+      if (shard) shard->membership().on_ring_change();
     }
-    switch (message.kind_case()) {
-      case pb::DhtMessage::kPrepare:
-      case pb::DhtMessage::kAccept:
-      case pb::DhtMessage::kListKeys:
-        return on_replica_request(sender, message);
-      case pb::DhtMessage::kFetch:
-        return membership_.on_fetch(sender, message);
-      case pb::DhtMessage::kFetchReply:
-        return membership_.on_fetch_reply(sender, message);
-      case pb::DhtMessage::kListKeysReply:
-        return coordinator_.on_reply(sender, message);
-      default:
-        break;
-    }
-    book_.hear_serving(sender, dht::epoch_of(message));
-    membership_.hear_serving(sender, dht::epoch_of(message));
-    switch (message.kind_case()) {
-      case pb::DhtMessage::kClientRequest:
-        return coordinator_.on_request(from, message);
-      case pb::DhtMessage::kClientReply:
-        return client_.on_reply(sender, message);
-      case pb::DhtMessage::kReplicaReply:
-        return coordinator_.on_reply(sender, message);
-      case pb::DhtMessage::kQuery:
-        return membership_.on_query(from, message);
-      case pb::DhtMessage::kAnnounce:
-        return membership_.on_announce(sender, message.announce());
-      default:
-        context_.metrics.add(Metric::kDropMalformed);
-    }
+    look_after_shards();
   }
 
   DhtStatus status() const {
     DhtStatus out;
-    const dht::Group* group = book_.newest();
+    out.shards = shards_.size();
+    for (const auto& shard : shards_) {
+      if (!shard || !shard->book().newest()) continue;
+      ++out.groups_known;
+      out.groups_held += shard->is_member();
+      out.groups_serving += shard->is_serving();
+      out.groups_unavailable += shard->membership().is_lost();
+      out.records += live_records(*shard);
+    }
+    out.lineages_lost = lineages_lost_;
+    if (lineages_lost_ > 0) out.lineage_lost_ago = context_.clock.now() - lineage_lost_;
+    const auto& first = shards_.front();
+    const dht::Group* group = first ? first->book().newest() : nullptr;
     if (!group) return out;
     out.lineage = group->id.lineage.number;
     out.founder = group->id.lineage.founder;
     out.epoch = group->id.epoch;
     for (const auto& member : group->members) out.members.push_back(member.address);
-    out.member = group->has(context_.self());
-    const dht::Epoch* epoch = replica_.serving();
-    out.serving = epoch && epoch->group.id == group->id;
-    out.groups_known = 1;
-    out.groups_held = out.member;
-    out.groups_serving = out.serving;
-    if (!epoch) return out;
-    for (const auto& [key, state] : epoch->registers) {
-      const bool is_record = state.value && !state.value->removed;
-      out.records += is_record && !state.is_expired(context_.clock.now());
-    }
+    out.member = first->is_member();
+    out.serving = first->is_serving();
     return out;
   }
 
   dht::Client& client() { return client_; }
-  dht::Membership& membership() { return membership_; }
-  std::function<void(const DhtLineageChange&)> lineage_observer_;
+  std::vector<std::function<void(const DhtLineageChange&)>> lineage_observers_;
 
- private:
-  // From another coordinator, which must be a member of the epoch that it names.
-  void on_replica_request(const dht::ReplicaId& from, const pb::DhtMessage& message) {
-    const dht::EpochId asked = dht::epoch_of(message);
-    const dht::Epoch* epoch = replica_.held(asked);
-    pb::DhtMessage out;
-    if (message.has_list_keys()) {
-      auto page = epoch && epoch->group.has(from) ? replica_.list(asked, message.list_keys())
-                                                  : std::nullopt;
-      if (!page) return;
-      set_epoch(out, asked);
-      *out.mutable_list_keys_reply() = std::move(*page);
-      return context_.reply(from.address, message, out);
+  // Holdings
+  std::size_t registers() const override {
+    std::size_t count = 0;
+    for (const auto& shard : shards_) {
+      if (shard) count += shard->replica().size();
     }
-    std::optional<pb::ReplicaReply> answer;
-    if (!epoch || !epoch->group.has(from)) {
-      answer.emplace().set_status(pb::ReplicaReply::WRONG_EPOCH);
-    } else if (message.has_accept()) {
-      answer = replica_.accept(asked, message.accept());
-    } else {
-      answer = replica_.prepare(asked, message.prepare());
+    return count;
+  }
+  dht::Usage usage(const Address& owner, const std::string& invite,
+                   const std::string& except) const override {
+    dht::Usage out;
+    for (const auto& shard : shards_) {
+      if (shard) shard->replica().add_usage(owner, invite, except, out);
     }
-    if (!answer) return;
-    if (answer->status() == pb::ReplicaReply::WRONG_EPOCH && book_.newest()) {
-      *out.mutable_known() = book_.newest()->to_wire();
-    }
-    set_epoch(out, replica_.serving_id());
-    *out.mutable_replica_reply() = std::move(*answer);
-    context_.reply(from.address, message, out);
+    return out;
   }
 
+ private:
+  static DhtOptions checked(DhtOptions options) {
+    options.shards = std::bit_floor(std::clamp<std::size_t>(options.shards, 1, kDhtShardsMax));
+    return options;
+  }
+
+  std::size_t live_records(const dht::Shard& shard) const {
+    std::size_t count = 0;
+    const dht::Epoch* epoch = shard.replica().serving();
+    if (!epoch) return 0;
+    for (const auto& [key, state] : epoch->registers) {
+      const bool is_record = state.value && !state.value->removed;
+      count += is_record && !state.is_expired(context_.clock.now());
+    }
+    return count;
+  }
+
+  dht::Shard& made(std::uint32_t number) {
+    auto& shard = shards_[number];
+    if (!shard) {
+      shard = std::make_unique<dht::Shard>(
+          common_, checker_, number,
+          [this](const dht::Lineage& lineage) { on_lineage_change(lineage); });
+    }
+    return *shard;
+  }
+
+  dht::Shard& shard(std::uint32_t number) {
+    const bool is_new = !shards_[number];
+    dht::Shard& shard = made(number);
+    if (is_new && started_) shard.start();
+    return shard;
+  }
+
+  // In a big pool most shards are other nodes' business. Those whose centre is nearest to us are
+  // ours to find, and to found where there is none; the settings' founder founds them all.
+  void look_after_shards() {
+    bool is_searching = false;
+    common_.batch.open();
+    common_.peers.served = 0;
+    for (std::uint32_t number = 0; number < shards_.size(); ++number) {
+      if (!shards_[number] && is_ours(number)) shard(number);
+      if (!shards_[number]) continue;
+      dht::Membership& membership = shards_[number]->membership();
+      membership.consider_founding();
+      is_searching |= !membership.knows_group();
+      common_.peers.served += shards_[number]->is_serving();
+    }
+    common_.batch.close();
+    look_timer_.after(is_searching ? kLookSearching : kLookIdle, [this] { look_after_shards(); });
+  }
+
+  bool is_ours(std::uint32_t number) const {
+    if (common_.options.founder == context_.network.self() || shards_.size() == 1) return true;
+    const auto nearest = context_.network.nearest_known(dht::shard_centre(number), 1);
+    return nearest.empty() || nearest.front() == context_.network.self();
+  }
+
+  void on_lineage_change(const dht::Lineage& lineage) {
+    ++lineages_lost_;
+    lineage_lost_ = context_.clock.now();
+    if (lineage_change_.shards++ == 0) {
+      lineage_change_.lineage = lineage.number;
+      lineage_change_.founder = lineage.founder;
+    }
+    lineage_timer_.after({}, [this] {
+      const auto change = std::exchange(lineage_change_, {});
+      for (const auto& observer : lineage_observers_) observer(change);
+    });
+  }
+
+  DhtStore& store_;
+  dht::Common common_;
   dht::Context context_;
   dht::RecordChecker checker_;
-  dht::Replica replica_;
-  dht::GroupBook book_;
-  dht::Coordinator coordinator_;
-  dht::Membership membership_;
   dht::Client client_;
+  std::vector<std::unique_ptr<dht::Shard>> shards_;  // null: none of our business so far
+  bool started_ = false;
+  DhtLineageChange lineage_change_;
+  std::size_t lineages_lost_ = 0;
+  TimePoint lineage_lost_{};
   RateTable rates_{kRequestsPerSecond, kRequestsBurst};
   RateTable replica_rates_{kReplicaPerSecond, kReplicaBurst};
+  Timer look_timer_, lineage_timer_;
 };
 
 Dht::Dht(DhtNetwork& network, DhtStore& store, Credentials& credentials, Clock& clock,
@@ -167,7 +223,7 @@ Dht::~Dht() = default;
 
 void Dht::start() { impl_->start(); }
 void Dht::on_message(const Address& from, ByteView message) { impl_->on_message(from, message); }
-void Dht::on_ring_change() { impl_->membership().on_ring_change(); }
+void Dht::on_ring_change() { impl_->on_ring_change(); }
 
 void Dht::get(const std::string& key, Done done) { impl_->client().get(key, std::move(done)); }
 void Dht::create(const std::string& key, ByteView data, Duration ttl, Done done) {
@@ -187,8 +243,8 @@ void Dht::list(const std::string& prefix, const Bytes& digest, Listed done) {
 }
 
 void Dht::stat(const std::string& key, Stated done) { impl_->client().stat(key, std::move(done)); }
-void Dht::set_lineage_observer(std::function<void(const DhtLineageChange&)> observer) {
-  impl_->lineage_observer_ = std::move(observer);
+void Dht::on_lineage_change(std::function<void(const DhtLineageChange&)> observer) {
+  impl_->lineage_observers_.push_back(std::move(observer));
 }
 DhtStatus Dht::status() const { return impl_->status(); }
 

@@ -55,7 +55,9 @@ struct DhtOptions {
   std::size_t replicas_max = 5;
   Duration group_change_after = 10s;   // the nearest nodes differ from the members for so long
   std::optional<Prefix> lease_subnet;  // "ip/" keys must lie inside
+  // What one node keeps for others, removed and expired records included until they are forgotten.
   std::size_t records_per_owner_max = 1024;
+  std::size_t records_per_invite_max = 20'000;
   std::size_t records_max = 100'000;
 };
 
@@ -129,8 +131,9 @@ class Dht {
   // kDhtOperationLimit it says what is known.
   void stat(const std::string& key, Stated done);
 
-  // Called after lineages have changed, from a timer of its own: it may use this object.
-  void set_lineage_observer(std::function<void(const DhtLineageChange&)> observer);
+  // Called after lineages have changed, from a timer of its own: it may use this object, which
+  // keeps it for as long as it lives.
+  void on_lineage_change(std::function<void(const DhtLineageChange&)> observer);
 
   DhtStatus status() const;
 

@@ -3,9 +3,19 @@
 #include <openssl/sha.h>
 
 #include <algorithm>
+#include <array>
+#include <string>
+
+#include "dht/dht.h"
 
 namespace wow::dht {
 namespace {
+
+std::array<std::uint8_t, SHA256_DIGEST_LENGTH> hash(std::string_view text) {
+  std::array<std::uint8_t, SHA256_DIGEST_LENGTH> digest;
+  SHA256(view_of(text).data(), text.size(), digest.data());
+  return digest;
+}
 
 using WireReplicas = google::protobuf::RepeatedPtrField<pb::Replica>;
 
@@ -37,16 +47,18 @@ std::optional<Group> Group::parse(const pb::Group& wire) {
   const auto founder = Address::parse(view_of(wire.founder()));
   auto members = parse_replicas(wire.members());
   auto previous = parse_replicas(wire.previous());
-  if (!founder || !members || !previous || wire.shard() != 0) return std::nullopt;
+  if (!founder || !members || !previous || wire.shard() >= kDhtShardsMax) return std::nullopt;
   if (wire.lineage() == 0 || wire.epoch() == 0 || members->size() % 2 == 0) return std::nullopt;
   if ((wire.epoch() == 1) != previous->empty()) return std::nullopt;
   return Group{{{wire.lineage(), wire.founded(), *founder}, wire.epoch()},
                std::move(*members),
-               std::move(*previous)};
+               std::move(*previous),
+               wire.shard()};
 }
 
 pb::Group Group::to_wire() const {
   pb::Group out;
+  out.set_shard(shard);
   out.set_lineage(id.lineage.number);
   out.set_founded(id.lineage.founded);
   out.set_founder(to_string(id.lineage.founder.bytes()));
@@ -67,14 +79,14 @@ const ReplicaId* Group::find(const Address& address) const {
   return nullptr;
 }
 
-const Address& shard_centre() {
-  static const Address centre = [] {
-    const ByteView name = view_of("wow shard 0");
-    std::array<std::uint8_t, SHA256_DIGEST_LENGTH> digest;
-    SHA256(name.data(), name.size(), digest.data());
-    return Address::from_bytes(digest);
-  }();
-  return centre;
+Address shard_centre(std::uint32_t shard) {
+  return Address::from_bytes(hash("wow shard " + std::to_string(shard)));
+}
+
+std::uint32_t shard_of(std::string_view key, std::size_t shards) {
+  if (shards <= 1) return 0;
+  const auto digest = hash(key.substr(0, key.find('/')));
+  return static_cast<std::uint32_t>(get_big_endian(digest.data(), 4) % shards);
 }
 
 EpochId epoch_of(const pb::DhtMessage& message) {

@@ -1,10 +1,11 @@
-// The group that keeps the shard: who, in which epoch of which lineage. A group never changes; the
+// The group that keeps a shard: who, in which epoch of which lineage. A group never changes; the
 // next epoch has another. Values only; used by everybody in this folder.
 #pragma once
 
 #include <compare>
 #include <cstdint>
 #include <optional>
+#include <string_view>
 #include <vector>
 
 #include "base/address.h"
@@ -43,6 +44,7 @@ struct Group {
   EpochId id;
   std::vector<ReplicaId> members;   // 1, 3 or 5
   std::vector<ReplicaId> previous;  // of the epoch before; none in epoch 1
+  std::uint32_t shard = 0;
 
   static std::optional<Group> parse(const pb::Group& wire);
   pb::Group to_wire() const;
@@ -55,9 +57,16 @@ struct Group {
 };
 
 inline constexpr std::size_t kGroupMembersMax = 5;
+// From here on a group survives a death. It never shrinks below again, and no lineage that has not
+// come so far displaces one that has: a lone node can say that it is a group, but not that others
+// are in it.
+inline constexpr std::size_t kGroupMembersSafe = 3;
 
-// Whoever is nearest to this keeps the one shard that there is.
-const Address& shard_centre();
+// Whoever is nearest to this keeps the shard.
+Address shard_centre(std::uint32_t shard = 0);
+// The shard of a key: a hash of it up to its first slash. What is counted or listed together
+// ("ip/", one lease a node) lies together, and a list asks one group.
+std::uint32_t shard_of(std::string_view key, std::size_t shards);
 
 // The epoch in a message's envelope.
 EpochId epoch_of(const pb::DhtMessage& message);

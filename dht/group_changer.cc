@@ -12,6 +12,10 @@ constexpr std::size_t kNearMax = 8;        // nearest in one's own view
 constexpr Duration kSurveyTime = 1s;       // at most
 constexpr Duration kSurveySettle = 150ms;  // after everybody asked has answered
 constexpr Duration kSurveyInterval = 20s;
+constexpr Duration kSurveyIntervalPerShard = 4s;  // so that many shards cost no more than a few
+// With many shards, an answer that another shard had so lately will do.
+constexpr Duration kFreshInRoutine = 40s, kFreshInHaste = 2s;
+constexpr std::size_t kChangingMax = 16;  // groups that a node changes at once
 constexpr Duration kSurveySoon = 200ms;
 constexpr Duration kSurveyWhileDiffering = 1s;
 // A group of one is at the mercy of that one, and a member that lost its store does not come back.
@@ -31,8 +35,24 @@ GroupChanger::GroupChanger(Context& context, const Replica& replica, GroupBook& 
       next_survey_(context.clock),
       survey_end_(context.clock) {}
 
+// The epoch that we serve, of the lineage that is to go on.
+const Epoch* GroupChanger::current() const {
+  const Epoch* epoch = replica_.serving();
+  const Group* newest = book_.newest();
+  return epoch && newest && newest->id.lineage == epoch->group.id.lineage ? epoch : nullptr;
+}
+
+Duration GroupChanger::freshness(const Address& node) const {
+  const Epoch* epoch = current();
+  if (!context_.peers || !context_.peers->is_busy() || !epoch) return {};
+  // Who is to become a member says by itself which lineage it follows.
+  if (!is_routine_ && !epoch->group.find(node)) return {};
+  return is_routine_ ? kFreshInRoutine : kFreshInHaste;
+}
+
 void GroupChanger::look_soon() {
-  if (!replica_.serving()) {
+  is_routine_ = false;
+  if (!current()) {
     next_survey_.cancel();
     survey_end_.cancel();
     differs_since_.reset();
@@ -43,15 +63,16 @@ void GroupChanger::look_soon() {
 }
 
 void GroupChanger::watch() {
-  auto near = context_.network.nearest_known(shard_centre(), kNearMax);
+  auto near = context_.network.nearest_known(context_.centre, kNearMax);
   if (near != std::exchange(near_, near)) look_soon();
 }
 
 void GroupChanger::survey() {
-  const Epoch* epoch = replica_.serving();
+  const Epoch* epoch = current();
   if (!epoch) return;
   asked_ = {context_.network.self()};
   alive_ = {{context_.network.self(), context_.incarnation}};
+  elsewhere_.clear();
   survey_end_.after(kSurveyTime / 2, [this] {
     survey_end_.after(kSurveyTime / 2, [this] { close_survey(); });
     for (const auto& node : asked_) {
@@ -60,8 +81,10 @@ void GroupChanger::survey() {
   });
   const auto members = epoch->group.members;
   for (const auto& member : members) ask(member.address);
-  for (const auto& node : context_.network.nearest_known(shard_centre(), kNearMax)) ask(node);
-  context_.network.locate(shard_centre(), [this](std::optional<Address> nearest) {
+  for (const auto& node : context_.network.nearest_known(context_.centre, kNearMax)) ask(node);
+  // In haste, with many shards, the nodes near the centre know of each other without.
+  if (!is_routine_ && context_.peers && context_.peers->is_busy()) return;
+  context_.network.locate(context_.centre, [this](std::optional<Address> nearest) {
     if (nearest && survey_end_.is_set()) ask(*nearest);
   });
 }
@@ -71,6 +94,15 @@ void GroupChanger::ask(const Address& node) {
 }
 
 void GroupChanger::query(const Address& node) {
+  if (const Duration fresh = freshness(node); fresh > Duration{}) {
+    const TimePoint now = context_.clock.now();
+    if (const auto incarnation = context_.peers->heard_since(node, now - fresh)) {
+      alive_[node] = *incarnation;
+      return;
+    }
+    const Duration patience = is_routine_ ? kFreshInRoutine / 2 : kSurveyTime / 4;
+    if (!context_.peers->note_asked(node, now, now - patience)) return;
+  }
   pb::DhtMessage message;
   set_epoch(message, replica_.serving_id());
   if (book_.newest()) *message.mutable_known() = book_.newest()->to_wire();
@@ -78,10 +110,18 @@ void GroupChanger::query(const Address& node) {
   context_.send(node, message);
 }
 
-void GroupChanger::on_announce(const ReplicaId& from, const pb::Announce& announce) {
-  if (!survey_end_.is_set() || !asked_.contains(from.address)) return;
+void GroupChanger::on_announce(const ReplicaId& from, const pb::DhtMessage& message) {
+  const Epoch* epoch = current();
+  if (!epoch || !survey_end_.is_set() || !asked_.contains(from.address)) return;
   alive_[from.address] = from.incarnation;
-  for (const auto& bytes : announce.near()) {
+  const Lineage& ours = epoch->group.id.lineage;
+  const auto known = Group::parse(message.known());
+  const EpochId serves = epoch_of(message);
+  // It would not install a group of ours, and without it that might have no majority.
+  if ((known && known->id.lineage != ours) || (serves.is_set() && serves.lineage != ours)) {
+    elsewhere_.insert(from.address);
+  }
+  for (const auto& bytes : message.announce().near()) {
     if (const auto node = Address::parse(view_of(bytes))) ask(*node);
   }
   if (alive_.size() == asked_.size()) {
@@ -90,16 +130,30 @@ void GroupChanger::on_announce(const ReplicaId& from, const pb::Announce& announ
 }
 
 void GroupChanger::close_survey() {
-  const Epoch* epoch = replica_.serving();
+  const Epoch* epoch = current();
   if (!epoch) return;
   const Group now = epoch->group;
   const TimePoint time = context_.clock.now();
+  for (const auto& node : asked_) {
+    const auto fresh = freshness(node);
+    if (fresh == Duration{} || alive_.contains(node)) continue;
+    if (const auto heard = context_.peers->heard_since(node, time - fresh)) alive_[node] = *heard;
+  }
   auto members = wanted(now);
   if (members == now.members) {
     differs_since_.reset();
-    next_survey_.after(context_.random.jittered(kSurveyInterval), [this] { survey(); });
+    is_routine_ = true;
+    // Who did not answer may only have been asked too much at once.
+    const bool all_answered = alive_.size() == asked_.size();
+    const int served = context_.peers ? static_cast<int>(context_.peers->served) : 1;
+    const Duration interval = all_answered
+                                  ? std::max(kSurveyInterval, kSurveyIntervalPerShard * served)
+                                  : kSurveyInterval;
+    next_survey_.after(context_.random.jittered(interval), [this] { survey(); });
     return;
   }
+  // Before anything changes, everybody is asked anew.
+  is_routine_ = false;
   if (!differs_since_ || differs_in_ != now.id) {
     differs_since_ = time;
     differs_in_ = now.id;
@@ -110,14 +164,16 @@ void GroupChanger::close_survey() {
 
 std::vector<ReplicaId> GroupChanger::wanted(const Group& now) const {
   std::vector<ReplicaId> nodes;
-  for (const auto& [address, incarnation] : alive_) nodes.push_back({address, incarnation});
-  std::sort(nodes.begin(), nodes.end(), [](const ReplicaId& a, const ReplicaId& b) {
-    return nearer(a.address, b.address, shard_centre());
+  for (const auto& [address, incarnation] : alive_) {
+    if (!elsewhere_.contains(address) || now.find(address)) nodes.push_back({address, incarnation});
+  }
+  std::sort(nodes.begin(), nodes.end(), [this](const ReplicaId& a, const ReplicaId& b) {
+    return nearer(a.address, b.address, context_.centre);
   });
   std::size_t size = std::min({nodes.size(), context_.options.replicas_max, kGroupMembersMax});
   size -= size % 2 == 0;
   // Two of three go on; one of the two alone would be lost with that one.
-  if (size < 3 && now.members.size() > size) return now.members;
+  if (size < kGroupMembersSafe && now.members.size() > size) return now.members;
   nodes.resize(size);
   return nodes;
 }
@@ -129,7 +185,7 @@ Duration GroupChanger::patience(const Group& now, const std::vector<ReplicaId>& 
     const auto found = alive_.find(member.address);
     if (found == alive_.end()) continue;
     if (found->second != member.incarnation) hurry = true;
-    rank += nearer(member.address, context_.network.self(), shard_centre());
+    rank += nearer(member.address, context_.network.self(), context_.centre);
   }
   const auto base = hurry ? std::min(kHurry, context_.options.group_change_after)
                           : context_.options.group_change_after;
@@ -138,7 +194,7 @@ Duration GroupChanger::patience(const Group& now, const std::vector<ReplicaId>& 
 }
 
 void GroupChanger::finish_started() {
-  const Epoch* epoch = replica_.serving();
+  const Epoch* epoch = current();
   const auto next = epoch ? epoch->registers.find(kNextKey) : decltype(epoch->registers.end()){};
   if (!epoch || next == epoch->registers.end() || !next->second.accepted.is_set()) return;
   if (context_.clock.now() - next->second.since < kDecisionTime) return;
@@ -148,12 +204,14 @@ void GroupChanger::finish_started() {
 }
 
 void GroupChanger::change(const Group& now, std::vector<ReplicaId> members) {
-  if (is_deciding_) return;
+  if (is_deciding_ || (context_.peers && context_.peers->changing >= kChangingMax)) return;
   is_deciding_ = true;
-  Group next{now.id, std::move(members), now.members};
+  if (context_.peers) ++context_.peers->changing;
+  Group next{now.id, std::move(members), now.members, now.shard};
   ++next.id.epoch;
   coordinator_.decide_next(next, [this](std::optional<Group> decided) {
     is_deciding_ = false;
+    if (context_.peers) --context_.peers->changing;
     if (!decided) return;
     log_info("dht group changes",
              {{"epoch", decided->id.epoch}, {"members", decided->members.size()}});

@@ -21,11 +21,14 @@ class GroupChanger {
   // Looks soon if the ring around the centre has changed.
   void watch();
   // `from` is alive and knows these near the centre.
-  void on_announce(const ReplicaId& from, const pb::Announce& announce);
+  void on_announce(const ReplicaId& from, const pb::DhtMessage& message);
   // Carries on with a decision that somebody began and did not end.
   void finish_started();
 
  private:
+  const Epoch* current() const;
+  // How old an answer that another shard had from this node may be; zero: it has to be asked.
+  Duration freshness(const Address& node) const;
   void survey();
   void ask(const Address& node);
   void query(const Address& node);
@@ -41,9 +44,11 @@ class GroupChanger {
   std::vector<Address> near_;  // when last watched
   std::set<Address> asked_;
   std::map<Address, std::uint64_t> alive_;  // and their incarnations
+  std::set<Address> elsewhere_;             // of these, who follow another lineage
   std::optional<TimePoint> differs_since_;
   EpochId differs_in_;
   bool is_deciding_ = false;
+  bool is_routine_ = false;  // nothing hints at a change: others' answers will do
   Timer next_survey_, survey_end_;
 };
 

@@ -1,6 +1,7 @@
 #include "dht/membership.h"
 
 #include "base/log.h"
+#include "proto/identity.pb.h"
 
 namespace wow::dht {
 namespace {
@@ -11,7 +12,12 @@ constexpr Duration kTickIdle = 5s;
 constexpr Duration kLookUpInterval = 500ms;
 constexpr Duration kAskMembersInterval = 500ms;
 constexpr Duration kAskRivalInterval = 1s;
-constexpr Duration kRivalTime = 5s;  // to show that it lives
+// A better lineage must have been ours for so long, and live, before what the lesser one holds
+// goes.
+constexpr Duration kYieldAfter = 5s;
+constexpr Duration kLookAroundInterval = 30s;  // who follows a lone node hears others, too
+constexpr std::size_t kOwnersMax = 10'000;     // told that their lineage was given up
+constexpr std::size_t kOwnersPerTick = 16;
 constexpr Duration kNamedFounderWait = 1s;
 constexpr Duration kReadNextInterval = 500ms;
 constexpr Duration kReadLostInterval = 30s;
@@ -28,7 +34,7 @@ bool is_due(TimePoint& last, Duration interval, TimePoint now) {
 }  // namespace
 
 Membership::Membership(Context& context, Replica& replica, GroupBook& book,
-                       Coordinator& coordinator)
+                       Coordinator& coordinator, std::function<void()> lineage_changed)
     : context_(context),
       replica_(replica),
       book_(book),
@@ -42,13 +48,15 @@ Membership::Membership(Context& context, Replica& replica, GroupBook& book,
                    for (const auto& member : group.members) announce(member.address);
                    changer_.look_soon();
                  }),
+      watch_(context, replica),
+      collector_(context, replica, coordinator),
       timer_(context.clock) {
   book_.on_change([this] { on_group_change(); },
                   [this] {
-                    rival_since_.reset();
-                    probe_rival();
+                    asked_rivals_ = {};
+                    tick();
                   },
-                  [this] { check_over(); });
+                  [this] { check_over(); }, std::move(lineage_changed));
 }
 
 void Membership::start() {
@@ -70,7 +78,8 @@ bool Membership::knows_group() const {
 
 Duration Membership::tick_interval() const {
   const Group* group = book_.newest();
-  if (!knows_group() || book_.rival() || book_.claim()) return kTickBusy;
+  if (!knows_group() || book_.has_rivals() || book_.claim() || !owners_.empty()) return kTickBusy;
+  if (replica_.holds_other(group->id.lineage)) return kTickServing;
   const Epoch* before = replica_.last_before(group->id);
   if (before && before->group.id != unreachable_) return kTickBusy;
   return replica_.serving() ? kTickServing : kTickIdle;
@@ -83,12 +92,16 @@ void Membership::tick() {
   if (!joined_) joined_ = now;
   if (knows_group()) {
     follow(*book_.newest());
+    watch_majority();
+    const bool is_lone = book_.newest()->members.size() < kGroupMembersSafe;
+    if (is_lone && now - looked_up_ > kLookAroundInterval) look_up();
   } else {
     look_up();
-    consider_founding();
   }
-  probe_rival();
-  if (is_due(cleaned_, kGarbageInterval, now)) replica_.collect_garbage();
+  probe_rivals();
+  consider_yielding();
+  tell_owners();
+  if (is_due(cleaned_, kGarbageInterval, now)) collector_.collect();
 }
 
 void Membership::follow(Group group) {
@@ -104,15 +117,7 @@ void Membership::follow(Group group) {
 }
 
 void Membership::on_group_change() {
-  const Group group = *book_.newest();
-  if (replica_.holds_lineage(group.id.lineage)) {
-    asked_next_ = {};
-  } else {
-    // Still on the word of the winner's members alone, whom any member can name: a lower lineage
-    // that a hostile member invents (with the settings' founder, if they name one) empties us.
-    // Owners create again; only a founder's signature over each lineage would prevent it.
-    replica_.forget_before(group.id);
-  }
+  asked_next_ = {};
   coordinator_.on_group_change();
   asked_members_ = {};
   changer_.look_soon();
@@ -162,18 +167,18 @@ void Membership::on_next(const Group& of, Coordinator::Reading reading,
 
 bool Membership::may_install(const Group& group) const {
   const Epoch* serving = replica_.serving();
+  if (replica_.holds_other(group.id.lineage)) return false;
   return !serving || serving->group.id.epoch >= group.id.epoch || serving->group.id == unreachable_;
 }
 
-void Membership::hear_serving(const ReplicaId& from, const EpochId& serves) {
+void Membership::hear(const ReplicaId& from, const EpochId& serves) {
+  watch_.hear(from, serves);
   if (!verified_ || !verified_->has(from) || serves.lineage != verified_->id.lineage ||
       serves.epoch < verified_->id.epoch) {
     return;
   }
   in_verified_.insert(from.address);
-  if (in_verified_.size() >= verified_->majority() && replica_.held_before(verified_->id)) {
-    replica_.forget_before(verified_->id);
-  }
+  if (in_verified_.size() >= verified_->majority()) replica_.forget_before(verified_->id);
 }
 
 void Membership::on_ring_change() {
@@ -186,18 +191,26 @@ void Membership::on_ring_change() {
 void Membership::look_up() {
   if (!context_.network.joined()) return;
   if (!is_due(looked_up_, kLookUpInterval, context_.clock.now())) return;
-  context_.network.locate(shard_centre(), [this](std::optional<Address> nearest) {
+  context_.network.locate(context_.centre, [this](std::optional<Address> nearest) {
     located_ = true;
     nearest_ = nearest;
     if (nearest && *nearest != context_.network.self()) query(*nearest);
   });
-  for (const auto& node : context_.network.nearest_known(shard_centre(), kLookUpMax)) {
+  for (const auto& node : context_.network.nearest_known(context_.centre, kLookUpMax)) {
     if (node != context_.network.self()) query(node);
   }
 }
 
+bool Membership::is_nearest() const {
+  const auto nearest = context_.network.nearest_known(context_.centre, 1);
+  return nearest.empty() || nearest.front() == context_.network.self();
+}
+
 void Membership::consider_founding() {
-  if (may_found()) found();
+  if (knows_group() || !context_.network.joined() || !may_found()) return;
+  // Another than what we founded before and lost; never one that was begun after a loss.
+  const Group* lost = book_.newest();
+  found(lost ? lost->id.lineage.number : 1);
 }
 
 bool Membership::may_found() const {
@@ -207,37 +220,103 @@ bool Membership::may_found() const {
   const TimePoint now = context_.clock.now();
   const Duration patience = context_.options.found_after;
   if (context_.network.alone()) return named || now - started_ >= patience;
-  if (!located_) return false;
+  if (!located_ || !joined_) return false;
   if (named) return now - *joined_ >= std::min(patience, kNamedFounderWait);
   // Of several that are connected only one founds: the nearest to the centre.
-  const auto nearest = context_.network.nearest_known(shard_centre(), 1);
-  return now - *joined_ >= patience && (!nearest_ || *nearest_ == self) &&
-         (nearest.empty() || nearest.front() == self);
+  return now - *joined_ >= patience && (!nearest_ || *nearest_ == self) && is_nearest();
 }
 
-void Membership::found() {
-  const auto seconds = context_.clock.wall().time_since_epoch().count();
-  const Lineage lineage{1, static_cast<std::uint64_t>(seconds) << 16 | context_.random.below(65536),
+// No clock is believed to be behind what the root has signed.
+WallTime Membership::founded_at() const {
+  pb::SignedSettings signed_settings;
+  pb::Settings settings;
+  const ByteView bytes = context_.credentials.signed_settings();
+  if (signed_settings.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) {
+    settings.ParseFromString(signed_settings.settings());
+  }
+  return std::max(context_.clock.wall(), WallTime(std::chrono::seconds(settings.signed_at())));
+}
+
+void Membership::found(std::uint64_t number) {
+  const auto seconds = static_cast<std::uint64_t>(founded_at().time_since_epoch().count());
+  const Lineage lineage{number, seconds << 16 | context_.random.below(65536),
                         context_.network.self()};
-  const Group group{{lineage, 1}, {context_.self()}, {}};
-  replica_.forget_before(group.id);
+  if (replica_.last() && !renounce()) return;
+  const Group group{{lineage, 1}, {context_.self()}, {}, context_.shard};
   if (!replica_.install(group, {})) return;
-  log_info("dht founded", {{"founder", context_.network.self().short_hex()}});
+  log_info("dht founded", {{"founder", context_.network.self().short_hex()},
+                           {"shard", context_.shard},
+                           {"lineage", number}});
   book_.found(group);
 }
 
-void Membership::probe_rival() {
-  const Group* rival = book_.rival();
+// --- A majority that is lost, and lineages that meet ---
+
+void Membership::watch_majority() {
+  const Group group = *book_.newest();
+  const bool holds = replica_.last() != nullptr;
+  const bool nearest = is_nearest();
+  if (!holds && !nearest) return;
+  for (const Address& member : watch_.look(group)) query(member);
+  if (watch_.lost_for() < context_.options.majority_lost_after || !nearest) return;
+  look_up();
+  if (!context_.network.alone() && nearest_ && *nearest_ != context_.network.self()) return;
+  log_warn("dht majority lost: what the group held is given up",
+           {{"shard", context_.shard}, {"members", group.members.size()}});
+  found(group.id.lineage.number + 1);
+}
+
+// What we hold of another lineage than the newest is kept, and answered for, until it cannot win
+// any more: the newest lives and is better, or ours has lost its majority for good.
+void Membership::consider_yielding() {
+  const Group* newest = book_.newest();
+  if (!newest || !replica_.holds_other(newest->id.lineage)) return;
   const TimePoint now = context_.clock.now();
-  if (!rival) return rival_since_.reset();
-  if (!rival_since_) {
-    rival_since_ = now;
-    asked_rival_ = {};
-  } else if (now - *rival_since_ > kRivalTime) {
-    rival_since_.reset();
-    return book_.give_up_rival();
+  if (is_due(asked_winner_, kAskRivalInterval, now)) query_members(Group(*newest));
+  newest = book_.newest();
+  if (!book_.is_alive() || now - book_.lineage_since() < kYieldAfter) return;
+  const Epoch* last = replica_.last();
+  const bool is_better = wins(*newest, last->group);
+  const bool is_lost = watch_.held_lost_for() + (now - book_.lineage_since()) >=
+                       context_.options.majority_lost_after;
+  if (!is_better && !is_lost) return;
+  if (renounce()) tick();
+}
+
+// From now on we are another replica: nobody counts on what we promised.
+bool Membership::renounce() {
+  const auto generation = context_.generation + 1;
+  if (!context_.store.write(kGenerationKey, Writer().u64(generation).take())) return false;
+  context_.generation = generation;
+  ++context_.incarnation;
+  if (context_.peers) context_.peers->renounced = true;
+  std::set<Address> owners;
+  for (const auto& [key, state] : replica_.last()->registers) {
+    if (state.value && owners.size() < kOwnersMax) owners.insert(state.value->owner);
   }
-  if (is_due(asked_rival_, kAskRivalInterval, now)) query_members(*rival);
+  owners_.assign(owners.begin(), owners.end());
+  verified_.reset();
+  unreachable_ = {};
+  replica_.forget_all();
+  coordinator_.on_group_change();
+  return true;
+}
+
+// They may not ask for days, and would lose what they hold by then.
+void Membership::tell_owners() {
+  for (std::size_t i = 0; i < kOwnersPerTick && !owners_.empty(); ++i) {
+    announce(owners_.front());
+    owners_.pop_front();
+  }
+}
+
+void Membership::probe_rivals() {
+  if (!book_.has_rivals()) return;
+  if (is_due(asked_rivals_, kAskRivalInterval, context_.clock.now())) {
+    for (const Group& rival : book_.rivals()) query_members(rival);
+    if (const Group* newest = book_.newest()) query_members(Group(*newest));
+  }
+  book_.judge();
 }
 
 // --- Messages ---
@@ -268,14 +347,14 @@ void Membership::on_query(const Address& from, const pb::DhtMessage& message) {
   set_epoch(out, replica_.serving_id());
   if (book_.newest()) *out.mutable_known() = book_.newest()->to_wire();
   auto& announce = *out.mutable_announce();
-  for (const auto& node : context_.network.nearest_known(shard_centre(), kNearMax)) {
+  for (const auto& node : context_.network.nearest_known(context_.centre, kNearMax)) {
     announce.add_near(to_string(node.bytes()));
   }
   context_.reply(from, message, out);
 }
 
-void Membership::on_announce(const ReplicaId& from, const pb::Announce& announce) {
-  changer_.on_announce(from, announce);
+void Membership::on_announce(const ReplicaId& from, const pb::DhtMessage& message) {
+  changer_.on_announce(from, message);
 }
 
 void Membership::on_fetch(const ReplicaId& from, const pb::DhtMessage& message) {

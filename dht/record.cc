@@ -100,6 +100,17 @@ bool RecordChecker::authentic(const pb::Record& record, const Value& value) {
   return true;
 }
 
+std::string RecordChecker::invite_of(const pb::Record& record) {
+  const ByteView chain = view_of(record.chain());
+  if (chain.empty()) return {};
+  std::string digest(SHA256_DIGEST_LENGTH, 0);
+  SHA256(chain.data(), chain.size(), reinterpret_cast<std::uint8_t*>(digest.data()));
+  if (const auto known = invites_.find(digest); known != invites_.end()) return known->second;
+  const auto identity = context_.credentials.verify_chain(chain);
+  if (invites_.size() >= kHeldMax) invites_.clear();
+  return invites_[digest] = identity ? to_string(identity->invite_id) : std::string();
+}
+
 bool RecordChecker::verify(const pb::Record& record, const Value& value) const {
   const ByteView chain = view_of(record.chain());
   const auto identity = context_.credentials.verify_chain(chain);

@@ -3,6 +3,7 @@
 
 #include <optional>
 #include <string>
+#include <unordered_map>
 #include <unordered_set>
 
 #include "dht/context.h"
@@ -38,6 +39,8 @@ class RecordChecker {
 
   // Whether a member that is still welcome, `value.owner`, signed it. Remembers what held.
   bool authentic(const pb::Record& record, const Value& value);
+  // The invite by which the owner came: an identifier, empty if unknown. Remembers chains.
+  std::string invite_of(const pb::Record& record);
   // Why the rules of its namespace forbid the value; empty if they do not.
   std::string objection(const Value& value);
 
@@ -47,7 +50,8 @@ class RecordChecker {
   std::string reserved_for_another(const Value& value) const;
 
   Context& context_;
-  std::unordered_set<std::string> held_;  // hashes of records that were authentic
+  std::unordered_set<std::string> held_;                  // hashes of records that were authentic
+  std::unordered_map<std::string, std::string> invites_;  // of chains, by their hash
   TimePoint held_since_{};
   std::uint64_t settings_number_ = 0;
   pb::Settings settings_;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "dht/record.h"
@@ -59,6 +60,7 @@ struct Register {
   std::optional<Value> value;  // the same, parsed, without its data
   TimePoint since{};           // accepted (or promised, while nothing is accepted)
   VersionFloors floors;
+  std::string invite{};  // by which the owner came, for its quota
 
   bool is_expired(TimePoint now) const { return value && now - since > value->lifetime(); }
 

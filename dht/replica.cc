@@ -1,6 +1,6 @@
 #include "dht/replica.h"
 
-#include <limits>
+#include <algorithm>
 
 #include "base/log.h"
 
@@ -10,6 +10,8 @@ namespace {
 constexpr char kMetaPrefix = 'e', kRegisterPrefix = 'r';  // in the store
 constexpr std::size_t kPageBytes = 24 * 1024;
 constexpr std::size_t kBatchEntries = 512;
+// So many times an owner's quota may lie about expired, until the whole group can forget it.
+constexpr std::size_t kDeadRatio = 4;
 // Longer than any operation may last, so that no coordinator still counts on what is dropped.
 constexpr Duration kGarbageSlack = 60s;
 
@@ -17,10 +19,6 @@ std::string store_key(char prefix, std::uint64_t epoch, const std::string& key =
   Writer out;
   out.u8(static_cast<std::uint8_t>(prefix)).u64(epoch).bytes(view_of(key));
   return to_string(out.view());
-}
-
-bool is_over(const Register& state, TimePoint now) {
-  return !state.accepted.is_set() || state.is_expired(now);
 }
 
 pb::ReplicaReply answer(pb::ReplicaReply::Status status) {
@@ -67,6 +65,7 @@ void Replica::loaded() {
     for (auto& [key, state] : states) {
       // Registers without their epoch are what a crash left of an installation.
       if (epoch != epochs_.end()) {
+        state.invite = checker_.invite_of(state.record);
         epoch->second.registers.emplace(key, std::move(state));
       } else {
         context_.store.write(store_key(kRegisterPrefix, number, key), {});
@@ -114,6 +113,7 @@ bool Replica::install(const Group& group, std::map<std::string, Register> regist
     // What is copied from a member of this same epoch was accepted in it: that counts as a promise.
     state.promised = state.accepted.epoch == group.id.epoch ? state.accepted.ballot : Ballot{};
     state.since = now;
+    if (state.invite.empty()) state.invite = checker_.invite_of(state.record);
     batch.emplace_back(store_key(kRegisterPrefix, group.id.epoch, key),
                        to_bytes(state.to_wire(key, now, true).SerializeAsString()));
     if (batch.size() < kBatchEntries) continue;
@@ -152,9 +152,11 @@ void Replica::drop(std::map<std::uint64_t, Epoch>::iterator it) {
 }
 
 void Replica::forget_before(const EpochId& id) {
-  while (!epochs_.empty() && (lineage_ != id.lineage || epochs_.begin()->first < id.epoch)) {
-    drop(epochs_.begin());
-  }
+  while (held_before(id)) drop(epochs_.begin());
+}
+
+void Replica::forget_all() {
+  while (!epochs_.empty()) drop(epochs_.begin());
 }
 
 Epoch* Replica::open(const EpochId& id, const std::string& key) {
@@ -187,6 +189,34 @@ bool Replica::write(Epoch& epoch, const std::string& key, Register wanted) {
   return true;
 }
 
+std::size_t Replica::size() const {
+  return epochs_.empty() ? 0 : epochs_.rbegin()->second.registers.size();
+}
+
+bool Replica::is_full(const Epoch& epoch) const {
+  const std::size_t registers =
+      context_.holdings ? context_.holdings->registers() : epoch.registers.size();
+  return registers >= context_.options.records_max;
+}
+
+void Replica::add_usage(const Address& owner, const std::string& invite, const std::string& except,
+                        Usage& out) const {
+  if (epochs_.empty()) return;
+  const TimePoint now = context_.clock.now();
+  for (const auto& [key, state] : epochs_.rbegin()->second.registers) {
+    if (!state.value || key == except) continue;
+    const bool is_owners = state.value->owner == owner;
+    const bool is_invites = state.invite == invite;
+    if (!is_owners && !is_invites) continue;
+    // A tombstone takes room as long as what it buried.
+    const bool is_live = !state.is_expired(now);
+    out.owner += is_owners;
+    out.invite += is_invites;
+    out.owner_live += is_owners && is_live;
+    out.invite_live += is_invites && is_live;
+  }
+}
+
 Replica::Reply Replica::prepare(const EpochId& id, const pb::Prepare& request) {
   Epoch* epoch = open(id, request.key());
   if (!epoch) return answer(pb::ReplicaReply::WRONG_EPOCH);
@@ -197,8 +227,7 @@ Replica::Reply Replica::prepare(const EpochId& id, const pb::Prepare& request) {
     const Ballot ballot = Ballot::parse(request.ballot());
     if (ballot < state.promised) {
       out.set_status(pb::ReplicaReply::HIGHER_BALLOT);
-    } else if (!epoch->registers.contains(request.key()) &&
-               epoch->registers.size() >= context_.options.records_max) {
+    } else if (!epoch->registers.contains(request.key()) && is_full(*epoch)) {
       return refusal("the store is full");
     } else if (ballot > state.promised) {
       state.promised = ballot;
@@ -225,13 +254,14 @@ Replica::Reply Replica::accept(const EpochId& id, const pb::Accept& request) {
   Register wanted{ballot, {id.epoch, ballot}, request.record(), {}, now, {}};
   wanted.floors = parse_floors(request.floors());
   if (request.key() != kNextKey) wanted.value = Value::parse(request.record());
+  if (request.keep_timer()) {
+    const auto age_max = 2 * to_ms(kTtlMax);
+    wanted.since -= std::chrono::milliseconds(std::min(request.age_ms(), age_max));
+  }
   const auto why = objection(*epoch, request, wanted);
   if (!why.empty()) return refusal(why);
   if (wanted.value) wanted.value->data.clear();
-  if (request.keep_timer()) {
-    const auto age_max = to_ms(kTtlMax);
-    wanted.since -= std::chrono::milliseconds(std::min(request.age_ms(), age_max));
-  }
+  wanted.invite = checker_.invite_of(wanted.record);
   if (!write(*epoch, request.key(), std::move(wanted))) return std::nullopt;
   return answer(pb::ReplicaReply::OK);
 }
@@ -244,28 +274,55 @@ std::string Replica::objection(const Epoch& epoch, const pb::Accept& request,
     const auto next = parsed ? Group::parse(wire) : std::nullopt;
     const bool follows = next && next->id.lineage == epoch.group.id.lineage &&
                          next->id.epoch == epoch.group.id.epoch + 1 &&
+                         next->shard == epoch.group.shard &&
+                         (next->members.size() >= kGroupMembersSafe ||
+                          epoch.group.members.size() < kGroupMembersSafe) &&
                          next->previous == epoch.group.members;
     return follows ? "" : "not a group that can follow";
   }
   if (!wanted.value || wanted.value->key != request.key()) return "malformed value";
   if (!checker_.authentic(request.record(), *wanted.value)) return "the signature does not hold";
-  // What was written once is written again for readers, whatever the rules have become.
-  if (request.keep_timer() || wanted.value->removed) return {};
-  auto why = checker_.objection(*wanted.value);
-  return why.empty() ? owner_objection(epoch, *wanted.value) : why;
+  if (wanted.value->removed || wanted.is_expired(context_.clock.now())) return {};
+  auto why = lease_objection(epoch, *wanted.value);
+  // What was written once is written again for readers, whatever the other rules have become.
+  if (!why.empty() || request.keep_timer()) return why;
+  why = checker_.objection(*wanted.value);
+  return why.empty() ? quota_objection(*wanted.value, checker_.invite_of(request.record())) : why;
 }
 
-std::string Replica::owner_objection(const Epoch& epoch, const Value& value) const {
+std::string Replica::lease_objection(const Epoch& epoch, const Value& value) const {
+  constexpr std::string_view kLeases = "ip/";
+  if (!value.key.starts_with(kLeases)) return {};
   const TimePoint now = context_.clock.now();
-  const bool is_lease = value.key.starts_with("ip/");
-  std::size_t owned = 0;
-  for (const auto& [key, state] : epoch.registers) {
+  for (auto it = epoch.registers.lower_bound(std::string(kLeases));
+       it != epoch.registers.end() && it->first.starts_with(kLeases); ++it) {
+    const auto& [key, state] = *it;
     if (key == value.key || !state.value || state.value->owner != value.owner) continue;
-    if (state.value->removed || state.is_expired(now)) continue;
-    if (is_lease && key.starts_with("ip/")) return "its owner already holds " + key;
-    ++owned;
+    if (!state.value->removed && !state.is_expired(now)) return "its owner already holds " + key;
   }
-  return owned < context_.options.records_per_owner_max ? "" : "its owner has too many records";
+  return {};
+}
+
+std::string Replica::quota_objection(const Value& value, const std::string& invite) const {
+  Usage usage;
+  if (context_.holdings) {
+    usage = context_.holdings->usage(value.owner, invite, value.key);
+  } else {
+    add_usage(value.owner, invite, value.key, usage);
+  }
+  const auto is_over = [](std::size_t live, std::size_t all, std::size_t limit) {
+    return live >= limit || all >= limit * kDeadRatio;
+  };
+  const auto& options = context_.options;
+  if (is_over(usage.owner_live, usage.owner, options.records_per_owner_max)) {
+    return "its owner has too many records (" + std::to_string(options.records_per_owner_max) +
+           " are allowed, removed ones count until they expire)";
+  }
+  if (is_over(usage.invite_live, usage.invite, options.records_per_invite_max)) {
+    return "those who came by the same invite have too many records (" +
+           std::to_string(options.records_per_invite_max) + " are allowed)";
+  }
+  return {};
 }
 
 std::optional<pb::FetchReply> Replica::fetch(const EpochId& id,
@@ -298,10 +355,18 @@ std::optional<pb::ListKeysReply> Replica::list(const EpochId& id,
   pb::ListKeysReply out;
   out.set_after_key(request.after_key());
   std::size_t bytes = 0;
+  for (const auto& key : request.keys()) {
+    const auto it = epoch->registers.find(key);
+    if (it == epoch->registers.end() || !it->second.accepted.is_set() || key == kNextKey) continue;
+    *out.add_registers() = it->second.to_wire(key, now, false);
+    if ((bytes += key.size()) > kPageBytes) break;
+  }
+  if (request.keys_size() > 0) return out;
   const auto& from = std::max(request.prefix(), request.after_key());
   for (auto it = epoch->registers.lower_bound(from); it != epoch->registers.end(); ++it) {
     if (!it->first.starts_with(request.prefix())) break;
-    if (it->first == request.after_key() || is_over(it->second, now)) continue;
+    // With what has expired: it must beat older values that live longer.
+    if (it->first == request.after_key() || !it->second.accepted.is_set()) continue;
     if (bytes > kPageBytes) {
       out.set_more(true);
       break;
@@ -312,31 +377,59 @@ std::optional<pb::ListKeysReply> Replica::list(const EpochId& id,
   return out;
 }
 
-void Replica::collect_garbage() {
+void Replica::collect_promises() {
   const TimePoint now = context_.clock.now();
-  for (auto& [number, epoch] : epochs_) {
-    std::vector<DhtStore::Entry> batch(1);
-    for (const auto& [key, state] : epoch.registers) {
-      if (key == kNextKey) continue;
-      const Duration kept = state.value ? state.value->lifetime() : Duration{};
-      if (now - state.since <= kept + kGarbageSlack) continue;
-      epoch.round_floor = std::max(epoch.round_floor, state.promised.round);
-      batch.emplace_back(store_key(kRegisterPrefix, number, key), Bytes{});
+  if (Epoch* epoch = epochs_.empty() ? nullptr : &epochs_.rbegin()->second) {
+    std::vector<std::string> keys;
+    for (const auto& [key, state] : epoch->registers) {
+      const bool is_promise = key != kNextKey && !state.accepted.is_set();
+      if (is_promise && now - state.since > kGarbageSlack) keys.push_back(key);
     }
-    if (batch.size() == 1) continue;
-    // The floor first: were it lost, an old ballot could win a register that had moved on.
-    batch.front() = meta_entry(epoch);
-    if (!context_.store.write_all(batch)) continue;
-    for (std::size_t i = 1; i < batch.size(); ++i) {
-      epoch.registers.erase(batch[i].first.substr(store_key(kRegisterPrefix, number).size()));
-    }
+    forget_keys(epoch->group.id, keys);
   }
-  // Earlier epochs of which it was never proved that the next was installed.
+  // Earlier epochs of which it was never proved that the next was installed. Only whole ones: who
+  // asks for their registers must get all or nothing.
   while (epochs_.size() > 1) {
-    const Epoch& first = epochs_.begin()->second;
-    if (first.registers.size() > first.registers.count(kNextKey)) break;
+    const auto& registers = epochs_.begin()->second.registers;
+    const bool is_dead = std::ranges::all_of(registers, [now](const auto& entry) {
+      const Register& state = entry.second;
+      return entry.first == kNextKey || !state.value ||
+             now - state.since > state.value->lifetime() + kGarbageSlack;
+    });
+    if (!is_dead) break;
     drop(epochs_.begin());
   }
+}
+
+std::vector<std::string> Replica::long_expired(const std::string& after_key,
+                                               std::size_t count) const {
+  std::vector<std::string> out;
+  const Epoch* epoch = serving();
+  if (!epoch) return out;
+  const TimePoint now = context_.clock.now();
+  for (auto it = epoch->registers.upper_bound(after_key);
+       it != epoch->registers.end() && out.size() < count; ++it) {
+    const Register& state = it->second;
+    if (!state.value) continue;
+    if (now - state.since > state.value->lifetime() + kGarbageSlack) out.push_back(it->first);
+  }
+  return out;
+}
+
+void Replica::forget_keys(const EpochId& id, const std::vector<std::string>& keys) {
+  Epoch* epoch = find(id);
+  if (!epoch || keys.empty()) return;
+  std::vector<DhtStore::Entry> batch(1);
+  for (const auto& key : keys) {
+    const auto found = epoch->registers.find(key);
+    if (found == epoch->registers.end()) continue;
+    epoch->round_floor = std::max(epoch->round_floor, found->second.promised.round);
+    batch.emplace_back(store_key(kRegisterPrefix, id.epoch, key), Bytes{});
+  }
+  // The floor first: were it lost, an old ballot could win a register that had moved on.
+  batch.front() = meta_entry(*epoch);
+  if (!context_.store.write_all(batch)) return;
+  for (const auto& key : keys) epoch->registers.erase(key);
 }
 
 }  // namespace wow::dht

@@ -34,6 +34,9 @@ class Replica {
   const Epoch* held_before(const EpochId& id) const;
   // The latest of them.
   const Epoch* last_before(const EpochId& id) const;
+  // Whether epochs of another lineage than this are held.
+  bool holds_other(const Lineage& lineage) const { return !epochs_.empty() && lineage_ != lineage; }
+  const Epoch* last() const { return epochs_.empty() ? nullptr : &epochs_.rbegin()->second; }
   bool holds_lineage(const Lineage& lineage) const {
     return !epochs_.empty() && lineage_ == lineage;
   }
@@ -42,8 +45,15 @@ class Replica {
   bool install(const Group& group, std::map<std::string, Register> registers);
   // No more promises or accepts, except in `next`.
   bool seal(const EpochId& id);
-  // Drops epochs of other lineages and those before `id`.
+  // Drops epochs before `id`, which is of the lineage held.
   void forget_before(const EpochId& id);
+  // Drops all. The caller has become another replica first: what was promised here is forgotten.
+  void forget_all();
+
+  std::size_t size() const;
+  // Of the latest epoch, without the key `except`.
+  void add_usage(const Address& owner, const std::string& invite, const std::string& except,
+                 Usage& out) const;
 
   // A replica's answers; nothing if the store failed, for what is not on disk was not promised.
   using Reply = std::optional<pb::ReplicaReply>;
@@ -61,15 +71,22 @@ class Replica {
 
   // A round that nobody has promised here yet.
   std::uint64_t next_round(const EpochId& id, const std::string& key) const;
-  // Forgets what has long expired.
-  void collect_garbage();
+  // Forgets promises that were followed by nothing, and whole epochs that were followed by others
+  // and whose registers have all expired.
+  void collect_promises();
+  // Keys of the epoch served, after this one, that have expired so long ago that nobody can still
+  // be at work on them; at most `count`.
+  std::vector<std::string> long_expired(const std::string& after_key, std::size_t count) const;
+  void forget_keys(const EpochId& id, const std::vector<std::string>& keys);
 
  private:
   Epoch* find(const EpochId& id);
   Epoch* open(const EpochId& id, const std::string& key);
   Register state_of(const Epoch& epoch, const std::string& key) const;
   std::string objection(const Epoch& epoch, const pb::Accept& request, const Register& wanted);
-  std::string owner_objection(const Epoch& epoch, const Value& value) const;
+  std::string lease_objection(const Epoch& epoch, const Value& value) const;
+  std::string quota_objection(const Value& value, const std::string& invite) const;
+  bool is_full(const Epoch& epoch) const;
   bool write(Epoch& epoch, const std::string& key, Register wanted);
   DhtStore::Entry meta_entry(const Epoch& epoch) const;
   void drop(std::map<std::uint64_t, Epoch>::iterator it);

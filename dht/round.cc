@@ -168,7 +168,7 @@ void Round::on_states() {
   if (decision.write) {
     *accept_.mutable_record() = std::move(*decision.write);
   } else if (const bool over = !seen.record || (seen.value && !seen.live && !seen.value->removed);
-             over || (agreed && !decision.rewrite)) {
+             !seen.record || (over && !decision.force) || (agreed && !decision.rewrite)) {
     // Expired values need not be kept alive; what `next` holds (not a value) never expires.
     return finish(std::move(decision.reply));
   } else {

@@ -27,6 +27,7 @@ struct Decision {
   std::optional<pb::Record> write;
   bool rewrite = false;                 // write what was seen again, even if a majority has it
   std::optional<VersionFloor> floor{};  // kept with what is written
+  bool force = false;                   // and even if it has expired
 };
 
 class Round {

@@ -227,6 +227,11 @@ void LeaseAgent::settle(const std::string& name) {
 
 // --- Keeping both ---
 
+void LeaseAgent::recheck() {
+  retry_delay_ = kRetryMin;
+  if (lease_) renew();
+}
+
 void LeaseAgent::schedule_renewal() {
   const TimePoint now = clock_.now();
   const Duration left = lease_->expires - now;

@@ -44,6 +44,8 @@ class LeaseAgent {
              const VirtualNetworkOptions& options, Hooks hooks);
 
   void start();
+  // The store may have forgotten us: asks for the same address and name again, at once.
+  void recheck();
   // Stops, and gives address and name back.
   void release(std::function<void()> done);
 

@@ -4,6 +4,7 @@
 #include <map>
 #include <utility>
 
+#include "base/log.h"
 #include "proto/vnet.pb.h"
 #include "tap/dht_calls.h"
 #include "tap/directory.h"
@@ -82,7 +83,14 @@ VirtualNetwork::Impl::Impl(Node& node, Dht& dht, Clock& clock, Random& random, F
       inbound_(node.address(), resolver_, clock, metrics, inbound_hooks()),
       pinger_(clock, random, [this](auto& to, auto& message) { send(to, message); }),
       publish_timer_(clock),
-      sweep_timer_(clock) {}
+      sweep_timer_(clock) {
+  // The store keeps this call for as long as it lives.
+  dht.on_lineage_change([this, alive = std::weak_ptr<int>(alive_)](const DhtLineageChange&) {
+    if (alive.expired()) return;
+    log_warn("the store was begun anew: the lease is asked for again", {});
+    agent_.recheck();
+  });
+}
 
 VirtualNetwork::Impl::~Impl() {
   node_.set_handler(Service::kVnet, nullptr);

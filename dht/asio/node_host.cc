@@ -15,6 +15,7 @@
 #include "dht/asio/machine.h"
 #include "proto/vnet.pb.h"
 #include "tunnel/identity/member.h"
+#include "tunnel/identity/settings.h"
 
 namespace wow {
 
@@ -74,10 +75,14 @@ Result<std::unique_ptr<NodeHost>> NodeHost::open(boost::asio::any_io_executor ex
   if (const auto founder = Address::parse(view_of(h.settings_.founder())))
     dht_options.founder = founder;
   dht_options.lease_subnet = Prefix::parse(h.settings_.subnet());
+  dht_options.majority_lost_after =
+      majority_lost_after(std::chrono::seconds(lease_seconds(h.settings_)));
+  if (h.settings_.dht_shards() > 0) dht_options.shards = h.settings_.dht_shards();
   h.dht_ = std::make_unique<Dht>(*h.network_, *h.store_, *h.credentials_, h.clock_, h.random_,
                                  h.slot_, dht_options);
   h.network_->attach(*h.dht_);
   h.node_->on_joined([&h] { h.keep_node_record(); });
+  h.dht_->on_lineage_change([&h](const DhtLineageChange&) { h.keep_node_record(); });
   h.node_->set_settings_observer([&h] { h.on_settings(); });
   return host;
 }

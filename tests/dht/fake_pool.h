@@ -29,8 +29,13 @@ class MemoryStore final : public DhtStore {
     }
     return true;
   }
+  bool write_all(std::span<const Entry> all) override {
+    ++batches;
+    return DhtStore::write_all(all);
+  }
   std::map<std::string, Bytes> entries;
-  std::size_t writes = 0;
+  std::size_t writes = 0;   // of single entries
+  std::size_t batches = 0;  // each synced once
   bool fails = false;
 };
 

@@ -300,6 +300,27 @@ TEST_F(LeaseAgentTest, AfterASleepBeyondItsEndTheLeaseIsLost) {
   EXPECT_NE(host.agent->lease()->ip, before);
 }
 
+TEST_F(LeaseAgentTest, WhenTheStoreWasBegunAnewItRegistersAgainOrTakesAnother) {
+  auto wanted = options();
+  wanted.name = "node7";
+  Host& host = start(1, wanted);
+  clock_.run_for(1s);
+  const IpAddress before = host.agent->lease()->ip;
+  dht_.erase(ip_key(before));
+  dht_.erase("name/node7");
+  host.agent->recheck();
+  clock_.run_for(1s);
+  EXPECT_EQ(host.lost, 0);
+  ASSERT_TRUE(dht_.find(ip_key(before)));
+  ASSERT_TRUE(dht_.find("name/node7"));
+  dht_.set_lease(before.text(), node_address(9));  // the winner's
+  host.agent->recheck();
+  clock_.run_for(1s);
+  EXPECT_EQ(host.lost, 1);
+  ASSERT_TRUE(host.agent->lease());
+  EXPECT_NE(host.agent->lease()->ip, before);
+}
+
 TEST_F(LeaseAgentTest, ReleaseGivesNameAndAddressBack) {
   auto wanted = options();
   wanted.name = "node7";

@@ -325,6 +325,10 @@ void add_pool_commands(CLI::App& app, CommandContext& context) {
   create->add_option("--mtu", options->mtu, "MTU of the virtual interfaces, bytes")
       ->capture_default_str();
   create->add_option("--lease-seconds", options->lease_seconds, "Life of a lease; 0: 7 days");
+  create->add_option(
+      "--shards", options->dht_shards,
+      "Parts of the store, each with its own replicas: a power of two up to 256, for "
+      "pools of thousands; 0: 1");
   create->callback([&context, options] { create_pool(context, *options); });
 
   auto name = std::make_shared<std::string>();

@@ -50,6 +50,11 @@ void show_status(const json::object& s) {
                               : "epoch " + std::to_string(static_cast<long>(number(dht, "epoch"))) +
                                     ", " + count(replicas, "replica") +
                                     (dht.at("member").as_bool() ? ", one here" : ""));
+  if (number(dht, "lineages_lost") > 0) {
+    line("",
+         bold("begun anew " + human_duration(number(dht, "lineage_lost_ago")) +
+              " ago: what was stored before is gone, addresses and names were asked for again"));
+  }
   line("network", "UDP port " + std::to_string(static_cast<long>(number(s, "port"))) +
                       ", NAT mapping " + text(s, "nat_mapping"));
   line("up for", human_duration(number(s, "up_for")));

@@ -16,6 +16,7 @@ Result<PoolRoot> PoolRoot::create(const PoolOptions& options, WallTime now) {
     settings.set_subnet(options.subnet);
     settings.set_mtu(options.mtu);
     settings.set_lease_seconds(options.lease_seconds);
+    settings.set_dht_shards(options.dht_shards);
   };
   // Checked before anything is signed; the certificate above is dropped with `out`.
   if (auto made = out.revise(first, now); !made) return made.error();

@@ -23,6 +23,7 @@ struct PoolOptions {
   std::string subnet;               // IPv4, /8 to /30: "10.128.0.0/16"
   std::uint32_t mtu = kMtuDefault;  // bytes, kMtuMin..kMtuMax
   std::uint32_t lease_seconds = 0;  // 0: 7 days
+  std::uint32_t dht_shards = 0;     // of the store: a power of two up to 256; 0: 1
 };
 
 class PoolRoot {

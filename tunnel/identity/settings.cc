@@ -56,6 +56,9 @@ Result<void> check_settings(const pb::Settings& settings) {
     return bad("the subnet must be an IPv4 network of /8 to /30, such as 10.128.0.0/16");
   if (settings.mtu() < kMtuMin || settings.mtu() > kMtuMax)
     return bad("the MTU must be between 576 and 65521, not " + std::to_string(settings.mtu()));
+  if (settings.dht_shards() > 256 || (settings.dht_shards() & (settings.dht_shards() - 1)) != 0)
+    return bad("the store's shards must be a power of two up to 256, not " +
+               std::to_string(settings.dht_shards()));
   for (const auto& reservation : settings.reservations())
     if (auto checked = check_reservation(reservation, *subnet); !checked) return checked;
   if (!settings.founder().empty() && settings.founder().size() != Address::kBytes)
