@@ -57,7 +57,7 @@ struct DhtOptions {
   std::optional<Prefix> lease_subnet;  // "ip/" keys must lie inside
   // What one node keeps for others, removed and expired records included until they are forgotten.
   std::size_t records_per_owner_max = 1024;
-  std::size_t records_per_invite_max = 20'000;
+  std::size_t records_per_invite_max = 50'000;
   std::size_t records_max = 100'000;
 };
 

@@ -24,7 +24,7 @@ void VirtualPool::start(VirtualHost& host) {
   options.lease_subnet = host.options.subnet;
   SimHost& machine = host.member.host;
   host.dht = std::make_unique<Dht>(*host.network, host.store, *host.member.credentials,
-                                   machine.clock(), machine.random(), host.member.slot, options);
+                                   machine.clock(), machine.random(), host.member.metrics.slot, options);
   host.network->attach(*host.dht);
   host.dht->start();
   VirtualNetwork::Hooks hooks;
@@ -38,7 +38,7 @@ void VirtualPool::start(VirtualHost& host) {
     host.tables = std::move(*tables);
   };
   host.vnet = std::make_unique<VirtualNetwork>(node, *host.dht, machine.clock(), machine.random(),
-                                               host.port, host.member.slot, host.options, hooks);
+                                               host.port, host.member.metrics.slot, host.options, hooks);
   host.vnet->start();
 }
 
