@@ -85,7 +85,7 @@ TEST_F(VirtualNetworkTest, AMemberThatForgesAnothersAddressReachesNobody) {
     pool_.world.run_for(1s);
   }
   EXPECT_TRUE(gamma_.port.list.empty());
-  EXPECT_EQ(gamma_.member.slot.get(Metric::kDropSourceCheck), 3u);
+  EXPECT_EQ(gamma_.member.metrics.slot.get(Metric::kDropSourceCheck), 3u);
 }
 
 TEST_F(VirtualNetworkTest, ResolvesNamesAddressesAndSaysWhatIsNeither) {
@@ -159,7 +159,7 @@ TEST_F(VirtualNetworkTest, AnAddressThatMovedIsLearntFromNotMine) {
     return !alpha_.port.list.empty();
   };
   EXPECT_TRUE(pool_.world.run_until(arrives, 10s, 500ms));
-  EXPECT_TRUE(gamma_.member.slot.get(Metric::kDropNotMine) > 0);
+  EXPECT_TRUE(gamma_.member.metrics.slot.get(Metric::kDropNotMine) > 0);
 }
 
 TEST_F(VirtualNetworkTest, FollowedNamesShowANewcomer) {
