@@ -286,8 +286,13 @@ void RaceRun::check_history(const std::string& key, const dht::Lineage& lineage)
   std::vector<Operation> operations;
   for (const auto& entry : histories_[key]) {
     Operation operation = entry.operation;
-    // What has no outcome may have taken effect in any.
-    if (entry.lineage != lineage && operation.outcome != Outcome::kUnknown) continue;
+    // What has no outcome, or has one by another lineage, may have taken effect in this one, too:
+    // its client asked several members.
+    if (entry.lineage != lineage) {
+      operation.outcome = Outcome::kUnknown;
+      operation.holder = -1;
+      operation.returned = TimePoint::max();
+    }
     if (operation.kind == Kind::kRemove && operation.outcome != Outcome::kDone) {
       // A member that was asked first may have removed it, and another said what it saw after.
       operations.push_back(operation);
