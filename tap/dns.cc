@@ -62,6 +62,8 @@ Bytes write_dns_answer(const DnsQuestion& question, DnsCode code, ByteView data)
   return out.take();
 }
 
+constexpr std::size_t kWholeNameBytesMax = 255;  // RFC 1035, 2.3.4
+
 std::optional<Bytes> write_dns_name(std::string_view name) {
   Writer out;
   while (!name.empty()) {
@@ -70,6 +72,7 @@ std::optional<Bytes> write_dns_name(std::string_view name) {
     out.u8(static_cast<std::uint8_t>(label.size())).bytes(view_of(label));
     name.remove_prefix(std::min(name.size(), label.size() + 1));
   }
+  if (out.view().size() >= kWholeNameBytesMax) return std::nullopt;
   return out.u8(0).take();
 }
 

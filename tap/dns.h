@@ -36,7 +36,7 @@ enum class DnsCode : std::uint8_t {
 
 // An answer with one record (`data` not empty) or none.
 Bytes write_dns_answer(const DnsQuestion& question, DnsCode code, ByteView data = {});
-// A name as its labels; nothing if one is empty or too long.
+// A name as its labels; nothing if one is empty or too long, or all are.
 std::optional<Bytes> write_dns_name(std::string_view name);
 // 10.128.0.9 of "9.0.128.10.in-addr.arpa".
 std::optional<IpAddress> parse_reverse_name(std::string_view name);

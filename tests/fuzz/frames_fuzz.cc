@@ -20,7 +20,7 @@ void names(ByteView bytes) {
   const std::string text = to_string(bytes);
   (void)parse_reverse_name(text);
   const auto labels = write_dns_name(text);
-  assert(!labels || labels->size() <= 256);
+  assert(!labels || labels->size() <= 255);
 }
 
 void frame(ByteView bytes) {

@@ -45,6 +45,14 @@ TEST_F(DnsTest, AnswersANameByteForByte) {
   EXPECT_EQ(to_hex(ask(question)), to_hex(expected));
 }
 
+TEST(DnsName, HasAtMost255Bytes) {
+  std::string name = "a";
+  while (name.size() < 253) name += ".a";
+  EXPECT_EQ(write_dns_name(name)->size(), 255u);
+  EXPECT_FALSE(write_dns_name(name + ".a"));
+  EXPECT_FALSE(write_dns_name("a." + std::string(64, 'a')));
+}
+
 TEST_F(DnsTest, AnswersAnAddressWithItsName) {
   const Bytes reply = ask(query("2.0.128.10.in-addr.arpa", DnsQuestion::kPtr));
   EXPECT_EQ(answers(reply), 1);
