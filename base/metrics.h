@@ -50,6 +50,7 @@ namespace wow {
   X(kDropNoDestination, "drop_no_destination", "frames for an address nobody holds")         \
   X(kDropSendFailed, "drop_send_failed", "datagrams that the kernel refused to send")        \
   X(kRetryTokensSent, "retry_tokens_sent", "handshakes answered with a token under load")    \
+  X(kReferred, "referred", "newcomers referred to others while too many were shaking hands") \
   X(kRevokedRefused, "revoked_refused", "handshakes with a revoked or closed-out member")
 
 enum class Metric : std::uint16_t {

@@ -54,7 +54,7 @@ void Join::on_open(Session& session) {
     });
     if (!meant && start.address != session.peer()) continue;
     outside = outside || (hub_.edges.on_ring() && start.address != session.peer());
-    if (start.is_bootstrap) start.address = session.peer();
+    if (start.address.is_zero()) start.address = session.peer();
     if (Edge* edge = hub_.edges.find(session.peer())) hub_.take_role(*edge, EdgeRole::kLeaf);
   }
   if (outside) handlers_.met_outsider(session.peer());
@@ -67,6 +67,26 @@ void Join::on_edge_usable(const Edge& edge) {
   if (hub_.edges.on_ring()) return;
   wait_ = ring::kAskLeafAgain;
   tick_.after(wait_, [this] { tick(); });
+}
+
+// Anybody can be named to us: only few, and while we have nobody.
+void Join::on_referred(const Path& path, const std::vector<Endpoint>& endpoints) {
+  if (!started_ || hub_.edges.on_ring()) return;
+  const auto referrals = std::count_if(starts_.begin(), starts_.end(),
+                                       [](const Start& start) { return start.is_referral; });
+  const bool has_leaf = std::any_of(starts_.begin(), starts_.end(),
+                                    [this](const Start& start) { return connected(start); });
+  if (has_leaf || referrals >= static_cast<int>(ring::kReferralsMax)) return;
+  std::size_t taken = 0;
+  for (const Endpoint& e :
+       usable_candidates(endpoints, {hub_.options.virtual_subnet, hub_.options.allow_loopback})) {
+    const bool known = std::any_of(starts_.begin(), starts_.end(), [&](const Start& start) {
+      return std::find(start.endpoints.begin(), start.endpoints.end(), e) != start.endpoints.end();
+    });
+    if (known || e == path.endpoint || ++taken > ring::kReferralsTaken) continue;
+    starts_.push_back({{}, {e}, false, true});
+    dial(Start(starts_.back()));
+  }
 }
 
 void Join::on_closed() {
@@ -128,7 +148,8 @@ void Join::dial(const Start& start) {
   const auto own = hub_.transport.local_endpoints();
   for (const Endpoint& e : start.endpoints) {
     if (std::find(own.begin(), own.end(), e) != own.end()) continue;
-    hub_.sessions.dial(start.is_bootstrap ? Address() : start.address, Path::direct(e));
+    hub_.sessions.dial(start.is_bootstrap || start.is_referral ? Address() : start.address,
+                       Path::direct(e));
   }
 }
 
@@ -193,6 +214,11 @@ void Join::ask(const Address& leaf) {
 // On the ring, a few bootstraps are kept: public nodes, to which a way is found at once after a
 // move. The others have done their service.
 void Join::trim_leaves() {
+  for (const Start& start : starts_) {
+    Edge* edge = start.is_referral ? hub_.edges.find(start.address) : nullptr;
+    if (edge != nullptr && (edge->ours & kLeafBit) != 0) hub_.drop_role(*edge, EdgeRole::kLeaf);
+  }
+  std::erase_if(starts_, [](const Start& start) { return start.is_referral; });
   std::size_t kept = 0;
   for (const Start& start : starts_) {
     Edge* edge = hub_.edges.find(start.address);

@@ -26,6 +26,8 @@ class Join {
   void stop();
   void on_open(Session& session);
   void on_edge_usable(const Edge& edge);
+  // Whom we dialled is busy and names others.
+  void on_referred(const Path& path, const std::vector<Endpoint>& endpoints);
   // A session ended; we may be off the ring, or alone.
   void on_closed();
   // A member was lost without a word: it may live on, on the other side of a cut.
@@ -43,6 +45,7 @@ class Join {
     Address address;  // zero for a bootstrap that has not answered yet
     std::vector<Endpoint> endpoints;
     bool is_bootstrap = false;
+    bool is_referral = false;  // forgotten once we are on the ring
   };
 
   void tick();

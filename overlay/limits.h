@@ -55,6 +55,8 @@ inline constexpr std::size_t kDialsMax = 32;  // at once, bootstraps and remembe
 inline constexpr std::size_t kLeavesKept =
     2;  // bootstraps kept for life, as a way back after a move
 inline constexpr std::size_t kRememberedMax = 64;
+inline constexpr std::size_t kReferralsMax = 16;     // while joining
+inline constexpr std::size_t kReferralsTaken = 1;    // of those that one bootstrap names
 inline constexpr Duration kOutsiderDialMin = 15s;    // x N/50: a member that is no edge is dialled,
 inline constexpr Duration kOutsiderDialMax = 10min;  // so that separated rings meet
 
@@ -69,6 +71,7 @@ inline constexpr Duration kCandidatesPause = 1s;  // between two answers to cand
 inline constexpr double kChecksPerSecond = 100;   // of all peers' candidates
 inline constexpr double kChecksBurst = 64;
 inline constexpr Duration kCheckPause = 50ms;    // when that is used up
+inline constexpr std::size_t kDirectDials = 2;   // candidates that get the first flight
 inline constexpr double kCandidatesPerPeer = 1;  // taken, a second
 inline constexpr double kCandidatesPerPeerBurst = 10;
 

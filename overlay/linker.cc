@@ -39,6 +39,7 @@ void Linker::connect(const Member& peer, EdgeRole role) {
   attempt->ours = true;
   attempt->started = hub_.clock.now();
   ask(peer.address, *attempt);
+  dial_directly(peer.address, usable(peer.endpoints));
   wake(peer.address, hub_.clock.now());
 }
 
@@ -49,7 +50,9 @@ void Linker::on_candidates(const Address& peer, const std::vector<Endpoint>& end
   const Session* session = hub_.sessions.find(peer);
   if (is_open(session) && session->is_direct()) return;
   Attempt* attempt = begin(peer, endpoints, false);
-  if (attempt != nullptr) wake(peer, hub_.clock.now());
+  if (attempt == nullptr) return;
+  if (attempt->ours) dial_directly(peer, usable(endpoints));
+  wake(peer, hub_.clock.now());
 }
 
 void Linker::on_open(Session& session) {
@@ -142,6 +145,18 @@ void Linker::ask(const Address& peer, Attempt& attempt) {
 bool Linker::wants_near(const Address& peer) const {
   const auto it = attempts_.find(peer);
   return it != attempts_.end() && it->second->ours && (it->second->roles & kNearBit) != 0;
+}
+
+// The same exchange on another path: where no NAT is in the way it ends a round trip of the ring
+// earlier, and costs the ring nothing. Not more endpoints than may hear checks from us.
+void Linker::dial_directly(const Address& peer, const std::vector<Endpoint>& candidates) {
+  const Session* session = hub_.sessions.find(peer);
+  if (session == nullptr || is_open(session)) return;
+  std::size_t dialled = 0;
+  for (const Endpoint& e : candidates) {
+    if (++dialled > ring::kDirectDials || !checks_.take({}, hub_.clock.now())) return;
+    hub_.sessions.dial(peer, Path::direct(e));
+  }
 }
 
 void Linker::step(const Address& peer) {

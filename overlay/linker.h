@@ -1,6 +1,7 @@
-// Attempts to link with peers: CTM and routed handshake at the same time, sealed checks of the
-// peer's candidates once the session is open (RFC 8445, paced by CheckList), all repeated with
-// backoff until the path is direct or the attempt is given up. Both sides run one.
+// Attempts to link with peers: CTM and handshake at the same time, its first flight along the ring
+// and straight to the first of the candidates; sealed checks of the peer's candidates once the
+// session is open (RFC 8445, paced by CheckList), all repeated with backoff until the path is
+// direct or the attempt is given up. Both sides run one.
 #pragma once
 
 #include <functional>
@@ -61,6 +62,7 @@ class Linker {
   Attempt* begin(const Address& peer, const std::vector<Endpoint>& candidates, bool ours);
   bool make_room(bool ours);
   void ask(const Address& peer, Attempt& attempt);
+  void dial_directly(const Address& peer, const std::vector<Endpoint>& candidates);
   void step(const Address& peer);
   void step_unopened(const Address& peer, Attempt& attempt);
   void step_open(Session& session, Attempt& attempt);

@@ -67,6 +67,8 @@ Introducer::Handlers Node::Impl::introducer_handlers() {
   return {.asked =
               [this](const Ctm& ctm) {
                 ring_.welcome(ctm.source.address);
+                // Whoever asks for its place beside us is wanted as much as it wants us.
+                if (ctm.role == EdgeRole::kNear) ring_.heard_of({ctm.source});
                 linker_.answer(ctm.source);
               },
           .answered =
@@ -311,6 +313,20 @@ void Node::Impl::on_frame(Session& session, ByteView frame, std::uint8_t facts) 
 
 void Node::Impl::on_reflexive(Session& session, const Endpoint& observed) {
   whereabouts_.on_reflexive(session, observed);
+}
+
+std::vector<Endpoint> Node::Impl::referrals() {
+  std::vector<Endpoint> out;
+  for (const auto& [peer, edge] : edges_.all()) {
+    const Session* session = sessions_.find(peer);
+    if (session == nullptr || !edge.usable() || !session->is_direct()) continue;
+    out.push_back(session->path().path.endpoint);
+  }
+  for (std::size_t i = 0; i < std::min(out.size(), Sessions::kReferralsMax); ++i) {
+    std::swap(out[i], out[i + random.below(out.size() - i)]);
+  }
+  if (out.size() > Sessions::kReferralsMax) out.resize(Sessions::kReferralsMax);
+  return out;
 }
 
 void Node::Impl::send_routed(const Address& peer, const Address& via, ByteView packet) {

@@ -77,6 +77,10 @@ class Node::Impl final : public Hub, public Sessions::Listener {
   void on_control(Session& session, ByteView piece) override;
   void on_frame(Session& session, ByteView frame, std::uint8_t facts) override;
   void on_reflexive(Session& session, const Endpoint& observed) override;
+  std::vector<Endpoint> referrals() override;
+  void on_referred(const Path& path, const std::vector<Endpoint>& endpoints) override {
+    if (!stopped_) join_.on_referred(path, endpoints);
+  }
   void send_routed(const Address& peer, const Address& via, ByteView packet) override;
 
  private:

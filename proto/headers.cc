@@ -51,7 +51,7 @@ std::optional<HandshakeBody> HandshakeBody::parse(ByteView body) {
   out.receiver_index = in.u32();
   const ByteView token = in.take(in.u8());
   const ByteView bytes = in.take(in.u16());
-  const bool valid = in.ok() && out.flight <= 3 && out.fragments > 0 &&
+  const bool valid = in.ok() && out.flight <= kRefer && out.fragments > 0 &&
                      out.fragment < out.fragments && token.size() <= 64 && out.sender_index != 0;
   if (!valid) return std::nullopt;
   out.token = to_bytes(token);

@@ -69,6 +69,7 @@ inline constexpr std::size_t kHandshakeBytesMax = 1232;
 // The inside of a handshake packet.
 struct HandshakeBody {
   static constexpr std::uint8_t kRetry = 0;  // "come back with this token"; flights are 1, 2, 3
+  static constexpr std::uint8_t kRefer = 4;  // "I am busy: try these", each | length 1 | endpoint |
 
   std::uint8_t version = kWireVersion;
   std::uint8_t flight = 0;

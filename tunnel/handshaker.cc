@@ -35,7 +35,7 @@ bool Handshaker::dial(const Address& peer, const Path& path, std::uint32_t repla
     under_way->flight->send_on(path);
     return true;
   }
-  if (outgoing_.size() >= parts_.limits.handshakes_max) {
+  if (outgoing_.size() >= parts_.limits.dials_max) {
     parts_.metrics.add(Metric::kDropQueueFull);
     return false;
   }
@@ -104,6 +104,8 @@ void Handshaker::on_packet(MutableBytes packet, const Path& path, const Sender& 
     on_second(body, path);
   } else if (body.flight == 3) {
     on_third(body, path);
+  } else if (body.flight == HandshakeBody::kRefer) {
+    on_refer(body, path);
   } else {
     on_retry(body, path);
   }
@@ -124,6 +126,22 @@ void Handshaker::on_retry(const HandshakeBody& body, const Path& path) {
   if (found == outgoing_.end() || body.token.empty() ||
       !found->second->flight->send_with_token(path, body.token))
     parts_.metrics.add(Metric::kDropMalformed);
+}
+
+// Only where anybody will do: who is meant by name is asked again.
+void Handshaker::on_refer(const HandshakeBody& body, const Path& path) {
+  const auto found = outgoing_.find(body.receiver_index);
+  if (found == outgoing_.end() || !found->second->peer.is_zero()) return;
+  if (found->second->first_path != path) return parts_.metrics.add(Metric::kDropMalformed);
+  std::vector<Endpoint> endpoints;
+  Reader in(body.bytes);
+  while (in.remaining() > 0 && endpoints.size() < Sessions::kReferralsMax) {
+    const auto endpoint = Endpoint::from_bytes(in.take(in.u8()));
+    if (!in.ok() || !endpoint) return parts_.metrics.add(Metric::kDropMalformed);
+    endpoints.push_back(*endpoint);
+  }
+  // Nobody to name yet: it may have room when we ask again.
+  if (!endpoints.empty()) parts_.listener.on_referred(path, endpoints);
 }
 
 void Handshaker::on_second(const HandshakeBody& body, const Path& path) {

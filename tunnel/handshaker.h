@@ -62,8 +62,6 @@ class Handshaker {
   static constexpr std::size_t kIncomingPathsMax = 4;
   static constexpr std::size_t kEarlyPacketsMax = 32;  // a handshake
   static constexpr std::size_t kEarlyPacketsInAllMax = 1024;
-  // Of handshakes begun along the ring, one neighbour may bring this many, or a quarter of them.
-  static constexpr std::size_t kIncomingPerIngress = 16;
   static constexpr int kFailuresMax = 2;  // an exchange is begun anew once
 
   using Digest = std::array<std::uint8_t, 32>;
@@ -100,6 +98,7 @@ class Handshaker {
   // As initiator.
   bool begin(Outgoing& attempt);
   void on_retry(const HandshakeBody& body, const Path& path);
+  void on_refer(const HandshakeBody& body, const Path& path);
   void on_second(const HandshakeBody& body, const Path& path);
   void complete(Outgoing& attempt, const HandshakeBody& body, const Path& path, Bytes last_flight);
   void begin_again(Outgoing& attempt);
@@ -111,6 +110,8 @@ class Handshaker {
                 const Sender& sender);
   std::size_t begun_from(const Path& path, const Sender& sender) const;
   bool may_begin(const Path& path, std::size_t before) const;
+  void ask_for_token(const HandshakeBody& body, const Path& path);
+  void refer(const HandshakeBody& body, const Path& path);
   void answer(const HandshakeBody& body, ByteView flight, const Digest& digest,
               const Arrival& arrival);
   void reply(Incoming& handshake, Arrival& arrival);

@@ -24,13 +24,7 @@ void Handshaker::on_first(const HandshakeBody& body, std::size_t packet_bytes, c
   const std::size_t max = parts_.limits.handshakes_max;
   if (path.is_direct() && (incoming_.size() >= max / 2 || begun > max / 8) &&
       !tokens_.valid(body.token, path.endpoint, parts_.now())) {
-    HandshakeBody retry;
-    retry.flight = HandshakeBody::kRetry;
-    retry.sender_index = body.sender_index;  // we have none: nothing is stored
-    retry.receiver_index = body.sender_index;
-    retry.token = tokens_.make(path.endpoint, parts_.now());
-    parts_.metrics.add(Metric::kRetryTokensSent);
-    return parts_.send({}, path, parts_.codec.seal(retry));
+    return incoming_.size() >= max ? refer(body, path) : ask_for_token(body, path);
   }
   const auto flight = assembler_.add(path, body);
   if (!flight) return;
@@ -42,7 +36,10 @@ void Handshaker::on_first(const HandshakeBody& body, std::size_t packet_bytes, c
   SHA256(named.data(), named.size(), digest.data());
   const auto known = by_first_flight_.find(digest);
   if (known == by_first_flight_.end()) {
-    if (!may_begin(path, begun)) return parts_.metrics.add(Metric::kDropQueueFull);
+    if (!may_begin(path, begun)) {
+      if (path.is_direct()) refer(body, path);
+      return parts_.metrics.add(Metric::kDropQueueFull);
+    }
     return answer(body, *flight, digest, arrival);
   }
   if (known->second == 0) return;
@@ -57,6 +54,32 @@ void Handshaker::on_first(const HandshakeBody& body, std::size_t packet_bytes, c
     before->received += arrival.received;
   }
   reply(handshake, *before);
+}
+
+void Handshaker::ask_for_token(const HandshakeBody& body, const Path& path) {
+  HandshakeBody retry;
+  retry.flight = HandshakeBody::kRetry;
+  retry.sender_index = body.sender_index;  // we have none: nothing is stored
+  retry.receiver_index = body.sender_index;
+  retry.token = tokens_.make(path.endpoint, parts_.now());
+  parts_.metrics.add(Metric::kRetryTokensSent);
+  parts_.send({}, path, parts_.codec.seal(retry));
+}
+
+// Far smaller than what it answers, and nothing is stored.
+void Handshaker::refer(const HandshakeBody& body, const Path& path) {
+  Writer list;
+  for (const Endpoint& e : parts_.listener.referrals()) {
+    const Bytes bytes = e.bytes();
+    list.u8(static_cast<std::uint8_t>(bytes.size())).bytes(bytes);
+  }
+  HandshakeBody out;
+  out.flight = HandshakeBody::kRefer;
+  out.sender_index = body.sender_index;
+  out.receiver_index = body.sender_index;
+  out.bytes = list.take();
+  parts_.metrics.add(Metric::kReferred);
+  parts_.send({}, path, parts_.codec.seal(out));
 }
 
 // How many were begun by the same host; or, along the ring, came through the same neighbour.
@@ -74,9 +97,9 @@ bool Handshaker::may_begin(const Path& path, std::size_t before) const {
   if (incoming_.size() >= max) return false;
   const std::size_t quarter = std::max<std::size_t>(1, max / 4);
   if (path.is_direct()) return before < quarter;
-  // Routed handshakes cannot be asked for a token: they share a quarter, so that a flood along the
-  // ring leaves room for direct ones; and no neighbour may fill it for the others.
-  return routed_incoming_ < quarter && before < std::max(kIncomingPerIngress, quarter / 4);
+  // Routed handshakes cannot be asked for a token: they share three quarters, so that a flood along
+  // the ring leaves room for direct ones; and no neighbour may fill it for the others.
+  return routed_incoming_ < max - quarter && before < std::max<std::size_t>(1, max / 2);
 }
 
 void Handshaker::answer(const HandshakeBody& body, ByteView flight, const Digest& digest,

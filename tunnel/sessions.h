@@ -38,9 +38,11 @@ struct SessionLimits {
   Duration idle_routed_close = 2min;  // a session with no traffic, no keepalive and no direct path
   std::size_t sessions_max = 8192;
   Duration idle_gives_way = 10s;  // at sessions_max, one without keepalive is closed for a newcomer
-  std::size_t handshakes_max = 512;  // as responder, at once; half of it reached: retry tokens
-  std::size_t paths_max = 8;         // a session
-  int amplification = 3;             // RFC 9000, 8.1
+  std::size_t handshakes_max = 40;  // as responder, at once; half of it reached: retry tokens; all
+                                    // of it: newcomers are referred to others
+  std::size_t dials_max = 24;       // as initiator, at once
+  std::size_t paths_max = 8;        // a session
+  int amplification = 3;            // RFC 9000, 8.1
   std::size_t staged_packets_max =
       32;  // a session being opened; full: the oldest is dropped and counted
   int unknown_index_replies_per_second = 20;
@@ -61,6 +63,7 @@ enum class CloseReason : std::uint8_t {
 
 class Sessions {
  public:
+  static constexpr std::size_t kReferralsMax = 4;
   // Whom Sessions tells; overlay::Node.
   class Listener {
    public:
@@ -77,6 +80,12 @@ class Sessions {
     virtual void on_frame(Session& session, ByteView frame, std::uint8_t facts) = 0;
     // The peer says from where it sees us.
     virtual void on_reflexive(Session& session, const Endpoint& observed) = 0;
+    // Busy: members that a newcomer may ask instead, at most kReferralsMax.
+    virtual std::vector<Endpoint> referrals() { return {}; }
+    // Whom we dialled at `path`, whoever it is, is busy and names these.
+    virtual void on_referred(const Path& path, const std::vector<Endpoint>& endpoints) {
+      (void)path, (void)endpoints;
+    }
     // A packet of ours for `peer`, to be routed on the ring (nested through `via` unless that is
     // zero).
     virtual void send_routed(const Address& peer, const Address& via, ByteView packet) = 0;
