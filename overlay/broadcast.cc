@@ -134,6 +134,14 @@ void Broadcasts::begin(const Key& key, Task task) {
   if (!edges.empty() && arc.begin != hub_.self && arc.begin != arc.end) {
     kept.children.push_back({{arc.begin, edges[0]}, edges[0], {}, false, {}});
   }
+  // We know nobody on the arc, which was another's: whoever stands nearer to its beginning may.
+  if (edges.empty() && arc.begin != hub_.self) {
+    Address best = hub_.self;
+    for (const Address& a : hub_.edges.members()) {
+      if (a != arc.begin && a != kept.parent && nearer(a, best, arc.begin)) best = a;
+    }
+    if (best != hub_.self) kept.children.push_back({arc, best, {}, false, {}});
+  }
   for (Child& child : kept.children) hand(kept, child);
   check_done(key);
   arm();

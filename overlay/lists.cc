@@ -85,6 +85,10 @@ void Lists::on_neighbours(const Address& from, const pb::Neighbours& message) {
       tell(*common, true);
     }
   }
+  for (const Address& a : knows) {
+    const bool is_new = std::find(edge->knows.begin(), edge->knows.end(), a) == edge->knows.end();
+    if (is_new && edge->list_heard != 0) handlers_.lives(a);
+  }
   edge->list_heard = message.version();
   edge->list = has_endpoints ? message.SerializeAsString() : std::string();
   edge->list.shrink_to_fit();

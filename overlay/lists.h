@@ -17,9 +17,11 @@ class Summary;
 
 class Lists {
  public:
-  // `heard`: somebody's list came. `settings_number`: that of a peer.
   struct Handlers {
-    std::function<void()> heard;
+    std::function<void()> heard;  // somebody's list came
+    // A peer has got a new edge to this one, which so lives.
+    std::function<void(const Address& member)> lives;
+    // That a peer holds.
     std::function<void(const Address& peer, std::uint64_t number)> settings_number;
   };
   Lists(Hub& hub, Handlers handlers);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/log.h"
 #include "nat/check_list.h"
 #include "overlay/limits.h"
 #include "overlay/node.h"
@@ -101,6 +102,7 @@ void Merge::become_gateway(const Address& contact) {
   const TimePoint now = hub_.clock.now();
   if (now - merged_at_ < ring::kMergeQuiet) return;
   merged_at_ = now;
+  log_info("another ring found", {{"contact", contact.short_hex()}});
   handlers_.open_gateway(contact);
   check_.after(ring::kMergeSettle, [this] { handlers_.announce(); });
 }

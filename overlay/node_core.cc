@@ -33,6 +33,7 @@ Node::Impl::Impl(Credentials& credentials, Clock& clock, Random& random, Transpo
       relays_(*this, relays_handlers()),
       circuit_requests_(*this),
       lists_(*this, {.heard = [this] { ring_.changed(); },
+                     .lives = [this](const Address& member) { ring_.welcome(member); },
                      .settings_number =
                          [this](const Address& peer, std::uint64_t number) {
                            settings_.on_number(peer, number);
@@ -68,7 +69,10 @@ Introducer::Handlers Node::Impl::introducer_handlers() {
               [this](const Ctm& ctm) {
                 ring_.welcome(ctm.source.address);
                 // Whoever asks for its place beside us is wanted as much as it wants us.
-                if (ctm.role == EdgeRole::kNear) ring_.heard_of({ctm.source});
+                // Requests cost their sender nothing: half of the room for hints is for them.
+                if (ctm.role == EdgeRole::kNear && ring_.hints() < ring::kHintsMax / 2) {
+                  ring_.heard_of({ctm.source});
+                }
                 linker_.answer(ctm.source);
               },
           .answered =

@@ -115,7 +115,8 @@ TEST(HandshakeBody, RefusesFieldsOutOfRange) {
     return HandshakeBody::parse(bytes);
   };
   EXPECT_TRUE(with(1, 3));
-  EXPECT_FALSE(with(1, 4));     // no such flight
+  EXPECT_TRUE(with(1, HandshakeBody::kRefer));
+  EXPECT_FALSE(with(1, 5));     // no such flight
   EXPECT_FALSE(with(2, 0x00));  // of no fragments
   EXPECT_FALSE(with(2, 0x22));  // the third of two
   EXPECT_TRUE(with(2, 0xef));   // the last of fifteen

@@ -23,8 +23,9 @@ void VirtualPool::start(VirtualHost& host) {
   options.founder = hosts.front().member.address();
   options.lease_subnet = host.options.subnet;
   SimHost& machine = host.member.host;
-  host.dht = std::make_unique<Dht>(*host.network, host.store, *host.member.credentials,
-                                   machine.clock(), machine.random(), host.member.metrics.slot, options);
+  host.dht =
+      std::make_unique<Dht>(*host.network, host.store, *host.member.credentials, machine.clock(),
+                            machine.random(), host.member.metrics.slot, options);
   host.network->attach(*host.dht);
   host.dht->start();
   VirtualNetwork::Hooks hooks;
@@ -37,8 +38,9 @@ void VirtualPool::start(VirtualHost& host) {
   hooks.tables = [&host](std::unique_ptr<ForwardingTables> tables) {
     host.tables = std::move(*tables);
   };
-  host.vnet = std::make_unique<VirtualNetwork>(node, *host.dht, machine.clock(), machine.random(),
-                                               host.port, host.member.metrics.slot, host.options, hooks);
+  host.vnet =
+      std::make_unique<VirtualNetwork>(node, *host.dht, machine.clock(), machine.random(),
+                                       host.port, host.member.metrics.slot, host.options, hooks);
   host.vnet->start();
 }
 

@@ -21,11 +21,11 @@ Copies broadcast(SimRun& run, const std::function<void(const SimNode& origin)>& 
   Copies copies;
   SimNode& origin = run.any();
   for (SimNode* m : run.pool.ring()) {
-    m->node->set_broadcast_handler(
-        Service::kUserFirst, [&copies, m](const Address&, ByteView, std::uint32_t hops) {
-          ++copies.of[m];
-          copies.deepest = std::max(copies.deepest, hops);
-        });
+    m->node->set_broadcast_handler(Service::kUserFirst,
+                                   [&copies, m](const Address&, ByteView, std::uint32_t hops) {
+                                     ++copies.of[m];
+                                     copies.deepest = std::max(copies.deepest, hops);
+                                   });
   }
   origin.node->broadcast(Service::kUserFirst, Bytes(200));
   meanwhile(origin);
