@@ -19,6 +19,7 @@ constexpr Duration kLookAroundInterval = 30s;  // who follows a lone node hears 
 constexpr std::size_t kOwnersMax = 10'000;     // told that their lineage was given up
 constexpr std::size_t kOwnersPerTick = 16;
 constexpr Duration kNamedFounderWait = 1s;
+constexpr std::size_t kKnowNoneMax = 64;
 constexpr Duration kReadNextInterval = 500ms;
 constexpr Duration kReadLostInterval = 30s;
 constexpr Duration kGarbageInterval = 30s;
@@ -221,9 +222,24 @@ bool Membership::may_found() const {
   const Duration patience = context_.options.found_after;
   if (context_.network.alone()) return named || now - started_ >= patience;
   if (!located_ || !joined_) return false;
-  if (named) return now - *joined_ >= std::min(patience, kNamedFounderWait);
+  if (named)
+    return now - *joined_ >= std::min(patience, kNamedFounderWait) &&
+           (book_.newest() || others_know_none());
   // Of several that are connected only one founds: the nearest to the centre.
   return now - *joined_ >= patience && (!nearest_ || *nearest_ == self) && is_nearest();
+}
+
+// That nobody has said anything is not enough: a founder that lost its store would found again
+// beside a group of which it only has not heard yet. Most of those nearest to the centre have said
+// so.
+bool Membership::others_know_none() const {
+  std::size_t others = 0, without = 0;
+  for (const auto& node : context_.network.nearest_known(context_.centre, kLookUpMax)) {
+    if (node == context_.network.self()) continue;
+    ++others;
+    if (know_none_.contains(node)) ++without;
+  }
+  return 2 * without > others;
 }
 
 // No clock is believed to be behind what the root has signed.
@@ -354,6 +370,9 @@ void Membership::on_query(const Address& from, const pb::DhtMessage& message) {
 }
 
 void Membership::on_announce(const ReplicaId& from, const pb::DhtMessage& message) {
+  const bool knows_none = !message.has_known() && !epoch_of(message).is_set();
+  if (knows_none && know_none_.size() < kKnowNoneMax) know_none_.insert(from.address);
+  if (!knows_none) know_none_.erase(from.address);
   changer_.on_announce(from, message);
 }
 

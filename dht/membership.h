@@ -47,6 +47,7 @@ class Membership {
   bool may_install(const Group& group) const;
   bool is_nearest() const;
   bool may_found() const;
+  bool others_know_none() const;
   void found(std::uint64_t number);
   WallTime founded_at() const;
   void watch_majority();
@@ -74,6 +75,7 @@ class Membership {
   bool is_reading_next_ = false;
   EpochId unreachable_;  // held by us; no majority of it answers any more
   std::optional<TimePoint> joined_;
+  std::set<Address> know_none_;     // nodes that said that they know no group
   bool located_ = false;            // a look-up of the centre has ended
   std::optional<Address> nearest_;  // with this
   std::deque<Address> owners_;      // of what we gave up, who are to know

@@ -39,7 +39,9 @@ void Sessions::Impl::run_probes(LiveSession& s) {
     // A session just opened may still wait for a lost last flight; where no data goes, that does no
     // harm, even to an address that is not the peer's.
     const bool patient = record.state.path.is_direct() && !record.answered && !busy;
-    const int unanswered_max = limits.probes_unanswered_max * (patient ? kOpeningPatience : 1);
+    // One that is not in use is asked twice as long: a short outage is then undone in place.
+    const int spare = s.path_set.best() == &record ? 1 : 2;
+    const int unanswered_max = limits.probes_unanswered_max * (patient ? kOpeningPatience : spare);
     if (record.unanswered >= unanswered_max) dead.push_back(record.state.path);
     if (record.unanswered >= limits.probes_until_suspect && !record.suspect) doubt_best(s, record);
   }
@@ -64,7 +66,8 @@ void Sessions::Impl::run_probes(LiveSession& s) {
   for (PathRecord& record : s.path_set.records()) {
     if (!record.probing || record.next_probe > now) continue;
     ++record.unanswered;
-    record.next_probe = now + round_trip_of(record) +
+    const bool waits = record.unanswered == 1 || record.unanswered >= limits.probes_until_suspect;
+    record.next_probe = now + (waits ? round_trip_of(record) : Duration()) +
                         (busy ? limits.probe_interval_under_traffic : limits.probe_interval);
     due.push_back({record.state.path, record.announce_move});
   }
