@@ -30,10 +30,11 @@ inline constexpr std::size_t kListEndpointsMax = 2;  // of each: the reply must 
 inline constexpr int kRoleRepeats = 3;  // 1 in 10^5 sets of roles stays unknown at 5 % loss
 inline constexpr Duration kRoleRepeat = 700ms;
 
-// One end of adjacent near edges challenges; the other waits a little longer, so that it need not.
+// One end of an edge challenges; the other waits a little longer, so that it need not.
 inline constexpr Duration kKeepaliveAdjacent = 3500ms;
 inline constexpr Duration kKeepaliveAdjacentOther = 4500ms;
 inline constexpr Duration kKeepaliveEdge = 25s;
+inline constexpr Duration kKeepaliveEdgeOther = 28s;  // NATs forget after 30 s at the earliest
 inline constexpr Duration kPlainSessionIdle = 5min;  // a session that is no edge
 inline constexpr Duration kSweepInterval = 60s;
 

@@ -166,9 +166,10 @@ void Ring::set_keepalives(const std::vector<Address>& near) {
   for (const Address& a : near_set(hub_.self, near, 1)) adjacent.insert(a);
   for (auto& [peer, edge] : hub_.edges.all()) {
     Duration wanted{};
-    if (edge.is_edge()) wanted = ring::kKeepaliveEdge;
+    const bool first = hub_.self > peer;
+    if (edge.is_edge()) wanted = first ? ring::kKeepaliveEdge : ring::kKeepaliveEdgeOther;
     if (adjacent.contains(peer)) {
-      wanted = hub_.self > peer ? ring::kKeepaliveAdjacent : ring::kKeepaliveAdjacentOther;
+      wanted = first ? ring::kKeepaliveAdjacent : ring::kKeepaliveAdjacentOther;
     }
     Session* session = hub_.sessions.find(peer);
     if (wanted == edge.keepalive || session == nullptr) continue;
