@@ -35,7 +35,7 @@ inline constexpr Duration kKeepaliveAdjacent = 3500ms;
 inline constexpr Duration kKeepaliveAdjacentOther = 4500ms;
 inline constexpr Duration kKeepaliveEdge = 25s;
 inline constexpr Duration kKeepaliveEdgeOther = 28s;  // NATs forget after 30 s at the earliest
-inline constexpr Duration kPlainSessionIdle = 5min;  // a session that is no edge
+inline constexpr Duration kPlainSessionIdle = 5min;   // a session that is no edge
 inline constexpr Duration kSweepInterval = 60s;
 
 // Far edges and shortcuts.
