@@ -71,6 +71,7 @@ void Broadcasts::on_broadcast(const Address& from, const pb::Broadcast& message)
   if (fresh && !rates_.take(*origin, hub_.clock.now())) {
     return hub_.metrics.add(Metric::kDropRateLimited);
   }
+  if (!arcs_.take(from, hub_.clock.now())) return hub_.metrics.add(Metric::kDropRateLimited);
   if (tasks_.size() >= ring::kBroadcastTasksMax) return hub_.metrics.add(Metric::kDropQueueFull);
   is_new({*origin, body.number()});
   acknowledge(from, key, false);
@@ -238,6 +239,7 @@ void Broadcasts::arm() {
 void Broadcasts::forget_old() {
   const TimePoint now = hub_.clock.now();
   rates_.sweep(now);
+  arcs_.sweep(now);
   std::erase_if(known_, [&](const auto& k) { return now - k.second > ring::kBroadcastMemory; });
 }
 

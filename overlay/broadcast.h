@@ -75,7 +75,8 @@ class Broadcasts {
   Deliver deliver_;
   std::map<Key, Task> tasks_;
   std::map<Id, TimePoint> known_;
-  RateTable rates_{ring::kBroadcastsPerSecond, ring::kBroadcastsBurst};
+  RateTable rates_{ring::kBroadcastsPerSecond, ring::kBroadcastsBurst};  // of origins
+  RateTable arcs_{ring::kArcsPerSecond, ring::kArcsBurst};               // of previous hops
   Timer timer_;
 };
 

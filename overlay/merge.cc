@@ -93,8 +93,9 @@ void Merge::on_outsider(const Address& from, const pb::Outsider& message) {
   const Session* known = hub_.sessions.find(member->address);
   if (known != nullptr && known->is_direct()) return on_contact(member->address);
   expected_[member->address] = hub_.clock.now() + ring::kConnectLimit;
-  const auto endpoints = usable_candidates(
-      member->endpoints, {hub_.options.virtual_subnet, hub_.options.allow_loopback});
+  auto endpoints = usable_candidates(member->endpoints,
+                                     {hub_.options.virtual_subnet, hub_.options.allow_loopback});
+  if (endpoints.size() > ring::kDirectDials) endpoints.resize(ring::kDirectDials);
   for (const Endpoint& e : endpoints) hub_.sessions.dial(member->address, Path::direct(e));
 }
 

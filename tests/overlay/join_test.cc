@@ -106,6 +106,23 @@ TEST_F(JoinTest, FiftyAtOnceOverLossyLinks) {
   EXPECT_TRUE(pool_.all_routable());
 }
 
+TEST_F(JoinTest, ABusyBootstrapRefersNewcomersToOthers) {
+  NodeOptions options;
+  options.limits.handshakes_max = 16;
+  for (int i = 1; i <= 150; ++i) {
+    pool_.add(world_.add_host("198.51.100." + std::to_string(i)), options);
+  }
+  std::size_t most = 0;
+  EXPECT_TRUE(becomes(
+      [&] {
+        most = std::max(most, pool_[0]->sessions().handshakes_under_way());
+        return pool_.ring_is_whole(1);
+      },
+      20s));
+  EXPECT_GT(pool_.total(Metric::kReferred), 0u);
+  EXPECT_LE(most, options.limits.handshakes_max + options.limits.dials_max);
+}
+
 TEST_F(JoinTest, EdgesAreFewAndTheSizeIsKnown) {
   add_many(50);
   world_.run_for(60s);
