@@ -53,8 +53,6 @@ class Hub {
   virtual void send_link(const Address& peer, pb::Link link) = 0;
   // A message of one packet or more, in a session that is open; else nothing happens.
   virtual void send_message(const Address& peer, std::uint8_t service, ByteView message) = 0;
-  // Tells a peer which routed packets have come (hop_acks.h).
-  virtual void send_acks(const Address& peer, ByteView numbers) = 0;
   // Wants an edge in this role (kNone: only a direct path); repeated, bounded, told when given up.
   virtual void connect(const Member& peer, EdgeRole role) = 0;
   // Takes or gives back a role of ours at an open session, and tells the peer.

@@ -19,7 +19,7 @@ constexpr std::size_t kContactsMax = 16;
 }  // namespace
 
 void Merge::stop() {
-  check_.cancel();
+  announce_.cancel();
   ask_.cancel();
 }
 
@@ -105,7 +105,7 @@ void Merge::become_gateway(const Address& contact) {
   merged_at_ = now;
   log_info("another ring found", {{"contact", contact.short_hex()}});
   handlers_.open_gateway(contact);
-  check_.after(ring::kMergeSettle, [this] { handlers_.announce(); });
+  announce_.after(ring::kMergeSettle, [this] { handlers_.announce(); });
 }
 
 // All at once would be too much for the gateway.

@@ -31,7 +31,7 @@ class Merge {
     std::function<void(const Address& gateway)> ask_through;
   };
   Merge(Hub& hub, Handlers handlers)
-      : hub_(hub), handlers_(std::move(handlers)), check_(hub.clock), ask_(hub.clock) {}
+      : hub_(hub), handlers_(std::move(handlers)), announce_(hub.clock), ask_(hub.clock) {}
   void stop();
 
   // A session to a member that we met from outside of our ring: compare, soon.
@@ -69,7 +69,7 @@ class Merge {
   std::set<Address> gateways_;             // asked, or to be asked
   RateTable told_{0.2, 3};                 // outsiders that one peer may name
   TimePoint merged_at_{-1h};
-  Timer check_, ask_;
+  Timer announce_, ask_;
   std::vector<Address> to_ask_;
 };
 

@@ -1,9 +1,6 @@
 #include "overlay/node_core.h"
 
-#include <algorithm>
-
 #include "base/log.h"
-#include "nat/check_list.h"
 #include "proto/overlay.pb.h"
 
 namespace wow {
@@ -319,20 +316,6 @@ void Node::Impl::on_reflexive(Session& session, const Endpoint& observed) {
   whereabouts_.on_reflexive(session, observed);
 }
 
-std::vector<Endpoint> Node::Impl::referrals() {
-  std::vector<Endpoint> out;
-  for (const auto& [peer, edge] : edges_.all()) {
-    const Session* session = sessions_.find(peer);
-    if (session == nullptr || !edge.usable() || !session->is_direct()) continue;
-    out.push_back(session->path().path.endpoint);
-  }
-  for (std::size_t i = 0; i < std::min(out.size(), Sessions::kReferralsMax); ++i) {
-    std::swap(out[i], out[i + random.below(out.size() - i)]);
-  }
-  if (out.size() > Sessions::kReferralsMax) out.resize(Sessions::kReferralsMax);
-  return out;
-}
-
 void Node::Impl::send_routed(const Address& peer, const Address& via, ByteView packet) {
   if (!stopped_) forwarder_.send(peer, RoutedPayload::kPacket, packet, via);
 }
@@ -453,59 +436,6 @@ void Node::Impl::sweep() {
 
 void Node::Impl::observe(const Address& peer, Session* session) {
   if (session_observer_) session_observer_(peer, session);
-}
-
-std::vector<EdgeInfo> Node::Impl::edges_info() {
-  std::vector<EdgeInfo> out;
-  for (auto& [peer, edge] : edges_.all()) {
-    if (!edge.is_near() && !edge.is_leaf()) edge.list = {};  // of no use any more
-    const Session* session = sessions_.find(peer);
-    if (session == nullptr) continue;
-    EdgeInfo info;
-    info.peer = peer;
-    for (const auto role : kAllRoles) {
-      if (((edge.ours | edge.theirs) & role_bit(role)) != 0) info.roles.push_back(role);
-    }
-    info.path = session->path().path;
-    info.round_trip = session->path().round_trip;
-    info.open_for = clock.now() - edge.opened;
-    if (const auto keys = session->keys()) {
-      info.bytes_in = keys->bytes_in.load(std::memory_order_relaxed);
-      info.bytes_out = keys->bytes_out.load(std::memory_order_relaxed);
-    }
-    info.direct = session->is_direct();
-    info.relayed = session->is_relayed();
-    out.push_back(std::move(info));
-  }
-  return out;
-}
-
-std::vector<Member> Node::Impl::remember() const {
-  std::vector<Member> out;
-  std::map<Address, Member> known;
-  for (const auto& [peer, edge] : edges_.all()) {
-    for (const Member& m : edge.members()) known[m.address] = m;
-  }
-  for (const auto& [peer, edge] : edges_.all()) {
-    if (edge.usable()) known[peer] = lists_.described(edge);
-  }
-  for (auto& [peer, member] : known) {
-    member.endpoints =
-        usable_candidates(member.endpoints, {options_.virtual_subnet, options_.allow_loopback});
-    if (out.size() < ring::kRememberedMax && !member.endpoints.empty()) {
-      out.push_back(std::move(member));
-    }
-  }
-  return out;
-}
-
-std::vector<Address> Node::Impl::nearest_known(const Address& target, std::size_t count) const {
-  auto all = edges_.members();
-  all.push_back(self);
-  std::sort(all.begin(), all.end(),
-            [&](const Address& a, const Address& b) { return nearer(a, b, target); });
-  if (all.size() > count) all.resize(count);
-  return all;
 }
 
 }  // namespace wow

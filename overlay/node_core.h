@@ -55,9 +55,6 @@ class Node::Impl final : public Hub, public Sessions::Listener {
   void send_message(const Address& peer, std::uint8_t service, ByteView message) override {
     if (edges_.find(peer) != nullptr) messages_.send(peer, service, message);
   }
-  void send_acks(const Address& peer, ByteView numbers) override {
-    messages_.send(peer, static_cast<std::uint8_t>(Service::kHopAcks), numbers);
-  }
   void connect(const Member& peer, EdgeRole role) override { linker_.connect(peer, role); }
   void take_role(Edge& edge, EdgeRole role) override { roles_.take(edge, role); }
   void drop_role(Edge& edge, EdgeRole role) override { roles_.drop(edge, role); }
