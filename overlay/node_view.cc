@@ -1,5 +1,5 @@
-// What a node shows of itself: its edges, members worth remembering, whom it knows near a place, and
-// whom a newcomer may ask instead. Changes nothing.
+// What a node shows of itself: its edges, members worth remembering, whom it knows near a place,
+// and whom a newcomer may ask instead. Changes nothing.
 #include <algorithm>
 
 #include "nat/check_list.h"
