@@ -22,6 +22,12 @@ class DhtStore {
   // removes the key.
   virtual bool write(const std::string& key, ByteView value) = 0;
 
+  // Whether this node has ever known a group that others had a part in. Kept apart from the
+  // entries: who lost those, but not this, must not take its pool for a new one. Noted durably; a
+  // failure is the store's to report, and mended by the next call.
+  virtual bool was_shared() const = 0;
+  virtual void note_shared() = 0;
+
   using Entry = std::pair<std::string, Bytes>;
   // The same for several entries, all of them or, after a crash, maybe the first few.
   virtual bool write_all(std::span<const Entry> entries) {

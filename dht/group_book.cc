@@ -33,6 +33,7 @@ void GroupBook::load(const std::string& key, ByteView value) {
     return;
   auto group = Group::parse(wire);
   if (!group || group->shard != context_.shard) return;
+  note_shared(*group);
   newest_ = Known{std::move(*group), {}, {}, context_.clock.now()};
   lineage_since_ = context_.clock.now();
 }
@@ -43,6 +44,12 @@ void GroupBook::on_change(std::function<void()> newest, std::function<void()> ri
   rival_changed_ = std::move(rival);
   claim_changed_ = std::move(claim);
   lineage_changed_ = std::move(lineage);
+}
+
+// Before anybody hears of it from us.
+void GroupBook::note_shared(const Group& group) {
+  const bool is_ours = group.members.size() == 1 && group.find(context_.network.self());
+  if (!is_ours && !context_.store.was_shared()) context_.store.note_shared();
 }
 
 std::vector<Group> GroupBook::rivals() const {
@@ -167,6 +174,7 @@ void GroupBook::adopt(Known known) {
     rivals_.push_back(std::move(*newest_));
   }
   newest_ = std::move(known);
+  note_shared(newest_->group);
   if (newest_->since == TimePoint{}) newest_->since = now;
   // Best effort: what must not be forgotten is in the replica's own epochs.
   context_.store.write(kStoreKey, view_of(newest_->group.to_wire().SerializeAsString()));

@@ -62,6 +62,7 @@ class GroupBook {
 
   bool lives(const Known& known) const;
   bool may_follow(const Group& group) const;
+  void note_shared(const Group& group);
   void adopt(Known known);
   void add_rival(Known known);
   bool should_switch(const Known& rival) const;

@@ -1,5 +1,8 @@
 #include "dht/membership.h"
 
+#include <algorithm>
+#include <utility>
+
 #include "base/log.h"
 #include "proto/identity.pb.h"
 
@@ -19,6 +22,7 @@ constexpr Duration kLookAroundInterval = 30s;  // who follows a lone node hears 
 constexpr std::size_t kOwnersMax = 10'000;     // told that their lineage was given up
 constexpr std::size_t kOwnersPerTick = 16;
 constexpr Duration kNamedFounderWait = 1s;
+constexpr Duration kSearchStepMax = 15s;  // between two looks; what is longer was not our time
 constexpr std::size_t kKnowNoneMax = 64;
 constexpr Duration kReadNextInterval = 500ms;
 constexpr Duration kReadLostInterval = 30s;
@@ -61,7 +65,7 @@ Membership::Membership(Context& context, Replica& replica, GroupBook& book,
 }
 
 void Membership::start() {
-  started_ = context_.clock.now();
+  started_ = searched_ = context_.clock.now();
   if (book_.newest()) {
     on_group_change();
   } else {
@@ -83,7 +87,7 @@ Duration Membership::tick_interval() const {
   if (replica_.holds_other(group->id.lineage)) return kTickServing;
   const Epoch* before = replica_.last_before(group->id);
   if (before && before->group.id != unreachable_) return kTickBusy;
-  return replica_.serving() ? kTickServing : kTickIdle;
+  return replica_.serving() || watch_.is_asking() ? kTickServing : kTickIdle;
 }
 
 void Membership::tick() {
@@ -208,16 +212,35 @@ bool Membership::is_nearest() const {
 }
 
 void Membership::consider_founding() {
-  if (knows_group() || !context_.network.joined() || !may_found()) return;
-  // Another than what we founded before and lost; never one that was begun after a loss.
+  const TimePoint now = context_.clock.now();
+  const Duration passed = std::min(now - std::exchange(searched_, now), kSearchStepMax);
+  if (knows_group() || !context_.network.joined()) {
+    searched_for_ = {};
+    return;
+  }
+  searched_for_ += passed;
   const Group* lost = book_.newest();
-  found(lost ? lost->id.lineage.number : 1);
+  const std::uint64_t number = lost ? lost->id.lineage.number : 1;
+  if (searched_for_ >= context_.options.majority_lost_after) {
+    if (is_located_nearest()) found(number + 1);
+  } else if (may_found()) {
+    // Another than what we founded before and lost; never one that was begun after a loss.
+    found(number);
+  }
 }
 
+bool Membership::is_located_nearest() const {
+  if (context_.network.alone()) return true;
+  return located_ && (!nearest_ || *nearest_ == context_.network.self()) && is_nearest();
+}
+
+// Before a group was sought in vain for as long as rule 11 says.
 bool Membership::may_found() const {
   const Address& self = context_.network.self();
   const auto& named = context_.options.founder;
   if (named && *named != self) return false;
+  // We knew one, and lost our store: it may well live where we cannot reach it.
+  if (context_.store.was_shared()) return false;
   const TimePoint now = context_.clock.now();
   const Duration patience = context_.options.found_after;
   if (context_.network.alone()) return named || now - started_ >= patience;
@@ -226,7 +249,7 @@ bool Membership::may_found() const {
     return now - *joined_ >= std::min(patience, kNamedFounderWait) &&
            (book_.newest() || others_know_none());
   // Of several that are connected only one founds: the nearest to the centre.
-  return now - *joined_ >= patience && (!nearest_ || *nearest_ == self) && is_nearest();
+  return now - *joined_ >= patience && is_located_nearest();
 }
 
 // That nobody has said anything is not enough: a founder that lost its store would found again

@@ -46,6 +46,7 @@ class Membership {
   void on_next(const Group& of, Coordinator::Reading reading, const std::optional<Group>& next);
   bool may_install(const Group& group) const;
   bool is_nearest() const;
+  bool is_located_nearest() const;
   bool may_found() const;
   bool others_know_none() const;
   void found(std::uint64_t number);
@@ -75,6 +76,8 @@ class Membership {
   bool is_reading_next_ = false;
   EpochId unreachable_;  // held by us; no majority of it answers any more
   std::optional<TimePoint> joined_;
+  TimePoint searched_{};
+  Duration searched_for_{};         // a group, in vain
   std::set<Address> know_none_;     // nodes that said that they know no group
   bool located_ = false;            // a look-up of the centre has ended
   std::optional<Address> nearest_;  // with this

@@ -20,6 +20,8 @@ class StoreBatch {
     waiting_.insert(waiting_.end(), entries.begin(), entries.end());
     return true;
   }
+  bool was_shared() const { return store_.was_shared(); }
+  void note_shared() { store_.note_shared(); }
   void open() { is_open_ = true; }
   void close() {
     is_open_ = false;
@@ -44,6 +46,8 @@ class ShardStore final : public DhtStore {
 
   // Entries come to a shard by way of Shard::load.
   void load(const std::function<void(const std::string&, ByteView)>&) override {}
+  bool was_shared() const override { return batch_.was_shared(); }
+  void note_shared() override { batch_.note_shared(); }
   bool write(const std::string& key, ByteView value) override {
     const Entry entry{tag_ + key, to_bytes(value)};
     return batch_.write_all(std::span(&entry, 1));

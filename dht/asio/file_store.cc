@@ -76,11 +76,27 @@ Result<std::unique_ptr<FileStore>> FileStore::open(const std::filesystem::path& 
   std::unique_ptr<FileStore> store(new FileStore(path));
   if (auto done = store->open_file(); !done) return done.error();
   if (auto done = store->recover(); !done) return done.error();
+  std::error_code ignored;
+  store->was_shared_ = std::filesystem::exists(store->shared_path(), ignored);
   return store;
 }
 
 FileStore::~FileStore() {
   if (fd_ >= 0) close(fd_);
+}
+
+std::filesystem::path FileStore::shared_path() const {
+  auto path = path_;
+  path += ".shared";
+  return path;
+}
+
+void FileStore::note_shared() {
+  const auto path = shared_path();
+  const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+  was_shared_ = fd >= 0 && fsync(fd) == 0 && sync_folder(path);
+  if (!was_shared_) log_warn("dht store: not noted", {{"why", failure("write", path).message}});
+  if (fd >= 0) close(fd);
 }
 
 Result<void> FileStore::open_file() {

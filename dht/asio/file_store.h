@@ -30,6 +30,10 @@ class FileStore final : public DhtStore {
   bool write(const std::string& key, ByteView value) override;
   bool write_all(std::span<const Entry> entries) override;
 
+  // A file beside, PATH.shared: whoever removes both makes the node a stranger to its pool's past.
+  bool was_shared() const override { return was_shared_; }
+  void note_shared() override;
+
   std::uint64_t file_bytes() const { return file_bytes_; }
 
  private:
@@ -51,9 +55,12 @@ class FileStore final : public DhtStore {
   void note_entries(ByteView entries, std::uint64_t offset);
   std::optional<Bytes> read_at(std::uint64_t offset, std::size_t bytes) const;
 
+  std::filesystem::path shared_path() const;
+
   std::filesystem::path path_;
   int fd_ = -1;
   bool failed_ = false;
+  bool was_shared_ = false;
   std::uint64_t file_bytes_ = 0;
   std::uint64_t live_bytes_ = 0;
   Places places_;

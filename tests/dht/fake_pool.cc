@@ -135,7 +135,7 @@ Duration FakePool::time_frozen(int number) const {
 
 void FakePool::restart(int number, bool with_store) {
   crash(number);
-  if (!with_store) *at(number).store = {};
+  if (!with_store) at(number).store->entries.clear();
   start(number);
 }
 

@@ -33,7 +33,11 @@ class MemoryStore final : public DhtStore {
     ++batches;
     return DhtStore::write_all(all);
   }
+  bool was_shared() const override { return shared; }
+  void note_shared() override { shared = true; }
+
   std::map<std::string, Bytes> entries;
+  bool shared = false;
   std::size_t writes = 0;   // of single entries
   std::size_t batches = 0;  // each synced once
   bool fails = false;

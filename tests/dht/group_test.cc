@@ -2,11 +2,14 @@
 #include <gtest/gtest.h>
 
 #include <set>
+#include <tuple>
 
 #include "tests/dht/fake_pool.h"
 
 namespace wow {
 namespace {
+
+constexpr Duration kG = 60s;
 
 DhtOptions founded_by_first() {
   DhtOptions options;
@@ -171,6 +174,59 @@ TEST(DhtGroup, AFounderThatLostItsStoreFoundsAgain) {
       60s));
   EXPECT_TRUE(pool.create(1, "k", "v"));
 }
+
+TEST(DhtGroup, AFounderThatLostItsStoreWhileCutOffFoundsOnlyAfterG) {
+  for (const bool is_named : {true, false}) {
+    auto options = is_named ? founded_by_first() : DhtOptions();
+    options.majority_lost_after = kG;
+    FakePool pool(10, options);
+    pool.add();
+    ASSERT_TRUE(pool.run_until_group(1, 5s));
+    pool.add_all(2);
+    ASSERT_TRUE(pool.run_until_group(3, 20s));
+    ASSERT_TRUE(pool.create(1, "k", "v"));
+    bool cut = true;
+    pool.blocked = [&](int from, int to) { return cut && (from == 0) != (to == 0); };
+    pool.restart(0, false);
+    pool.run_for(kG - 1s);
+    EXPECT_EQ(pool.dht(0).status().lineage, 0u) << "the others live, for all it knows";
+    ASSERT_TRUE(pool.run_until([&] { return pool.dht(0).status().serving; }, 10s));
+    EXPECT_EQ(pool.dht(0).status().lineage, 2u);
+    cut = false;
+    ASSERT_TRUE(pool.run_until_group(3, 30s));
+    EXPECT_EQ(pool.dht(0).status().lineage, 1u);
+    EXPECT_TRUE(pool.get(0, "k"));
+  }
+}
+
+// The machines are there, and know that they are members; what they stored is gone.
+class WithoutStores : public ::testing::TestWithParam<std::tuple<int, bool>> {};
+
+TEST_P(WithoutStores, APoolComesBackWithoutAHand) {
+  const auto [nodes, is_named] = GetParam();
+  auto options = is_named ? founded_by_first() : DhtOptions();
+  options.majority_lost_after = kG;
+  FakePool pool(11, options);
+  pool.add_all(nodes);
+  pool.run_for(40s);
+  ASSERT_TRUE(pool.create(nodes - 1, "k", "v"));
+  for (int i = 0; i < nodes; ++i) pool.crash(i);
+  pool.run_for(10s);
+  const TimePoint began = pool.now();
+  for (int i = 0; i < nodes; ++i) pool.restart(i, false);
+  const std::size_t members = nodes > 4 ? 5 : nodes > 2 ? 3 : 1;
+  ASSERT_TRUE(pool.run_until_group(members, kG + 30s));
+  if (nodes == 1) {
+    EXPECT_LE(pool.now() - began, 4s) << "nobody else ever had a part in it";
+  }
+  for (int i = 0; i < nodes; ++i) {
+    EXPECT_TRUE(pool.create(i, "own" + std::to_string(i), "v"));
+    EXPECT_EQ(pool.get(i, "k").error().code, ErrorCode::kNotFound);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(, WithoutStores,
+                         ::testing::Combine(::testing::Values(1, 2, 3, 5), ::testing::Bool()));
 
 TEST(DhtGroup, WhenTwoLineagesMeetTheOlderWinsAndOwnersCreateAgain) {
   FakePool pool(6);

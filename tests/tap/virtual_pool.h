@@ -37,8 +37,11 @@ class MemoryStore final : public DhtStore {
     }
     return true;
   }
+  bool was_shared() const override { return was_shared_; }
+  void note_shared() override { was_shared_ = true; }
 
  private:
+  bool was_shared_ = false;
   std::map<std::string, Bytes> table_;
 };
 

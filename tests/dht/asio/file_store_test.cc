@@ -81,5 +81,14 @@ TEST_F(FileStoreTest, AStoreThatStartedEmptyRemembersAgain) {
   EXPECT_EQ(kept(bytes()), "d");
 }
 
+TEST_F(FileStoreTest, ALostFileIsNoReasonToForgetThatOthersTookPart) {
+  EXPECT_FALSE((*FileStore::open(path_))->was_shared());
+  (*FileStore::open(path_))->note_shared();
+  std::filesystem::remove(path_);
+  EXPECT_TRUE((*FileStore::open(path_))->was_shared());
+  EXPECT_EQ(kept("damaged"), "");
+  EXPECT_TRUE((*FileStore::open(path_))->was_shared());
+}
+
 }  // namespace
 }  // namespace wow
