@@ -13,7 +13,14 @@ constexpr Duration kLookMax = 15s;  // between two looks; what is longer was not
 }  // namespace
 
 void MajorityWatch::hear(const ReplicaId& from, const EpochId& serves) {
-  if (!group_.has(from)) return;
+  if (!group_.has(from)) {
+    // A member that lost its store, or gave its lineage up, is that member no more.
+    if (group_.find(from.address)) {
+      served_.erase(from.address);
+      heard_.erase(from.address);
+    }
+    return;
+  }
   heard_[from.address] = context_.clock.now();
   if (serves == group_.id) served_.insert(from.address);
 }

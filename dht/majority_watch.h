@@ -23,6 +23,7 @@ class MajorityWatch {
   Duration lost_for() const { return lost_for_; }
   // The same of the lineage whose registers we hold, when the newest became another.
   Duration held_lost_for() const { return held_lost_for_; }
+  bool is_asking() const { return asking_since_.has_value(); }
   bool is_lost() const { return asking_since_.has_value() && lost_for_ >= kLostAfter; }
 
   static constexpr Duration kLostAfter = 3s;  // until then an answer may be under way

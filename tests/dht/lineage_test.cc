@@ -60,6 +60,19 @@ TEST(DhtLineage, AfterALostMajorityTheNearestFoundsTheNextAndNotBefore) {
   }
 }
 
+TEST(DhtLineage, MembersThatLostTheirStoresAreMissedAtOnce) {
+  FakePool pool(27, short_patience());
+  pool.add_all(5);
+  ASSERT_TRUE(pool.run_until_group(5, 60s));
+  const auto near = pool.nearest();
+  for (int i = 0; i < 3; ++i) pool.restart(near[static_cast<std::size_t>(i)], false);
+  const TimePoint lost = pool.now();
+  ASSERT_TRUE(pool.run_until([&] { return agree(pool, near, 2); }, 2 * kG));
+  EXPECT_GE(pool.now() - lost, kG);
+  EXPECT_LE(pool.now() - lost, kG + 5s) << "they said themselves that they had forgotten";
+  ASSERT_TRUE(pool.run_until_group(5, 30s));
+}
+
 TEST(DhtLineage, AMajorityThatReturnsInTimeLosesNothing) {
   FakePool pool(22, short_patience());
   pool.add_all(5);

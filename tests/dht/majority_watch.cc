@@ -1,11 +1,13 @@
 #include "tests/dht/majority_watch.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace wow {
 
 void MajorityWatch::hear(int from, const pb::DhtMessage& message) {
-  incarnations_[from] = message.incarnation();
+  // What was sent before its sender lost its store may still be on its way.
+  if (!dead_.contains(message.incarnation())) incarnations_[from] = message.incarnation();
   if (message.has_known()) {
     if (const auto group = dht::Group::parse(message.known())) hear_group(*group);
   }
@@ -41,7 +43,7 @@ void MajorityWatch::judge_founding(const dht::Lineage& lineage) {
   }
 }
 
-void MajorityWatch::forgot(int node) { incarnations_[node] = 0; }
+void MajorityWatch::forgot(int node) { dead_.insert(std::exchange(incarnations_[node], 0)); }
 
 void MajorityWatch::look() {
   for (auto& [lineage, history] : lineages_) {
@@ -63,11 +65,8 @@ bool MajorityWatch::reaches(int node, const History& history) const {
 }
 
 bool MajorityWatch::can_recover() const {
-  const History* latest = nullptr;
-  for (const auto& [lineage, history] : lineages_) {
-    if (!latest || history.heard > latest->heard) latest = &history;
-  }
-  return latest && is_recoverable(*latest);
+  return std::ranges::any_of(lineages_,
+                             [this](const auto& entry) { return is_recoverable(entry.second); });
 }
 
 bool MajorityWatch::is_recoverable(const History& history) const {

@@ -5,6 +5,7 @@
 
 #include <functional>
 #include <map>
+#include <set>
 #include <string>
 
 #include "dht/group.h"
@@ -23,7 +24,7 @@ class MajorityWatch {
   void forgot(int node);
   // To be called often.
   void look();
-  // Whether the latest lineage has a majority that is at most cut off or paused.
+  // Whether some lineage has a majority that is at most cut off or paused.
   bool can_recover() const;
   std::size_t lineages() const { return lineages_.size(); }
   // What was wrong; empty if nothing.
@@ -50,6 +51,7 @@ class MajorityWatch {
   const Duration patience_;
   std::map<dht::Lineage, History> lineages_;
   std::map<int, std::uint64_t> incarnations_;
+  std::set<std::uint64_t> dead_;  // incarnations whose store is lost
   std::string objection_;
 };
 

@@ -13,11 +13,16 @@ using Outcome = Operation::Outcome;
 
 // A lineage without a majority is given up after a value's longest life: G = TTL * 1.01 + 10 s.
 constexpr Duration kLongestTtl = 49s;
-constexpr Duration kLineageTime = 60s;
+constexpr Duration kG = 60s;
+static_assert(majority_lost_after(kLongestTtl) <= kG);
+// After everything was healed: where a majority is there, and where it is lost for good. That takes
+// G and the time until somebody asks.
+constexpr Duration kResolvedAfter = 30s, kFoundAfter = kG + 15s;
 constexpr Duration kShortTtl = 3s;  // some expire while they are raced for
 constexpr Duration kRaceInterval = 700ms;
 constexpr Duration kStep = 100ms;
 constexpr Duration kPause = 30s;
+constexpr Duration kFollowInterval = 10s;
 constexpr std::size_t kRecentMax = 6;
 constexpr std::size_t kOperationsMax = kHistoryMax / 2;  // on one key; a removal may count twice
 
@@ -31,6 +36,7 @@ DhtOptions options_of_runs() {
   DhtOptions options;
   options.founder = FakeCredentials::address_of(1);
   options.group_change_after = 3s;
+  options.majority_lost_after = kG;
   return options;
 }
 
@@ -43,6 +49,7 @@ RaceRun::Counts& RaceRun::Counts::operator+=(const Counts& other) {
         &Counts::lineages, &Counts::doubles}) {
     this->*field += other.*field;
   }
+  slowest_heal = std::max(slowest_heal, other.slowest_heal);
   return *this;
 }
 
@@ -54,11 +61,12 @@ std::string RaceRun::Counts::text() const {
          item("lost", lost) + item("unavailable", unavailable) + item("reads", reads) +
          item("crashes", crashes) + item("without the store", amnesias) +
          item("partitions", partitions) + item("pauses", pauses) + item("lineages", lineages) +
-         item("held twice", doubles);
+         item("held twice", doubles) + ", resolved at most " +
+         std::to_string(to_seconds(slowest_heal)) + " s after healing";
 }
 
 RaceRun::RaceRun(std::uint64_t seed, int races)
-    : races_(races), pool_(seed, options_of_runs()), watch_(pool_, kLineageTime) {
+    : races_(races), pool_(seed, options_of_runs()), watch_(pool_, kG) {
   faults_ = {draw(0.5), draw(0.3), draw(0.5), draw(0.5), draw(0.5), draw(0.1)};
   pool_.add_all(2 + static_cast<int>(pool_.random.below(7)));
   pool_.delay = 1ms + random_up_to(50ms);
@@ -347,7 +355,7 @@ void RaceRun::part() {
   side_.resize(static_cast<std::size_t>(pool_.size()));
   for (auto& side : side_) side = static_cast<int>(pool_.random.below(draw(0.2) ? 3 : 2));
   ++counts_.partitions;
-  part_ends_ = pool_.now() + random_up_to(faults_.long_cuts ? 2 * kLineageTime : kLineageTime / 2);
+  part_ends_ = pool_.now() + random_up_to(faults_.long_cuts ? 2 * kG : kG / 2);
 }
 
 void RaceRun::pause_one() {
@@ -359,15 +367,85 @@ void RaceRun::pause_one() {
   resume_at_[node] = pool_.now() + (draw(0.5) ? kPause : random_up_to(kPause));
 }
 
-// When everything works again, so does the store.
+// When everything works again, so does the store, and the same everywhere.
 void RaceRun::heal() {
+  const bool is_recoverable = watch_.can_recover();
   pool_.loss = 0;
   side_.clear();
   for (int node = 0; node < pool_.size(); ++node) {
     if (pool_.is_paused(node)) pool_.resume(node);
     if (!pool_.is_up(node)) pool_.restart(node);
   }
-  pool_.run_for(30s);
+  std::vector<DhtStatus> before;
+  std::vector<int> told(static_cast<std::size_t>(pool_.size()));
+  for (int node = 0; node < pool_.size(); ++node) {
+    before.push_back(pool_.dht(node).status());
+    int& times = told[static_cast<std::size_t>(node)];
+    pool_.dht(node).on_lineage_change([&times](const DhtLineageChange&) { ++times; });
+  }
+  const TimePoint healed = pool_.now();
+  run_until_resolved(is_recoverable ? kResolvedAfter : kFoundAfter);
+  if (!watch_.objection().empty()) fail(watch_.objection());
+  if (!is_resolved_everywhere())
+    return fail("not resolved in time after everything was healed:" + states());
+  counts_.slowest_heal = std::max(counts_.slowest_heal, pool_.now() - healed);
+  pool_.run_for(kDhtOperationLimit + 1s);  // the last race may have begun just now
+  check_answered();
+  counts_.lineages = static_cast<int>(watch_.lineages());
+  const auto after = pool_.dht(0).status();
+  for (int node = 0; node < pool_.size(); ++node) {
+    const auto& was = before[static_cast<std::size_t>(node)];
+    const bool is_loser = was.lineage != 0 && lineage_of(was) != lineage_of(after);
+    if (is_loser && told[static_cast<std::size_t>(node)] == 0) {
+      fail("node " + std::to_string(node) + " was not told that its lineage gave way");
+    }
+  }
+  check_agreement();
+}
+
+RaceRun::LineageName RaceRun::lineage_of(const DhtStatus& status) {
+  return {status.lineage, status.founder};
+}
+
+// As members do that follow the pool's names, everybody asks for something now and then.
+void RaceRun::run_until_resolved(Duration limit) {
+  TimePoint asked{};
+  for (const TimePoint end = pool_.now() + limit; pool_.now() < end;) {
+    if (is_resolved_everywhere()) return;
+    if (pool_.now() - asked >= kFollowInterval) {
+      asked = pool_.now();
+      for (int node = 0; node < pool_.size(); ++node)
+        pool_.dht(node).get("name", [](const auto&) {});
+    }
+    pool_.run_for(kStep / 2);
+    watch_.look();
+  }
+}
+
+std::string RaceRun::states() {
+  std::string out;
+  for (int node = 0; node < pool_.size(); ++node) {
+    const auto status = pool_.dht(node).status();
+    out += "\n  node " + std::to_string(node) + " (" + pool_.address(node).short_hex() +
+           "): lineage " + std::to_string(status.lineage) + " of " + status.founder.short_hex() +
+           ", epoch " + std::to_string(status.epoch) + (status.serving ? ", serves:" : ":");
+    for (const auto& member : status.members) out += " " + std::to_string(pool_.node_of(member));
+  }
+  return out;
+}
+
+bool RaceRun::is_resolved_everywhere() {
+  const auto first = pool_.dht(0).status();
+  std::size_t serving = 0;
+  for (int node = 0; node < pool_.size(); ++node) {
+    const auto status = pool_.dht(node).status();
+    if (status.lineage == 0 || lineage_of(status) != lineage_of(first)) return false;
+    serving += status.serving;
+  }
+  return serving > first.members.size() / 2;
+}
+
+void RaceRun::check_answered() {
   for (const auto& [key, history] : histories_) {
     for (const auto& entry : history) {
       const auto& operation = entry.operation;
@@ -377,12 +455,29 @@ void RaceRun::heal() {
       }
     }
   }
-  counts_.lineages = static_cast<int>(watch_.lineages());
-  // After a majority was lost its lineage may stand in the way of the next (rule 11 is not built).
-  if (watch_.lineages() > 1 || !watch_.can_recover()) return;
+}
+
+// Everybody can write, and sees the same holders.
+void RaceRun::check_agreement() {
   for (int node = 0; node < pool_.size(); ++node) {
     const auto answer = pool_.create(node, "own" + std::to_string(node), "v");
-    if (!answer) return fail("after everything was healed: " + answer.error().message);
+    if (!answer) {
+      return fail("after everything was healed: " + answer.error().message + states());
+    }
+  }
+  for (const auto& key : recent_) {
+    std::optional<Address> holder;
+    for (int node = 0; node < pool_.size(); ++node) {
+      const auto got = pool_.get(node, key);
+      // One that has ended is free to some until all replicas' timers have ended, too.
+      if (!got && got.error().code == ErrorCode::kNotFound) continue;
+      if (!got || (holder && *holder != got->owner)) {
+        return fail("after everything was healed " + key + " is not seen the same by node " +
+                    std::to_string(node) + ": " + (got ? got->owner.hex() : got.error().message) +
+                    states() + text_of(key));
+      }
+      holder = got->owner;
+    }
   }
 }
 

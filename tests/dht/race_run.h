@@ -5,6 +5,7 @@
 
 #include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "tests/dht/fake_pool.h"
@@ -18,6 +19,7 @@ class RaceRun {
   struct Counts {
     int races = 0, creates = 0, won = 0, lost = 0, unavailable = 0, reads = 0;
     int crashes = 0, amnesias = 0, partitions = 0, pauses = 0, lineages = 0, doubles = 0;
+    Duration slowest_heal{};
     Counts& operator+=(const Counts& other);
     std::string text() const;
   };
@@ -29,6 +31,7 @@ class RaceRun {
   const Counts& counts() const { return counts_; }
 
  private:
+  using LineageName = std::pair<std::uint64_t, Address>;
   // Which faults this run has.
   struct Faults {
     bool crashes = false, amnesia = false, partitions = false, pauses = false, frozen = false;
@@ -60,6 +63,12 @@ class RaceRun {
   void pause_one();
   void resume_one();
   void heal();
+  static LineageName lineage_of(const DhtStatus& status);
+  void run_until_resolved(Duration limit);
+  std::string states();  // of all nodes, for a failure
+  bool is_resolved_everywhere();
+  void check_answered();
+  void check_agreement();
   void check_histories();
   void check_history(const std::string& key, const dht::Lineage& lineage);
   std::string text_of(const std::string& key) const;

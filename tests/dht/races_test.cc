@@ -15,6 +15,8 @@ namespace {
 constexpr int kRacesPerSeed = 100;
 constexpr std::uint64_t kSeeds = 100;
 constexpr std::uint64_t kReportEvery = 100;  // seeds
+constexpr int kFailuresMax = 20;             // then it ends
+constexpr int kRacesToJudge = 1000;          // fewer say nothing about how many are won
 
 // WOW_SEEDS=FIRST-LAST replays or widens a test.
 std::pair<std::uint64_t, std::uint64_t> seeds() {
@@ -28,17 +30,23 @@ std::pair<std::uint64_t, std::uint64_t> seeds() {
 TEST(DhtRaces, CreateIsLinearizableAndNoTwoHoldAKeyWhateverFails) {
   const auto [first, last] = seeds();
   RaceRun::Counts counts;
+  int failures = 0;
   for (std::uint64_t seed = first; seed <= last; ++seed) {
     RaceRun run(seed, kRacesPerSeed);
-    ASSERT_EQ(run.run(), "") << "replay: WOW_SEEDS=" << seed << " bazel run //tests/dht:races_test";
+    const std::string& failure = run.run();
+    EXPECT_EQ(failure, "") << "replay: WOW_SEEDS=" << seed << " bazel run //tests/dht:races_test";
     counts += run.counts();
+    failures += !failure.empty();
+    ASSERT_LT(failures, kFailuresMax);
     if (seed % kReportEvery == 0 && seed < last) {
       std::cout << counts.text() << "; go on with WOW_SEEDS=" << seed + 1 << '-' << last
                 << std::endl;
     }
   }
   std::cout << counts.text() << std::endl;
+  if (failures > 0) return;
   EXPECT_EQ(counts.races, static_cast<int>(last - first + 1) * kRacesPerSeed);
+  if (counts.races < kRacesToJudge) return;
   EXPECT_GT(counts.won, counts.races / 2) << "the test tested something";
   EXPECT_GT(counts.lost, counts.races / 2);
 }
