@@ -1,5 +1,5 @@
 // The `wow` program: commands from tools/cli; the daemon behind `wow up` and `wow router` from
-// tools/daemon; the simulator of tools/sim.
+// tools/daemon; the simulator of tools/sim and the laboratory of tools/lab.
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <array>
@@ -9,6 +9,7 @@
 #include "tools/cli/commands.h"
 #include "tools/cli/config.h"
 #include "tools/daemon/privileges.h"
+#include "tools/lab/lab_command.h"
 #include "tools/sim/sim_command.h"
 
 namespace {
@@ -22,7 +23,7 @@ std::vector<std::string> arguments_of(int argc, char** argv) {
     out.erase(out.begin());
     out.push_back("--help");
   }
-  constexpr std::array kGroups = {"pool", "invite", "dht"};
+  constexpr std::array kGroups = {"pool", "invite", "dht", "lab"};
   const bool is_group =
       out.size() == 1 && std::find(kGroups.begin(), kGroups.end(), out.front()) != kGroups.end();
   if (out.empty() || is_group) out.push_back("--help");
@@ -74,6 +75,7 @@ int main(int argc, char** argv) {
   wow::add_daemon_commands(app, context);
   wow::add_query_commands(app, context);
   wow::add_sim_command(app);
+  wow::add_lab_command(app);
   // Only now, for commands would inherit it.
   app.footer(
       "First steps:\n"
