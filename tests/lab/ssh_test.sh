@@ -18,7 +18,6 @@ same() {
 }
 
 lab_new
-lab_internet
 lab_public r1 198.51.100.7
 lab_site home nat 198.51.100.21 192.168.1.0/24
 lab_site lawn open 198.51.100.24 203.0.113.0/24

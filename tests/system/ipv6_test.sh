@@ -5,18 +5,12 @@ source "$(dirname "${BASH_SOURCE[0]}")/pool.sh"
 lab_reexec "$@"
 
 lab_new
-lab_install "$(pool__program tools/wow)"
-lab_internet
-pool_host r1 r2
-lab_public v1 198.51.100.31
-lab_public v2 198.51.100.32
-declare -A six=([r1]=2001:db8::7 [r2]=2001:db8::8 [v1]=2001:db8::31 [v2]=2001:db8::32)
-for host in r1 r2 v1 v2; do
-  lab_exec "$host" bash -c 'echo 0 >/proc/sys/net/ipv6/conf/eth0/disable_ipv6' 2>/dev/null || :
-  lab_exec "$host" ip -6 addr add "${six[$host]}/64" dev eth0 nodad || { echo 'this kernel has no IPv6'; exit 77; }
-  # IPv4 is there no more.
-  lab_exec "$host" ip -4 addr flush dev eth0
-done
+[[ -e /proc/sys/net/ipv6 ]] || { echo 'this kernel has no IPv6'; exit 77; }
+six='"ipv6": true, "ipv4": false'
+lab_public r1 198.51.100.7 "$six" # 2001:db8::7
+lab_public r2 198.51.100.8 "$six"
+lab_public v1 198.51.100.31 "$six" # 2001:db8::31
+lab_public v2 198.51.100.32 "$six"
 lab_exec r1 wow pool create lab --subnet 10.128.0.0/16 >>"$LAB_LOGS/commands.log"
 lab_exec r1 wow invite create lab --bootstrap '[2001:db8::7]:4433' --bootstrap '[2001:db8::8]:4433' >"$LAB_DIR/six.invite" 2>>"$LAB_LOGS/commands.log"
 chmod 600 "$LAB_DIR/six.invite"

@@ -16,6 +16,7 @@
 # Nothing sleeps for luck: all waiting is for an event, with a limit. The first failure ends the script, with the ends of all logs.
 
 pool_folder=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+[[ ! ${WOW_BIN:-} ]] || export WOW=$WOW_BIN/tools/wow
 # shellcheck source=tools/lab/lab.sh
 source "$pool_folder/../../tools/lab/lab.sh"
 
@@ -99,8 +100,7 @@ pool__program() {
 pool_laboratory() {
   local host
   lab_new
-  lab_install "$(pool__program tools/wow)" "$pool_folder/../../tools/lab/stream.py"
-  lab_internet
+  lab_install "$pool_folder/../../tools/lab/stream.py"
   pool_host r1 r2
   lab_site home nat 198.51.100.21 192.168.1.0/24
   lab_site office nat 198.51.100.22 10.20.0.0/24

@@ -6,8 +6,7 @@ namespace wow::lab {
 
 DelayLine::Admission DelayLine::admit(const LineQuality& line, std::size_t frame_bytes,
                                       TimePoint now) {
-  if (line.mtu != 0 && frame_bytes > line.mtu + kEthernetHeaderBytes)
-    return {Fate::kTooLarge, {}};
+  if (line.mtu != 0 && frame_bytes > line.mtu + kEthernetHeaderBytes) return {Fate::kTooLarge, {}};
   if (line.loss > 0 && random_.unit() < line.loss) return {Fate::kLost, {}};
   TimePoint left = now;
   if (line.bits_per_second != 0) {

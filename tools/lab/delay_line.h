@@ -1,5 +1,5 @@
-// When a frame that enters a line at one end leaves it at the other: delay, jitter, loss, rate. Time
-// and chance are passed in; the frames themselves are their carrier's.
+// When a frame that enters a line at one end leaves it at the other: delay, jitter, loss, rate.
+// Time and chance are passed in; the frames themselves are their carrier's.
 #pragma once
 
 #include <optional>

@@ -110,9 +110,10 @@ void up(const Arguments& a) {
   Keeper keeper = Keeper::start(name);
   end_with(build(keeper, topology));
   keeper.detach();
-  std::cout << "Up: " << topology.sites.size() << " sites, " << topology.hosts.size()
-            << " hosts. `wow lab status` shows them, `wow lab exec HOST` enters one, `wow lab down` "
-               "ends it.\n";
+  std::cout
+      << "Up: " << topology.sites.size() << " sites, " << topology.hosts.size()
+      << " hosts. `wow lab status` shows them, `wow lab exec HOST` enters one, `wow lab down` "
+         "ends it.\n";
 }
 
 void down(const Arguments& a) {
@@ -247,8 +248,10 @@ json::object settings_of(const std::vector<std::string>& words) {
     const std::string value = word.substr(equals + 1);
     boost::system::error_code error;
     json::value parsed = json::parse(value, error);
-    if (value.empty()) parsed = nullptr;
-    else if (error) parsed = json::string(value);
+    if (value.empty())
+      parsed = nullptr;
+    else if (error)
+      parsed = json::string(value);
     out[word.substr(0, equals)] = std::move(parsed);
   }
   return out;
@@ -264,7 +267,8 @@ IpAddress address_of(const std::string& text) {
 
 void list_kinds() {
   for (const std::string& name : nat_kind_names())
-    std::cout << name << std::string(18 - name.size(), ' ') << NatKind::parse(name)->words() << "\n";
+    std::cout << name << std::string(18 - name.size(), ' ') << NatKind::parse(name)->words()
+              << "\n";
 }
 
 using Shared = std::shared_ptr<Arguments>;
@@ -310,8 +314,7 @@ void add_life_commands(CLI::App& lab, const Shared& a) {
   CLI::App* run_command = with_command(lab.add_subcommand(
       "run", "Run a command beside a laboratory that is made for it and ends with it"));
   run_command->add_option("--topology", a->file, "What is there from the start; else nothing");
-  run_command->callback(
-      [a, run_command] { guarded([&] { run(*a, run_command->remaining()); }); });
+  run_command->callback([a, run_command] { guarded([&] { run(*a, run_command->remaining()); }); });
 
   lab.add_subcommand("check", "Say whether a laboratory can run here; exit status 77 if not")
       ->callback([] { guarded(check); });
@@ -350,7 +353,8 @@ void add_change_commands(CLI::App& lab, const Shared& a) {
   on_node("unplug", "HOST", "Pull a host's cable", &Laboratory::unplug);
   on_node("cut", "NODE", "Let nothing pass a host's or site's cable, in silence", &Laboratory::cut);
   on_node("heal", "NODE", "Undo cut", &Laboratory::heal);
-  on_node("power-off", "HOST", "Kill all processes of a host, and remove it",
+  on_node("kill", "HOST",
+          "Let a host's power fail: all its processes are killed, and it is no more",
           &Laboratory::power_off);
   on_node("reset", "SITE", "Let a router forget its mappings, as by a restart",
           &Laboratory::reset_router);
@@ -375,9 +379,11 @@ void add_lab_command(CLI::App& app) {
       "All of it is in namespaces of the kernel; the machine's own network is not touched.");
   lab->require_subcommand(1);
   const auto a = std::make_shared<Arguments>();
-  lab->add_option("--lab", a->lab, "Which, if several are up");
   add_life_commands(*lab, a);
   add_change_commands(*lab, a);
+  for (CLI::App* command : lab->get_subcommands({}))
+    if (command->get_name() != "kinds" && command->get_name() != "check")
+      command->add_option("--lab", a->lab, "Which laboratory, if several are up");
   lab->footer(
       "Example, as root:\n"
       "  wow lab up tools/lab/examples/two-homes.json && wow lab exec home1 ping -c 3 "

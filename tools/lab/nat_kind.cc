@@ -44,8 +44,8 @@ NatPorts usual_ports(NatMapping mapping) {
   return has_port_for_each(mapping) ? NatPorts::kRandom : NatPorts::kKeep;
 }
 
-constexpr std::array<std::string_view, 3> kScopes = {
-    "endpoint-independent", "address-dependent", "address-and-port-dependent"};
+constexpr std::array<std::string_view, 3> kScopes = {"endpoint-independent", "address-dependent",
+                                                     "address-and-port-dependent"};
 
 }  // namespace
 

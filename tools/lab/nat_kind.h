@@ -1,5 +1,6 @@
 // What a laboratory's NAT does to UDP, in the words of RFC 4787 (4.1 mapping, 5 filtering), and the
-// short names under which topology files and the grid speak of it: "eim-apdf", "apdm:sequential-eif".
+// short names under which topology files and the grid speak of it: "eim-apdf",
+// "apdm:sequential-eif".
 #pragma once
 
 #include <chrono>
@@ -12,7 +13,8 @@ namespace wow::lab {
 
 // Which packets of one inside endpoint share an outside port.
 enum class NatMapping {
-  kLinux,  // what netfilter's masquerade does alone: the inside port if it is free, else one a flow
+  kLinux,  // what netfilter's masquerade does alone: the inside port while no other host has it
+           // towards the same remote, so that one inside endpoint may have several
   kEndpointIndependent,
   kAddressDependent,
   kAddressPortDependent,
@@ -32,7 +34,7 @@ struct NatKind {
   NatMapping mapping = NatMapping::kEndpointIndependent;
   NatFiltering filtering = NatFiltering::kAddressPortDependent;
   NatPorts ports = NatPorts::kKeep;
-  bool hairpin = false;                         // inside hosts reach each other at outside endpoints
+  bool hairpin = false;  // inside hosts reach each other at outside endpoints
   std::optional<std::chrono::seconds> timeout;  // of a silent mapping; else the kernel's (30-120 s)
 
   // MAPPING[:PORTS]-FILTERING, with MAPPING linux, eim, adm or apdm; PORTS keep, random or

@@ -27,8 +27,7 @@ std::string incoming(const Site& site) {
     out += "  iifname wan ct state new ct status dnat accept\n";
     if (site.ipv6 && !site.firewall) out += "  iifname wan meta nfproto ipv6 accept\n";
   }
-  if (site.nat || site.firewall)
-    out += "  iifname wan ct state != { established, related } drop\n";
+  if (site.nat || site.firewall) out += "  iifname wan ct state != { established, related } drop\n";
   return out;
 }
 

@@ -55,7 +55,7 @@ Prefix prefix_of_field(Fields& fields, const std::string& key, bool v4) {
 }
 
 constexpr std::array kLineKeys = {"delay_ms",  "jitter_ms", "loss_percent",
-                            "rate_mbit", "mtu",       "reorder"};
+                                  "rate_mbit", "mtu",       "reorder"};
 
 LineQuality line_fields(Fields& fields, LineQuality line) {
   const auto milliseconds = [](double ms) {
@@ -89,7 +89,8 @@ std::optional<std::vector<Service>> services_of(Fields& fields, const std::strin
   for (const json::value& value : *list) {
     const auto service =
         value.is_string() ? Service::parse(value.get_string()) : std::optional<Service>();
-    if (!service) fields.fail(key, "may list \"udp\", \"tcp\", \"icmp\", \"udp 4433\", \"tcp 443\"");
+    if (!service)
+      fields.fail(key, "may list \"udp\", \"tcp\", \"icmp\", \"udp 4433\", \"tcp 443\"");
     out.push_back(*service);
   }
   return out;
@@ -347,8 +348,10 @@ void choose_lan(Topology& topology, Site& site) {
   for (int n = 1; n < 256; ++n) {
     const std::string third = std::to_string(n) + ".0/24";
     // RFC 6598 (carriers), RFC 1918 (homes), RFC 2544 (true addresses that no network has).
-    const auto lan =
-        Prefix::parse((is_carrier ? "100.64." : site.nat ? "192.168." : "198.18.") + third);
+    const auto lan = Prefix::parse((is_carrier ? "100.64."
+                                    : site.nat ? "192.168."
+                                               : "198.18.") +
+                                   third);
     const bool is_taken =
         std::any_of(topology.sites.begin(), topology.sites.end(), [&](const auto& other) {
           return other.second.lan.bits != 0 && other.second.lan.overlaps(*lan);

@@ -26,9 +26,12 @@ constexpr int kGraceSeconds = 2;  // from SIGTERM to SIGKILL, for a command that
 constexpr char kDetach = 'd';
 constexpr const char* kInside = "WOW_LAB";  // set in the environment of `wow lab run`
 
-// Field 22 of /proc/PID/stat (proc(5)): a process number that is used again has another.
+// Field 22 of /proc/PID/stat (proc(5)): a process number that is used again has another. Empty:
+// none runs, or it was killed, has no memory any more, and the kernel still ends the others.
 std::string start_time(pid_t pid) {
-  const std::string stat = read_text("/proc/" + std::to_string(pid) + "/stat");
+  const std::string folder = "/proc/" + std::to_string(pid);
+  if (read_text(folder + "/cmdline").empty()) return "";
+  const std::string stat = read_text(folder + "/stat");
   const auto name_end = stat.rfind(')');
   if (name_end == std::string::npos) return "";
   std::istringstream fields(stat.substr(name_end + 1));
@@ -87,10 +90,9 @@ Keeper Keeper::start(const std::string& name) {
   const std::string pid = read_all(number.read.get()), said = read_all(ready.read.get());
   wait_for(helper);
   if (said != "ready")
-    throw CannotRunHere(
-        "this kernel or container does not allow new namespaces" +
-        (said.empty() ? std::string() : " (" + said + ")") +
-        ": run it on the machine itself, or in a container with --privileged");
+    throw CannotRunHere("this kernel or container does not allow new namespaces" +
+                        (said.empty() ? std::string() : " (" + said + ")") +
+                        ": run it on the machine itself, or in a container with --privileged");
   Keeper out(name, static_cast<pid_t>(std::stol(pid)));
   out.leash_ = std::move(leash.write);
   return out;

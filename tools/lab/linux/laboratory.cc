@@ -4,12 +4,12 @@
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/netfilter/nfnetlink_conntrack.h>
 #include <linux/netlink.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/file.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
-#include <poll.h>
 #include <unistd.h>
 
 #include <boost/json/serialize.hpp>
@@ -30,7 +30,7 @@ namespace json = boost::json;
 namespace {
 
 constexpr const char* kNet = "net";  // the node that is the internet
-constexpr int kGraceSeconds = 10;  // from SIGTERM to SIGKILL, for a command in a node
+constexpr int kGraceSeconds = 10;    // from SIGTERM to SIGKILL, for a command in a node
 const fs::path kState = kLabFolder / "state.json";
 
 enum BridgePortState { kDisabled = 0, kForwarding = 3 };
@@ -47,8 +47,8 @@ std::string bridge_mac(const IpAddress& ip) {
 }
 
 std::string bridge(const char* name, const IpAddress& ip) {
-  return std::string("link add ") + name + " address " + bridge_mac(ip) +
-         " type bridge stp_state 0 mcast_snooping 0\nlink set " + name + " up\n";
+  return std::string("link add name ") + name + " address " + bridge_mac(ip) +
+         " type bridge stp_state 0 mcast_snooping 0\nlink set dev " + name + " up\n";
 }
 
 std::string router_of(const std::string& site) { return site == kInternet ? kNet : site; }
@@ -205,7 +205,7 @@ void Laboratory::lay_cable(const std::string& node, const std::string& device,
                       " type veth peer name " + node + " netns " + std::to_string(pid_of(router)) +
                       "\n";
   }
-  batches.nodes[router] += "link set " + node + " master " + bridge_of(site) + " up\n";
+  batches.nodes[router] += "link set dev " + node + " master " + bridge_of(site) + " up\n";
 }
 
 void Laboratory::make_router(const Site& site, Batches& batches) {
@@ -289,7 +289,7 @@ void Laboratory::unplug(const std::string& name) {
     kill(static_cast<pid_t>(std::stol(read_text(settings))), SIGKILL);
     // The TAPs go with the process, in a moment; a new eth0 cannot come before.
     for (int i = 0; i < 1000 && fs::exists("/proc/" + read_text(settings).substr(
-                                               0, read_text(settings).find('\n')));
+                                                          0, read_text(settings).find('\n')));
          ++i)
       usleep(1000);
     fs::remove(settings);
@@ -398,8 +398,12 @@ namespace {
 std::vector<std::string> clean_environment() {
   const auto get = [](const char* name) { return std::getenv(name); };
   std::vector<std::string> out = {
-      "HOME=/root",      "USER=root",    "LOGNAME=root",
-      "SHELL=/bin/bash", "LANG=C.UTF-8", std::string("TERM=") + (get("TERM") ? get("TERM") : "dumb"),
+      "HOME=/root",
+      "USER=root",
+      "LOGNAME=root",
+      "SHELL=/bin/bash",
+      "LANG=C.UTF-8",
+      std::string("TERM=") + (get("TERM") ? get("TERM") : "dumb"),
       "PATH=" + (kLabFolder / "bin").string() +
           ":/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"};
   for (const char* name : {"ASAN_OPTIONS", "LSAN_OPTIONS", "TSAN_OPTIONS", "UBSAN_OPTIONS"})
@@ -414,8 +418,7 @@ int exec_in_node(const fs::path& root, const std::string& node,
   const fs::path folder = root / kLabFolder.relative_path();
   const std::string pid = read_text(folder / "nodes" / node);
   if (pid.empty()) throw LabError("there is no host or site \"" + node + "\" in this laboratory");
-  Namespaces(root / "proc", static_cast<pid_t>(std::stol(pid)),
-             {"ipc", "uts", "net", "pid", "mnt"})
+  Namespaces(root / "proc", static_cast<pid_t>(std::stol(pid)), {"ipc", "uts", "net", "pid", "mnt"})
       .enter();
   if (chdir(fs::exists(kLabFolder / "hosts" / node) ? "/root" : "/") != 0) return 1;
   hold_signals();

@@ -43,7 +43,7 @@ class Laboratory {
  private:
   // Commands for `ip -batch`, collected so that it is started once a node.
   struct Batches {
-    std::string cables;                       // run in the laboratory's own namespace
+    std::string cables;                        // run in the laboratory's own namespace
     std::map<std::string, std::string> nodes;  // run in a node's
   };
 
@@ -56,7 +56,8 @@ class Laboratory {
   void make_internet();
   void make_router(const Site& site, Batches& batches);
   void connect_host(const Host& host, Batches& batches);
-  // From `device` of `node` to a port, named like the node, of the bridge of a site or the internet.
+  // From `device` of `node` to a port, named like the node, of the bridge of a site or the
+  // internet.
   void lay_cable(const std::string& node, const std::string& device, const std::string& site,
                  const std::optional<LineQuality>& line, Batches& batches);
   void load_rules(const Site& site) const;

@@ -7,6 +7,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -24,7 +25,8 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr std::size_t kFrameBytesMax = 2'048;  // interfaces of a line have an MTU of 1500
-constexpr int kBatch = 64;                     // frames taken in before those due go out
+constexpr int kNice = -15;
+constexpr int kBatch = 64;  // frames taken in before those due go out
 
 // Shared by the line and whoever changes it.
 struct Settings {
@@ -42,8 +44,12 @@ struct Settings {
     bits_per_second = q.bits_per_second;
   }
   LineQuality load() const {
-    return {Duration(delay_ns.load()), Duration(jitter_ns.load()), loss_ppm / 1e6,
-            bits_per_second,           mtu,                        reorder != 0};
+    return {Duration(delay_ns.load()),
+            Duration(jitter_ns.load()),
+            loss_ppm / 1e6,
+            bits_per_second,
+            mtu,
+            reorder != 0};
   }
 };
 
@@ -171,6 +177,8 @@ class Direction {
 
 [[noreturn]] void carry(int a, int b, Settings& settings) {
   prctl(PR_SET_TIMERSLACK, 1);  // wake up when a frame is due, not some 50 us later
+  // Before programs that compute. May be refused; a real-time class made it worse on two cores.
+  setpriority(PRIO_PROCESS, 0, kNice);
   timespec seed{};
   clock_gettime(CLOCK_REALTIME, &seed);
   Direction there(a, b, static_cast<std::uint64_t>(seed.tv_nsec)),

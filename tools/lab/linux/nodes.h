@@ -1,6 +1,6 @@
 // Starts the nodes of a laboratory: routers, which are a network namespace with a name, and hosts,
-// which have a name, processes, /etc, /var, /run, /tmp and /root of their own, too. The caller is in
-// the laboratory's namespaces. A node lives as long as its first process.
+// which have a name, processes, /etc, /var, /run, /tmp and /root of their own, too. The caller is
+// in the laboratory's namespaces. A node lives as long as its first process.
 #pragma once
 
 #include <sys/types.h>

@@ -94,6 +94,9 @@ Namespaces::Namespaces(const fs::path& proc, pid_t pid, std::initializer_list<co
 }
 
 void Namespaces::enter() const {
+  // Mounts cannot be changed while another thread, such as a sanitizer's, shares the working
+  // folder.
+  unshare(CLONE_FS);
   for (const Fd& fd : files_)
     if (setns(fd.get(), 0) != 0) fail_with_errno("cannot enter a namespace");
 }
@@ -217,8 +220,9 @@ bool has_program(const std::string& name) {
 
 namespace {
 
-// Where the kernel keeps what `ps` shows: fields 48 to 51 of /proc/self/stat (proc(5)). A title that
-// is longer than the arguments were goes on over the environment, as setproctitle's does elsewhere.
+// Where the kernel keeps what `ps` shows: fields 48 to 51 of /proc/self/stat (proc(5)). A title
+// that is longer than the arguments were goes on over the environment, as setproctitle's does
+// elsewhere.
 void set_title(const std::string& title) {
   prctl(PR_SET_NAME, title.c_str());
   const std::string stat = read_text("/proc/self/stat");
@@ -274,8 +278,8 @@ void set_loopback_up() {
 
 bool set_sysctl(const std::string& name, std::string_view value) {
   const Fd file(::open(("/proc/sys/" + name).c_str(), O_WRONLY | O_CLOEXEC));
-  return file && ::write(file.get(), value.data(), value.size()) ==
-                     static_cast<ssize_t>(value.size());
+  return file &&
+         ::write(file.get(), value.data(), value.size()) == static_cast<ssize_t>(value.size());
 }
 
 }  // namespace wow::lab

@@ -47,8 +47,8 @@ class Fd {
 struct Pipe {
   Fd read, write;
 };
-Pipe make_pipe();                     // both ends close on exec
-std::string read_all(int fd);         // until its end
+Pipe make_pipe();              // both ends close on exec
+std::string read_all(int fd);  // until its end
 void write_all(int fd, std::string_view text);
 std::string read_text(const std::filesystem::path& path);  // empty if there is none
 void write_text(const std::filesystem::path& path, std::string_view text);
@@ -57,7 +57,8 @@ void write_text(const std::filesystem::path& path, std::string_view text);
 class Namespaces {
  public:
   // `kinds`: names below /proc/PID/ns, such as "net" and "mnt".
-  Namespaces(const std::filesystem::path& proc, pid_t pid, std::initializer_list<const char*> kinds);
+  Namespaces(const std::filesystem::path& proc, pid_t pid,
+             std::initializer_list<const char*> kinds);
   // The calling process enters them; "pid" counts for its next children only.
   void enter() const;
 
