@@ -30,6 +30,7 @@ Edge& EdgeTable::add(const Address& peer, TimePoint now) {
   edge.role_repeats = 0;
   edge.newest = {};
   edge.opened = now;
+  ++changes_;
   hops_stale_ = true;
   return edge;
 }
@@ -37,6 +38,7 @@ Edge& EdgeTable::add(const Address& peer, TimePoint now) {
 void EdgeTable::erase(const Address& peer) {
   edges_.erase(peer);
   placed_ = placed_ && !edges_.empty();
+  ++changes_;
   hops_stale_ = true;
 }
 
@@ -51,17 +53,20 @@ const Edge* EdgeTable::find(const Address& peer) const {
 
 void EdgeTable::set_ours(Edge& edge, Roles roles) {
   edge.ours = roles;
+  ++changes_;
   hops_stale_ = true;
 }
 
 void EdgeTable::set_theirs(Edge& edge, Roles roles) {
   edge.theirs = roles;
+  ++changes_;
   hops_stale_ = true;
 }
 
 void EdgeTable::set_path(Edge& edge, const Session& session) {
   edge.direct = session.is_direct();
   edge.relayed = session.is_relayed();
+  ++changes_;
   hops_stale_ = true;
 }
 

@@ -33,7 +33,7 @@ struct Edge {
   std::vector<Address> knows;       // its neighbours, as told last
   std::string list;                 // the same with where to reach them, if it said: pb::Neighbours
   std::uint32_t list_sent = 0, list_heard = 0;  // versions of the last lists, ours and the peer's
-  std::array<std::uint64_t, kLinkKinds> newest{};  // number of the newest Link message of each kind
+  std::array<std::uint32_t, kLinkKinds> newest{};  // number of the newest Link message of each kind
 
   bool is_edge() const { return (ours | theirs) != 0; }
   // Can carry routed packets: never over a path that is routed itself.
@@ -66,6 +66,8 @@ class EdgeTable {
   // told us our place: before, whoever happens to be our bootstrap would pass for a neighbour.
   std::vector<Address> members() const;
   void set_placed() { placed_ = true; }
+  // Grows with every change of edges, their roles or paths; not of what peers know.
+  std::uint32_t changes() const { return changes_; }
   std::size_t count_ours(Roles roles) const;
   std::size_t count_theirs(Roles roles) const;
   // A near edge is usable: we are on the ring.
@@ -73,7 +75,8 @@ class EdgeTable {
 
  private:
   std::map<Address, Edge> edges_;  // ordered: the same seed must give the same run
-  bool placed_ = false;            // until the last edge is gone
+  std::uint32_t changes_ = 0;
+  bool placed_ = false;  // until the last edge is gone
   mutable std::vector<Hop> hops_;
   mutable bool hops_stale_ = false;
 };

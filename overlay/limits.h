@@ -12,12 +12,12 @@ inline constexpr std::size_t kNearPerSide = 3;
 inline constexpr Duration kReconcileDelay = 1ms;  // one look for a burst of events
 inline constexpr Duration kAnnounceDelay = 50ms;  // changes of a burst go out as one list
 inline constexpr Duration kAnnounceRepeat = 1s;   // a lost list is made good soon
-inline constexpr Duration kSummaryInterval = 60s;
-inline constexpr int kSummaryFarEvery = 3;        // far edges hear every third summary
+inline constexpr Duration kSummaryInterval = 120s;
+inline constexpr int kSummaryFarEvery = 2;        // far edges hear every second summary
 inline constexpr std::size_t kNearExtraMax = 32;  // near edges kept until they are introduced
 inline constexpr Duration kStabilizeFirst =
     500ms;  // CTM to our own address; doubles, to kStabilizeMax
-inline constexpr Duration kStabilizeMax = 60s;
+inline constexpr Duration kStabilizeMax = 120s;
 inline constexpr Duration kHintLife = 10s;  // members heard of in replies and lists of lost edges
 inline constexpr std::size_t kHintsMax = 64;
 inline constexpr Duration kAvoidFor = 15s;  // after a peer was lost or could not be linked; doubles

@@ -7,22 +7,61 @@
 #include "overlay/limits.h"
 
 namespace wow {
+namespace {
+
+// The nearest on one side. Asked about whole neighbourhoods after every change of the ring, so
+// nothing is sorted but those few.
+class Side {
+ public:
+  explicit Side(std::size_t size) : size_(size) {}
+
+  void offer(const Address& distance, const Address& member) {
+    if (size_ == 0 || (nearest_.size() == size_ && !(distance < nearest_.back().first))) return;
+    auto at = nearest_.end();
+    while (at != nearest_.begin() && distance < std::prev(at)->first) --at;
+    if (at != nearest_.begin() && std::prev(at)->first == distance) return;  // once is enough
+    nearest_.insert(at, {distance, member});
+    if (nearest_.size() > size_) nearest_.pop_back();
+  }
+  std::vector<Address> members() const {
+    std::vector<Address> out;
+    for (const auto& [distance, member] : nearest_) out.push_back(member);
+    return out;
+  }
+
+ private:
+  std::size_t size_;
+  std::vector<std::pair<Address, Address>> nearest_;  // distance, member
+};
+
+}  // namespace
 
 std::vector<Address> near_set(const Address& center, const std::vector<Address>& members,
                               std::size_t per_side) {
-  std::vector<Address> sorted;
+  Side after(per_side), before(per_side);
   for (const Address& a : members) {
-    if (a != center) sorted.push_back(a);
+    if (a == center) continue;
+    after.offer(clockwise(center, a), a);
+    before.offer(clockwise(a, center), a);
   }
-  std::sort(sorted.begin(), sorted.end(), [&](const Address& a, const Address& b) {
-    return clockwise(center, a) < clockwise(center, b);
-  });
-  sorted.erase(std::unique(sorted.begin(), sorted.end()), sorted.end());
-  if (sorted.size() > 2 * per_side)
-    sorted.erase(sorted.begin() + per_side, sorted.end() - per_side);
-  std::sort(sorted.begin(), sorted.end(),
+  std::vector<Address> out = after.members();
+  for (const Address& a : before.members()) {
+    if (std::find(out.begin(), out.end(), a) == out.end()) out.push_back(a);
+  }
+  std::sort(out.begin(), out.end(),
             [&](const Address& a, const Address& b) { return nearer(a, b, center); });
-  return sorted;
+  return out;
+}
+
+bool is_among_nearest(const Address& center, const std::vector<Address>& near,
+                      const Address& member, std::size_t per_side) {
+  const Address after = clockwise(center, member), before = clockwise(member, center);
+  std::size_t nearer_after = 0, nearer_before = 0;
+  for (const Address& a : near) {
+    nearer_after += clockwise(center, a) < after;
+    nearer_before += clockwise(a, center) < before;
+  }
+  return nearer_after < per_side || nearer_before < per_side;
 }
 
 double estimate_size(const Address& self, const std::vector<Address>& members) {

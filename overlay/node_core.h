@@ -132,7 +132,7 @@ class Node::Impl final : public Hub, public Sessions::Listener {
   std::function<void(const Address&, Session*)> session_observer_;
   std::function<void()> settings_observer_;
   std::vector<std::function<void()>> joined_observers_;
-  std::uint64_t link_number_ = 0;
+  std::uint32_t link_number_ = 0;
   bool was_joined_ = false;
   bool stopped_ = true;
   TimePoint on_ring_since_{};

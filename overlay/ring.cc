@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <set>
+#include <utility>
 
 #include "overlay/limits.h"
 #include "overlay/near_set.h"
@@ -136,15 +137,14 @@ void Ring::connect_missing(const std::vector<Address>& near) {
 // Who is not near any more is let go once it knows somebody between us: nobody is forgotten before
 // having been introduced (linearization).
 void Ring::trim(const std::vector<Address>& near) {
+  const bool news = std::exchange(told_extra_, hub_.edges.changes()) != hub_.edges.changes();
   std::size_t extra = 0;
   for (auto& [peer, edge] : hub_.edges.all()) {
     if ((edge.ours & kNearBit) == 0 || !edge.usable()) continue;
-    auto with_it = near;  // it may have become a member by this very role
-    with_it.push_back(peer);
-    with_it = near_set(hub_.self, with_it, ring::kNearPerSide);
-    if (std::find(with_it.begin(), with_it.end(), peer) != with_it.end()) continue;
+    // It may have become a member by this very role, and so not be in `near` yet.
+    if (is_among_nearest(hub_.self, near, peer, ring::kNearPerSide)) continue;
     if (!is_introduced(edge) && ++extra <= ring::kNearExtraMax) {
-      lists_.tell(edge, false);
+      if (news) lists_.tell(edge, false);
       continue;
     }
     hub_.drop_role(edge, EdgeRole::kNear);

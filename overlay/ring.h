@@ -55,6 +55,7 @@ class Ring {
   std::map<Address, Avoided> avoid_;
   std::map<Address, TimePoint> tried_;  // asked for a near edge, not yet given up
   std::vector<Address> last_near_;
+  std::uint32_t told_extra_ = 0;  // changes of the edges when those not yet introduced were told
   Timer reconcile_, stabilize_;
   Duration stabilize_wait_{};
 };

@@ -32,6 +32,7 @@ std::shared_ptr<SessionKeys> make_session_keys(const KeyExchange& exchange,
   out->receive_index = initiated ? terms.initiator_index : terms.responder_index;
   const std::uint32_t send_index = initiated ? terms.responder_index : terms.initiator_index;
   const DirectionKeys& sending = initiated ? from_initiator : from_responder;
+  out->lanes.reserve(static_cast<std::size_t>(workers) + 1);
   for (int lane = 0; lane <= workers; ++lane) {
     out->lanes.emplace_back(terms.suite(), sending, send_index, static_cast<std::uint8_t>(lane));
   }

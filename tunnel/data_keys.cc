@@ -28,20 +28,20 @@ DirectionKeys::~DirectionKeys() {
 
 bool ReplayWindow::would_accept(std::uint64_t counter) const {
   if (!any_ || counter > newest_) return true;
-  if (newest_ - counter >= packets_) return false;
-  return (seen_[counter / 64 % seen_.size()] >> counter % 64 & 1) == 0;
+  if (newest_ - counter >= (words_ - 1) * 64ull) return false;
+  return (seen_[counter / 64 % words_] >> counter % 64 & 1) == 0;
 }
 
 void ReplayWindow::accept(std::uint64_t counter) {
   if (!any_ || counter > newest_) {
     // RFC 6479, 4: one word more than the window, so that whole words are cleared as it moves.
     const std::uint64_t from = any_ ? newest_ / 64 : 0;
-    const std::uint64_t words = std::min<std::uint64_t>(counter / 64 - from, seen_.size());
-    for (std::uint64_t i = 0; i < words; ++i) seen_[(counter / 64 - i) % seen_.size()] = 0;
+    const std::uint64_t words = std::min<std::uint64_t>(counter / 64 - from, words_);
+    for (std::uint64_t i = 0; i < words; ++i) seen_[(counter / 64 - i) % words_] = 0;
     newest_ = counter;
     any_ = true;
   }
-  seen_[counter / 64 % seen_.size()] |= 1ull << counter % 64;
+  seen_[counter / 64 % words_] |= 1ull << counter % 64;
 }
 
 Sealer::Sealer(CipherSuite suite, const DirectionKeys& keys, std::uint32_t receiver_index,
@@ -98,7 +98,7 @@ std::optional<MutableBytes> Opener::open(MutableBytes packet, OpenFailure* why) 
 }
 
 template <typename AeadOf>
-std::optional<MutableBytes> Opener::open_on(std::unique_ptr<ReplayWindow>& window, AeadOf aead,
+std::optional<MutableBytes> Opener::open_on(std::optional<ReplayWindow>& window, AeadOf aead,
                                             const DataHeader& header, MutableBytes packet,
                                             OpenFailure* why) {
   if (window && !window->would_accept(header.counter)) {
@@ -114,8 +114,7 @@ std::optional<MutableBytes> Opener::open_on(std::unique_ptr<ReplayWindow>& windo
     return std::nullopt;
   }
   if (!window) {
-    window = std::make_unique<ReplayWindow>(header.lane == 0 ? kControlReplayWindowPackets
-                                                             : kReplayWindowPackets);
+    window.emplace(header.lane == 0 ? kControlReplayWindowPackets : kReplayWindowPackets);
   }
   window->accept(header.counter);
   *why = OpenFailure::kNone;

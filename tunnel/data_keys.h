@@ -22,7 +22,7 @@ namespace wow {
 inline constexpr int kLanesMax = 8;
 // RFC 6479. The control thread's lane carries little and needs no more than a short one.
 inline constexpr std::uint64_t kReplayWindowPackets = 8192;
-inline constexpr std::uint64_t kControlReplayWindowPackets = 1024;
+inline constexpr std::uint64_t kControlReplayWindowPackets = 512;
 inline constexpr std::uint64_t kFailedOpeningsMax = 1ull << 36;  // RFC 8446, 5.5; RFC 9001, 6.6
 
 // One direction: key and IV, from the exporter.
@@ -37,15 +37,16 @@ struct DirectionKeys {
 class ReplayWindow {
  public:
   explicit ReplayWindow(std::uint64_t packets = kReplayWindowPackets)
-      : packets_(packets), seen_(packets / 64 + 1) {}
+      : words_(static_cast<std::uint32_t>(packets / 64 + 1)),
+        seen_(std::make_unique<std::uint64_t[]>(words_)) {}
   bool would_accept(std::uint64_t counter) const;
   void accept(std::uint64_t counter);
 
  private:
-  std::uint64_t packets_;
-  std::uint64_t newest_ = 0;
+  std::uint32_t words_;  // one more than the window has
   bool any_ = false;
-  std::vector<std::uint64_t> seen_;
+  std::uint64_t newest_ = 0;
+  std::unique_ptr<std::uint64_t[]> seen_;
 };
 
 // Seals on one lane. One thread.
@@ -92,10 +93,10 @@ class Opener {
   struct WorkerSide {
     std::mutex lock;
     std::unique_ptr<Aead> aead;
-    std::array<std::unique_ptr<ReplayWindow>, kLanesMax> windows;
+    std::array<std::optional<ReplayWindow>, kLanesMax> windows;
   };
   template <typename AeadOf>
-  std::optional<MutableBytes> open_on(std::unique_ptr<ReplayWindow>& window, AeadOf aead,
+  std::optional<MutableBytes> open_on(std::optional<ReplayWindow>& window, AeadOf aead,
                                       const DataHeader& header, MutableBytes packet,
                                       OpenFailure* why);
 
@@ -104,7 +105,7 @@ class Opener {
   std::uint64_t owner_ = new_aead_owner();
   std::atomic<std::uint64_t> failed_{0};
   std::mutex control_lock_;
-  std::unique_ptr<ReplayWindow> control_window_;
+  std::optional<ReplayWindow> control_window_;
   std::unique_ptr<WorkerSide> workers_;
 };
 

@@ -77,12 +77,13 @@ class LiveSession final : public Session {
   std::vector<std::unique_ptr<KeySet>> old;
   std::vector<Staged> staged;  // oldest first
 
+  bool talks = false;  // has sent data that may wait for an answer
   Duration keepalive{};
   TimePoint rekey_not_before{};
   TimePoint unanswered_since{};  // of data; zero: none waits for an answer
   int unknown_index_hints = 0;   // since the peer was last heard
-  // What the listener was last told of path().
-  Path told_path;
+  // What the listener was last told of path(): PathSet::changes() of then.
+  std::uint32_t told_path = 0;
   bool told_linked = false;  // whether that was a validated direct or relayed one
   Timer alarm;               // keepalive, rekey, idle close, retired keys
   Timer prober;              // repeated challenges

@@ -51,13 +51,13 @@ PathRecord* PathSet::find(const Path& path) {
 PathRecord& PathSet::add(const Path& path, TimePoint now) {
   if (PathRecord* known = find(path)) return *known;
   if (records_.size() >= paths_max_) {
-    auto worst = records_.end();
-    for (auto it = records_.begin(); it != records_.end(); ++it) {
-      if (it->state.path == best_) continue;
-      if (worst == records_.end() || better(*worst, *it)) worst = it;
+    const PathRecord* worst = nullptr;
+    for (const PathRecord& r : records_) {
+      if (&r != best() && (worst == nullptr || better(*worst, r))) worst = &r;
     }
-    records_.erase(worst);
+    erase([worst](const PathRecord& r) { return &r == worst; });
   }
+  records_.reserve(records_.size() + 1);  // most sessions have one, and there are many sessions
   PathRecord& made = records_.emplace_back();
   made.state.path = path;
   made.state.since = now;
@@ -65,7 +65,29 @@ PathRecord& PathSet::add(const Path& path, TimePoint now) {
 }
 
 void PathSet::remove(const Path& path) {
-  std::erase_if(records_, [&](const PathRecord& r) { return r.state.path == path; });
+  erase([&](const PathRecord& r) { return r.state.path == path; });
+}
+
+void PathSet::use(std::size_t record) {
+  if (record != best_) ++changes_;
+  best_ = record;
+}
+
+template <typename IsOver>
+void PathSet::erase(IsOver&& is_over) {
+  std::size_t kept = 0, used = kNone;
+  // Asked before anything moves: `is_over` may look at places.
+  std::vector<bool> over(records_.size());
+  for (std::size_t i = 0; i < records_.size(); ++i) over[i] = is_over(records_[i]);
+  for (std::size_t i = 0; i < records_.size(); ++i) {
+    if (over[i]) continue;
+    if (i == best_) used = kept;
+    if (i != kept) records_[kept] = records_[i];
+    ++kept;
+  }
+  if (best_ != kNone && used == kNone) ++changes_;
+  best_ = used;
+  records_.resize(kept);
 }
 
 void PathSet::choose() {
@@ -76,9 +98,9 @@ void PathSet::choose() {
     if (r.is_usable() && (first == nullptr || better(r, *first))) first = &r;
   }
   if (first == nullptr) {
-    best_ = Path();
+    use(kNone);
   } else if (used == nullptr || worth_moving(*first, *used)) {
-    best_ = first->state.path;
+    use(static_cast<std::size_t>(first - records_.data()));
   }
 }
 
@@ -88,11 +110,12 @@ void PathSet::follow(const Path& path) {
   if (theirs == nullptr || ours == nullptr || rank(*theirs) != rank(*ours) || rank(*ours) > 1) {
     return;
   }
-  if (!worth_moving(*ours, *theirs)) best_ = path;
+  if (!worth_moving(*ours, *theirs)) use(static_cast<std::size_t>(theirs - records_.data()));
 }
 
 std::uint64_t PathSet::challenge(const Path& path, Random& random, TimePoint now) {
   if (challenges_.size() >= kChallengesMax) challenges_.erase(challenges_.begin());
+  if (challenges_.empty()) challenges_.reserve(1);
   const std::uint64_t token = random.u64();
   challenges_.push_back({token, path, now});
   if (PathRecord* record = find(path)) record->last_challenged = now;
@@ -104,13 +127,18 @@ bool PathSet::is_challenged(const Path& path) const {
 }
 
 std::optional<PathSet::Answer> PathSet::answered(std::uint64_t token, TimePoint now) {
-  std::erase_if(challenges_, [&](const Challenge& c) { return now - c.sent_at > kChallengeLife; });
+  forget_challenges(now);
   const auto found = std::ranges::find(challenges_, token, &Challenge::token);
   if (found == challenges_.end()) return std::nullopt;
   const Answer out{found->path, std::max<Duration>(now - found->sent_at, 1us)};
   challenges_.erase(found);
-  if (challenges_.empty()) challenges_ = {};  // sessions are many, and mostly idle
+  if (challenges_.empty()) challenges_.shrink_to_fit();  // sessions are many, and mostly idle
   return out;
+}
+
+void PathSet::forget_challenges(TimePoint now) {
+  std::erase_if(challenges_, [&](const Challenge& c) { return now - c.sent_at > kChallengeLife; });
+  if (challenges_.empty()) challenges_.shrink_to_fit();
 }
 
 void PathSet::prove(PathRecord& record, Duration round_trip, TimePoint now) {
@@ -128,10 +156,12 @@ void PathSet::prove(PathRecord& record, Duration round_trip, TimePoint now) {
 }
 
 void PathSet::forget_unproven(TimePoint now) {
-  std::erase_if(records_, [&](const PathRecord& r) {
+  forget_challenges(now);
+  const auto is_over = [&](const PathRecord& r) {
     return !r.is_usable() && !r.probing && now - r.state.since > kUnprovenLife &&
            now - r.last_heard > kUnprovenLife;
-  });
+  };
+  if (std::ranges::any_of(records_, is_over)) erase(is_over);
 }
 
 }  // namespace wow

@@ -55,8 +55,10 @@ class PathSet {
   const std::vector<PathRecord>& records() const { return records_; }
 
   // The path in use; null if none is usable.
-  PathRecord* best() { return find(best_); }
-  const PathRecord* best() const { return const_cast<PathSet*>(this)->find(best_); }
+  PathRecord* best() { return best_ == kNone ? nullptr : &records_[best_]; }
+  const PathRecord* best() const { return best_ == kNone ? nullptr : &records_[best_]; }
+  // Grows whenever another path is in use than before.
+  std::uint32_t changes() const { return changes_; }
   // Looks for a better one than is in use. Order: proven direct paths by round trip, proven relayed
   // ones likewise, routed ones, then suspect ones of each kind.
   void choose();
@@ -76,7 +78,8 @@ class PathSet {
   std::optional<Answer> answered(std::uint64_t token, TimePoint now);
   // The path has proven itself: it answered after `round_trip` (zero: not measured).
   void prove(PathRecord& record, Duration round_trip, TimePoint now);
-  // Forgets endpoints that were heard once and never answered.
+  // Forgets endpoints that were heard once and never answered, and challenges that nobody will
+  // answer any more.
   void forget_unproven(TimePoint now);
 
  private:
@@ -85,11 +88,19 @@ class PathSet {
     Path path;
     TimePoint sent_at;
   };
+  static constexpr std::size_t kNone = SIZE_MAX;
+
+  void use(std::size_t record);
+  // Those that `is_over` holds of; the one in use is found again.
+  template <typename IsOver>
+  void erase(IsOver&& is_over);
+  void forget_challenges(TimePoint now);
 
   std::size_t paths_max_;
   std::vector<PathRecord> records_;
   std::vector<Challenge> challenges_;
-  Path best_;
+  std::size_t best_ = kNone;  // of records_
+  std::uint32_t changes_ = 0;
 };
 
 }  // namespace wow

@@ -113,6 +113,7 @@ void Sessions::Impl::send_data(LiveSession& s, std::uint8_t kind, ByteView paylo
     s.current->keys->last_sent_frame_ns.store(parts.now().time_since_epoch().count(),
                                               std::memory_order_relaxed);
   }
+  note_talk(s);
   wake_tick();
   transmit(s, *s.current, path, kind, payload);
 }
@@ -191,6 +192,7 @@ void Sessions::Impl::close(LiveSession& s, CloseReason reason) {
   });
   const Address peer = s.peer();
   handshaker.abandon(peer);
+  if (s.talks) std::erase(talking_, &s);
   const auto node = sessions.extract(peer);
   graveyard_.push_back(std::move(node.mapped()));
   parts.listener.on_closed(peer, path.kind == PathKind::kNone ? s.dialled : path, reason);

@@ -116,6 +116,7 @@ class Sessions::Impl final : public Handshaker::Events {
   void update_path(LiveSession& s);
   void on_alarm(LiveSession& s);
   void arm_alarm(LiveSession& s);
+  void note_talk(LiveSession& s);
   void wake_tick();
   void on_tick();
   bool waits_too_long(LiveSession& s, TimePoint heard, TimePoint now) const;
@@ -123,6 +124,7 @@ class Sessions::Impl final : public Handshaker::Events {
 
   std::unordered_map<std::uint32_t, Receiver> by_index_;
   std::vector<std::unique_ptr<LiveSession>> graveyard_;
+  std::vector<LiveSession*> talking_;  // those that `talk`, in the order in which they began
   RateLimit unknown_index_replies_;
   RateLimit unknown_index_hints_;
   Timer tick_;

@@ -141,7 +141,7 @@ void Sessions::Impl::promote(LiveSession& s, std::unique_ptr<KeySet> set) {
 }
 
 void Sessions::Impl::tell_keys(LiveSession& s, bool anew) {
-  s.told_path = s.path().path;
+  s.told_path = s.path_set.changes();
   s.told_linked = s.is_linked();
   s.unknown_index_hints = 0;
   if (anew) {

@@ -1,5 +1,6 @@
 // Silence: who is asked whether it is still there, how often, and what follows if it is not.
 #include <algorithm>
+#include <utility>
 #include <vector>
 
 #include "tunnel/sessions_impl.h"
@@ -107,10 +108,9 @@ void Sessions::Impl::doubt_best(LiveSession& s, PathRecord& silent) {
 void Sessions::Impl::update_path(LiveSession& s) {
   s.path_set.choose();
   if (!s.is_open()) return;
-  const Path path = s.path().path;
   const bool linked = s.is_linked();
-  if (path == s.told_path && linked == s.told_linked) return;
-  s.told_path = path;
+  if (s.path_set.changes() == s.told_path && linked == s.told_linked) return;
+  s.told_path = s.path_set.changes();
   s.told_linked = linked;
   s.unanswered_since = {};
   arm_alarm(s);
@@ -168,6 +168,10 @@ void Sessions::Impl::arm_alarm(LiveSession& s) {
   });
 }
 
+void Sessions::Impl::note_talk(LiveSession& s) {
+  if (!std::exchange(s.talks, true)) talking_.push_back(&s);
+}
+
 void Sessions::Impl::wake_tick() {
   if (tick_.is_set()) return;
   ticked_at_ = parts.now();
@@ -177,21 +181,26 @@ void Sessions::Impl::wake_tick() {
 void Sessions::Impl::on_tick() {
   Entry entry(*this);
   const TimePoint now = parts.now();
-  bool waiting = false;
-  std::vector<LiveSession*> silent;
-  for (const auto& [peer, session] : sessions) {
-    const PathRecord* best = session->is_open() ? session->path_set.best() : nullptr;
-    if (best == nullptr) continue;
-    const TimePoint heard = session->heard_on(*best);
-    if (session->last_sent_data() <= heard) {
-      session->unanswered_since = {};
-      continue;
-    }
-    waiting = true;
-    if (waits_too_long(*session, heard, now)) silent.push_back(session.get());
+  // Workers send without being seen here.
+  if (parts.limits.workers > 0) {
+    for (const auto& [peer, session] : sessions) note_talk(*session);
   }
+  std::vector<LiveSession*> silent;
+  std::erase_if(talking_, [&](LiveSession* s) {
+    const PathRecord* best = s->is_open() ? s->path_set.best() : nullptr;
+    const TimePoint heard = best == nullptr ? now : s->heard_on(*best);
+    s->talks = s->last_sent_data() > heard;
+    if (!s->talks) {
+      s->unanswered_since = {};
+    } else if (waits_too_long(*s, heard, now)) {
+      silent.push_back(s);
+    }
+    return !s->talks;
+  });
   ticked_at_ = now;
-  // Nobody waits: no tick until something is sent, unless workers send without being seen here.
+  const bool waiting = !talking_.empty();
+  if (!waiting) talking_.shrink_to_fit();
+  // Nobody waits: no tick until something is sent.
   if (waiting || parts.limits.workers > 0) {
     tick_.after(waiting ? parts.limits.tick : parts.limits.worker_tick, [this] { on_tick(); });
   }

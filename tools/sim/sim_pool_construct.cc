@@ -20,7 +20,7 @@ Member described(const SimNode& member) { return {member.address(), {member.host
 void SimPool::remember_neighbours(std::vector<SimNode*> ring) {
   std::sort(ring.begin(), ring.end(), [](auto* a, auto* b) { return a->address() < b->address(); });
   const std::size_t n = ring.size();
-  const int far = n <= 2 * kPerSide + 1 ? 0 : static_cast<int>(std::log2(n) / 2) + 2;
+  const int far = n <= 2 * kPerSide + 1 ? 0 : 3;
   for (std::size_t i = 0; i < n; ++i) {
     auto& remembered = ring[i]->options.remembered;
     for (std::size_t step = 1; step <= kPerSide && step < n; ++step) {

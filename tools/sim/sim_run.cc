@@ -97,7 +97,9 @@ void SimRun::grow_ring(std::size_t count, std::size_t bootstraps) {
   for (std::size_t i = 0; i < bootstraps && i < count; ++i)
     node.bootstraps.push_back(hosts[i]->endpoint());
   const double before = seconds();
-  const bool whole = pool.construct(hosts, 2s, node);
+  // Five hundred a second: more at once would only need more room for packets on their way.
+  const Duration spread = std::max<Duration>(2s, std::chrono::milliseconds(2 * count));
+  const bool whole = pool.construct(hosts, spread, node);
   report.at_most("the constructed ring is whole after", whole ? seconds() - before : kNever, 60,
                  "s");
   run_for(20s);

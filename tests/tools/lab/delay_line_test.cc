@@ -48,8 +48,7 @@ TEST(DelayLine, LosesWhatItShould) {
   LineQuality quality;
   quality.loss = 0.05;
   int lost = 0;
-  for (int i = 0; i < 20'000; ++i)
-    lost += line.admit(quality, kFrame, kStart).fate == Fate::kLost;
+  for (int i = 0; i < 20'000; ++i) lost += line.admit(quality, kFrame, kStart).fate == Fate::kLost;
   EXPECT_NEAR(lost, 1000, 150);
 }
 

@@ -107,8 +107,9 @@ TEST(Topology, NamesTheLineOfAMistake) {
   EXPECT_TRUE(contains(refused("{\n \"sites\": {\n  \"home\": {\"nat\": \"cone\"}\n }\n}"),
                        "line 3: sites.home.nat must be MAPPING"));
   EXPECT_TRUE(contains(refused("{\n \"hosts\": {\n  \"a\": {}\n  \"b\": {}}}"), "line 4: "));
-  EXPECT_TRUE(contains(refused("{\n\"sites\": {\"home\":\n{\"dealy_ms\": 3}}}"),
-                       "line 3: sites.home.dealy_ms is not known here; did you mean \"delay_ms\"?"));
+  EXPECT_TRUE(
+      contains(refused("{\n\"sites\": {\"home\":\n{\"dealy_ms\": 3}}}"),
+               "line 3: sites.home.dealy_ms is not known here; did you mean \"delay_ms\"?"));
 }
 
 TEST(Topology, RefusesWhatCannotBe) {
@@ -153,8 +154,7 @@ TEST(Topology, RefusesWhatCannotBe) {
 TEST(Topology, HasBounds) {
   EXPECT_TRUE(contains(refused(R"({"hosts": {"a": {"count": 300}}})"), "no free address"));
   std::string sites;
-  for (int i = 0; i < 129; ++i)
-    sites += "\"s" + std::to_string(i) + "\": {\"nat\": \"eim-eif\"},";
+  for (int i = 0; i < 129; ++i) sites += "\"s" + std::to_string(i) + "\": {\"nat\": \"eim-eif\"},";
   EXPECT_TRUE(contains(refused("{\"sites\": {" + sites + "}}"), "at most 128 sites"));
 }
 
