@@ -1,6 +1,7 @@
 // How the group is founded, grows, loses members and meets others.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <set>
 #include <tuple>
 
@@ -143,6 +144,44 @@ using Case = std::tuple<int, int>;
 INSTANTIATE_TEST_SUITE_P(, AnyOneMember,
                          ::testing::Values(Case(3, 0), Case(3, 1), Case(3, 2), Case(5, 0),
                                            Case(5, 1), Case(5, 2), Case(5, 3), Case(5, 4)));
+
+TEST(DhtGroup, ValuesSurviveTheLossOfAnyTwoOfFiveReplicas) {
+  for (int a = 0; a < 5; ++a) {
+    for (int b = a + 1; b < 5; ++b) {
+      FakePool pool(12, founded_by_first());
+      pool.add_all(7);
+      ASSERT_TRUE(pool.run_until_group(5, 30s));
+      for (int i = 0; i < 20; ++i) {
+        ASSERT_TRUE(pool.create(i % 7, "k" + std::to_string(i), std::to_string(i)));
+      }
+      const auto near = pool.nearest();
+      const auto lost = {near[static_cast<std::size_t>(a)], near[static_cast<std::size_t>(b)]};
+      for (const int node : lost) pool.crash(node);
+      const auto read_all = [&](int reader) {
+        for (int i = 0; i < 20; ++i) {
+          const auto got = pool.get(reader, "k" + std::to_string(i));
+          ASSERT_TRUE(got) << a << " and " << b << " are lost: " << got.error().message;
+          EXPECT_EQ(to_string(got->data), std::to_string(i));
+        }
+      };
+      read_all(near[6]);
+      EXPECT_TRUE(pool.create(near[6], "new", "v"));
+      // For good: others take their places, and the values along; two more may be lost then.
+      ASSERT_TRUE(pool.run_until([&] { return pool.dht(near[5]).status().serving; }, 30s));
+      ASSERT_TRUE(pool.run_until_group(5, 30s));
+      for (const int node : lost) pool.restart(node, false);
+      ASSERT_TRUE(pool.run_until([&] { return pool.dht(near[0]).status().serving; }, 30s));
+      ASSERT_TRUE(pool.run_until_group(5, 30s));
+      for (int i = 0, left = 2; left > 0; ++i) {
+        const int node = near[static_cast<std::size_t>(i)];
+        if (std::ranges::find(lost, node) != lost.end()) continue;
+        pool.crash(node);
+        --left;
+      }
+      read_all(near[6]);
+    }
+  }
+}
 
 TEST(DhtGroup, TheWholePoolRestartsFromItsStores) {
   FakePool pool(4, founded_by_first());

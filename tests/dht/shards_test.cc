@@ -96,15 +96,17 @@ TEST(DhtShards, EachSurvivesTheLossOfAnyTwoOfFive) {
   ASSERT_TRUE(run_until_kept(pool, 5, 120s));
   for (int i = 0; i < 40; ++i) ASSERT_TRUE(pool.create(i % 5, "k" + std::to_string(i), "v"));
   for (int a = 0; a < 5; ++a) {
-    const int b = (a + 1 + a % 3) % 5, reader = (b + 1) % 5 == a ? (b + 2) % 5 : (b + 1) % 5;
-    pool.crash(a);
-    pool.crash(b);
-    for (int i = 0; i < 40; i += 3) {
-      ASSERT_TRUE(pool.get(reader, "k" + std::to_string(i))) << a << " and " << b << " are down";
+    for (int b = a + 1; b < 5; ++b) {
+      const int reader = a > 0 ? 0 : b > 1 ? 1 : 2;
+      pool.crash(a);
+      pool.crash(b);
+      for (int i = 0; i < 40; i += 3) {
+        ASSERT_TRUE(pool.get(reader, "k" + std::to_string(i))) << a << " and " << b << " are down";
+      }
+      pool.restart(a);
+      pool.restart(b);
+      pool.run_for(2s);
     }
-    pool.restart(a);
-    pool.restart(b);
-    pool.run_for(2s);
   }
 }
 
