@@ -10,6 +10,7 @@ namespace {
 constexpr std::size_t kOperationsMax = 256;  // of clients, at once
 constexpr std::size_t kRepairsMax = 64;      // of one listing; the client's next try does the rest
 constexpr std::size_t kSnapshotsMax = 8;
+constexpr std::size_t kSnapshotBytesMax = 64 * 1024 * 1024;  // of all but the latest
 constexpr Duration kSnapshotLife = 2s;
 constexpr std::size_t kPageBytes = 16 * 1024;  // of records, to a client
 
@@ -185,6 +186,7 @@ void Coordinator::read_next(const Group& of, Read read) {
     return out;
   };
   start_round(of, kNextKey, true, change, [read = std::move(read)](const pb::ClientReply& reply) {
+    if (reply.status() == pb::ClientReply::NOT_FOUND) return read(Reading::kGone, std::nullopt);
     if (reply.status() != pb::ClientReply::OK) {
       const bool unreachable = reply.status() == pb::ClientReply::UNAVAILABLE;
       return read(unreachable ? Reading::kUnreachable : Reading::kInterrupted, std::nullopt);
@@ -247,7 +249,7 @@ void Coordinator::list(const Group& group, const pb::ClientRequest& request, Ans
   auto ended = [this, id, group, request, answer = std::move(answer)](const Listing::Keys* keys) {
     bury(id);
     if (!keys) return answer(status_reply(pb::ClientReply::UNAVAILABLE));
-    repair(group, request.key(), *keys, [this, request, answer](const Snapshot* snapshot) {
+    gather(group, request.key(), *keys, [this, request, answer](const Snapshot* snapshot) {
       answer(snapshot ? page(*snapshot, request) : status_reply(pb::ClientReply::UNAVAILABLE));
     });
   };
@@ -256,45 +258,67 @@ void Coordinator::list(const Group& group, const pb::ClientRequest& request, Ans
   started.start();
 }
 
-void Coordinator::repair(const Group& group, const std::string& prefix, const Listing::Keys& keys,
+struct Coordinator::Gathering {
+  Group group;
+  std::string prefix;
+  std::function<void(const Snapshot*)> done;
+  Snapshot snapshot;
+  std::size_t left = 1;
+  bool failed = false;
+};
+
+// What is settled is taken from our own registers, at once; the rest is written to a majority
+// first, as any reader does.
+void Coordinator::gather(const Group& group, const std::string& prefix, const Listing::Keys& keys,
                          std::function<void(const Snapshot*)> done) {
   const Epoch* epoch = replica_.held(group.id);
   if (!epoch) return done(nullptr);
-  struct Repair {
-    Listing::Keys keys;
-    std::function<void(const Snapshot*)> done;
-    std::size_t left = 1;
-    bool failed = false;
-  };
-  auto repair = std::make_shared<Repair>(Repair{keys, std::move(done)});
-  auto one_done = [this, repair, prefix, group](const pb::ClientReply& reply) {
-    if (reply.status() != pb::ClientReply::OK) repair->failed = true;
-    if (--repair->left > 0) return;
-    if (replica_.serving_id() != group.id) repair->failed = true;
-    repair->done(repair->failed ? nullptr : &take_snapshot(prefix, repair->keys));
-  };
-  std::vector<std::string> behind;
+  const TimePoint now = context_.clock.now();
+  auto gathering = std::make_shared<Gathering>(Gathering{group, prefix, std::move(done), {}});
+  auto& shown = gathering->snapshot.records;
+  std::vector<std::string> unsettled;
   for (const auto& [key, found] : keys) {
+    if (Listing::is_dead(found)) continue;
     const auto own = epoch->registers.find(key);
-    const bool current = own != epoch->registers.end() && own->second.accepted >= found.latest;
-    if (current) continue;
-    if (behind.size() < kRepairsMax) {
-      behind.push_back(key);
-    } else {
-      repair->failed = true;
+    const bool is_ours = own != epoch->registers.end() && own->second.accepted == found.latest;
+    if (!is_ours || !Listing::is_settled(found, group)) {
+      unsettled.push_back(key);
+      continue;
     }
+    const Register& state = own->second;
+    const Duration age = std::min(found.age, now - state.since);
+    const bool is_live = state.value && !state.value->removed && age <= state.value->lifetime();
+    if (is_live) shown[key] = {state.record, age};
   }
-  for (const auto& key : behind) {
-    ++repair->left;
-    // A prepare and an accept, not a read: afterwards our own register is current.
-    refresh(group, key, one_done);
+  if (unsettled.size() > kRepairsMax) {
+    gathering->failed = true;
+    unsettled.resize(kRepairsMax);
   }
-  one_done({});
+  for (const auto& key : unsettled) {
+    ++gathering->left;
+    refresh(group, key, [this, gathering, key](const pb::ClientReply& reply) {
+      const bool is_held = reply.status() == pb::ClientReply::OK;
+      if (!is_held && reply.status() != pb::ClientReply::NOT_FOUND) gathering->failed = true;
+      if (is_held) {
+        gathering->snapshot.records[key] = {reply.records(0),
+                                            std::chrono::milliseconds(reply.age_ms(0))};
+      }
+      end_gathering(*gathering);
+    });
+  }
+  end_gathering(*gathering);
+}
+
+void Coordinator::end_gathering(Gathering& gathering) {
+  if (--gathering.left > 0) return;
+  if (replica_.serving_id() != gathering.group.id) gathering.failed = true;
+  if (gathering.failed) return gathering.done(nullptr);
+  gathering.done(&keep(gathering.prefix, std::move(gathering.snapshot)));
 }
 
 void Coordinator::refresh(const Group& group, const std::string& key, Round::Done done) {
-  auto change = [](const Seen&) {
-    Decision out{status_reply(pb::ClientReply::OK), {}};
+  auto change = [this](const Seen& seen) {
+    auto out = decide(is_held(seen) ? pb::ClientReply::OK : pb::ClientReply::NOT_FOUND, seen);
     out.rewrite = out.force = true;
     return out;
   };
@@ -305,28 +329,33 @@ void Coordinator::refresh(const Group& group, const std::string& key) {
   refresh(group, key, [](const pb::ClientReply&) {});
 }
 
-const Coordinator::Snapshot& Coordinator::take_snapshot(const std::string& prefix,
-                                                        const Listing::Keys& keys) {
+const Coordinator::Snapshot& Coordinator::keep(const std::string& prefix, Snapshot snapshot) {
   const TimePoint now = context_.clock.now();
-  Snapshot snapshot{{}, {}, now};
+  snapshot.made = now;
   Writer digest;
-  const Epoch* epoch = replica_.serving();
-  for (const auto& [key, found] : keys) {
-    const auto it = epoch->registers.find(key);
-    if (it == epoch->registers.end() || !it->second.value || it->second.value->removed) continue;
-    const Register& state = it->second;
-    const Duration age =
-        state.accepted == found.latest ? std::min(found.age, now - state.since) : now - state.since;
-    if (age > state.value->lifetime() || !checker_.authentic(state.record, *state.value)) continue;
-    snapshot.keys.emplace_back(key, age);
-    add_to_digest(digest, key, *state.value);
+  for (auto it = snapshot.records.begin(); it != snapshot.records.end();) {
+    const auto value = Value::parse(it->second.record);
+    if (value && checker_.authentic(it->second.record, *value)) {
+      add_to_digest(digest, it->first, *value);
+      snapshot.bytes += it->second.record.ByteSizeLong();
+      ++it;
+    } else {
+      it = snapshot.records.erase(it);
+    }
   }
   snapshot.digest.resize(SHA256_DIGEST_LENGTH);
   SHA256(digest.view().data(), digest.view().size(),
          reinterpret_cast<std::uint8_t*>(snapshot.digest.data()));
+  snapshots_.erase(prefix);
   std::erase_if(snapshots_,
                 [now](const auto& entry) { return now - entry.second.made >= kSnapshotLife; });
-  if (snapshots_.size() >= kSnapshotsMax) snapshots_.erase(snapshots_.begin());
+  std::size_t bytes = snapshot.bytes;
+  for (const auto& [other, kept] : snapshots_) bytes += kept.bytes;
+  // Who reads the one that goes lists anew.
+  while (!snapshots_.empty() && (snapshots_.size() >= kSnapshotsMax || bytes > kSnapshotBytesMax)) {
+    bytes -= snapshots_.begin()->second.bytes;
+    snapshots_.erase(snapshots_.begin());
+  }
   return snapshots_[prefix] = std::move(snapshot);
 }
 
@@ -337,20 +366,16 @@ pb::ClientReply Coordinator::page(const Snapshot& snapshot, const pb::ClientRequ
     reply.set_status(pb::ClientReply::UNCHANGED);
     return reply;
   }
-  const Epoch* epoch = replica_.serving();
-  if (!epoch) return status_reply(pb::ClientReply::WRONG_GROUP);
   std::size_t bytes = 0;
-  for (const auto& [key, age] : snapshot.keys) {
-    if (key <= request.after_key()) continue;
+  for (auto it = snapshot.records.upper_bound(request.after_key()); it != snapshot.records.end();
+       ++it) {
     if (bytes > kPageBytes) {
       reply.set_more(true);
       break;
     }
-    const auto state = epoch->registers.find(key);
-    if (state == epoch->registers.end() || !state->second.accepted.is_set()) continue;
-    *reply.add_records() = state->second.record;
-    reply.add_age_ms(to_ms(age));
-    bytes += state->second.record.ByteSizeLong();
+    *reply.add_records() = it->second.record;
+    reply.add_age_ms(to_ms(it->second.age));
+    bytes += it->second.record.ByteSizeLong();
   }
   return reply;
 }

@@ -29,8 +29,8 @@ class Coordinator {
   // Decides the group after the one served: `wanted`, unless another was decided before.
   void decide_next(const Group& wanted, Decided decided);
   // What a majority of `of` holds as the group after it: nothing if none was decided. kUnreachable:
-  // no majority answered; kInterrupted: ask again.
-  enum class Reading { kDone, kUnreachable, kInterrupted };
+  // no majority answered; kGone: most have dropped this epoch; kInterrupted: ask again.
+  enum class Reading { kDone, kUnreachable, kGone, kInterrupted };
   using Read = std::function<void(Reading, std::optional<Group>)>;
   void read_next(const Group& of, Read read);
   // Writes what is the latest of a key to whoever lags behind, even if it has expired.
@@ -40,18 +40,25 @@ class Coordinator {
 
  private:
   // A list that was made and is read page by page.
+  struct Shown {
+    pb::Record record;
+    Duration age{};
+  };
   struct Snapshot {
-    std::vector<std::pair<std::string, Duration>> keys;  // with ages
+    std::map<std::string, Shown> records;
     std::string digest;
+    std::size_t bytes = 0;
     TimePoint made{};
   };
+  struct Gathering;
 
   void run(const Address& from, const Group& group, const pb::ClientRequest& request,
            Answer answer);
   void list(const Group& group, const pb::ClientRequest& request, Answer answer);
-  void repair(const Group& group, const std::string& prefix, const Listing::Keys& keys,
+  void gather(const Group& group, const std::string& prefix, const Listing::Keys& keys,
               std::function<void(const Snapshot*)> done);
-  const Snapshot& take_snapshot(const std::string& prefix, const Listing::Keys& keys);
+  void end_gathering(Gathering& gathering);
+  const Snapshot& keep(const std::string& prefix, Snapshot snapshot);
   pb::ClientReply page(const Snapshot& snapshot, const pb::ClientRequest& request);
   void refresh(const Group& group, const std::string& key, Round::Done done);
   void start_round(const Group& group, const std::string& key, bool read_first,

@@ -58,11 +58,23 @@ std::vector<Group> GroupBook::rivals() const {
   return out;
 }
 
+bool GroupBook::is_alive() const {
+  return newest_ && count_since(*newest_, lineage_since_) >= newest_->group.majority();
+}
+
 bool GroupBook::lives(const Known& known) const {
+  return count_since(known, {}) >= known.group.majority();
+}
+
+// Members that have said lately, and not before `since`, that they serve it.
+std::size_t GroupBook::count_since(const Known& known, TimePoint since) const {
   const TimePoint now = context_.clock.now();
-  const auto count = std::ranges::count_if(
-      known.heard, [now](const auto& entry) { return now - entry.second <= kFresh; });
-  return static_cast<std::size_t>(count) >= known.group.majority();
+  std::size_t count = 0;
+  for (const auto& [member, heard] : known.heard) {
+    const bool was_us = member == context_.network.self() && !known.group.has(context_.self());
+    count += heard >= since && now - heard <= kFresh && !was_us;
+  }
+  return count;
 }
 
 // What cannot be, whoever says it.
@@ -117,15 +129,16 @@ void GroupBook::believe_claim(const std::optional<Group>& next) {
 }
 
 void GroupBook::hear_serving(const ReplicaId& from, const EpochId& serves) {
-  if (!serves.is_set()) return;
   const auto hear = [&](Known& known) {
+    // It may have been a member when it last said so, and have lost or given up what it held.
+    if (!known.group.has(from)) known.heard.erase(from.address);
     if (known.group.id != serves || !known.group.has(from)) return;
     known.heard[from.address] = context_.clock.now();
     if (lives(known)) known.lived = context_.clock.now();
   };
   if (newest_) hear(*newest_);
   for (Known& rival : rivals_) hear(rival);
-  judge();
+  if (serves.is_set()) judge();
 }
 
 void GroupBook::judge() {

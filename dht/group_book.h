@@ -32,8 +32,8 @@ class GroupBook {
   // Groups of other lineages, and earlier ones of this, that have been named and may live.
   std::vector<Group> rivals() const;
   bool has_rivals() const { return !rivals_.empty(); }
-  // A majority of newest() has said lately that it serves.
-  bool is_alive() const { return newest_ && lives(*newest_); }
+  // A majority of newest() has said lately, and since that is of this lineage, that it serves.
+  bool is_alive() const;
   // Since when newest() is of the lineage that it is.
   TimePoint lineage_since() const { return lineage_since_; }
 
@@ -61,6 +61,7 @@ class GroupBook {
   };
 
   bool lives(const Known& known) const;
+  std::size_t count_since(const Known& known, TimePoint since) const;
   bool may_follow(const Group& group) const;
   void note_shared(const Group& group);
   void adopt(Known known);

@@ -1,5 +1,7 @@
 #include "dht/listing.h"
 
+#include <algorithm>
+
 namespace wow::dht {
 namespace {
 
@@ -42,11 +44,17 @@ void Listing::ask(const ReplicaId& member) {
 
 void Listing::on_reply(const ReplicaId& from, const pb::ListKeysReply& page) {
   if (!done_ || !group_.has(from) || !take(from.address, page)) return;
-  if (sources_[from.address].complete) {
-    if (++complete_ >= group_.majority()) finish(&keys_);
-  } else {
-    ask(from);
-  }
+  if (!sources_[from.address].complete) return ask(from);
+  ++complete_;
+  if (is_enough()) finish(&keys_);
+}
+
+// With a majority every key is known. Others are waited for a little if they may save a write.
+bool Listing::is_enough() const {
+  if (complete_ < group_.majority()) return false;
+  return complete_ == sources_.size() || std::ranges::all_of(keys_, [this](const auto& entry) {
+           return is_settled(entry.second, group_) || is_dead(entry.second);
+         });
 }
 
 bool Listing::take(const Address& from, const pb::ListKeysReply& page) {
@@ -60,10 +68,13 @@ bool Listing::take(const Address& from, const pb::ListKeysReply& page) {
     Found& found = keys_[key];
     const Stamp stamp{wire.accepted_epoch(), Ballot::parse(wire.accepted())};
     const Duration age = std::chrono::milliseconds(std::min(wire.age_ms(), 2 * to_ms(kTtlMax)));
+    found.mixed |= found.latest.is_set() && stamp != found.latest;
     if (stamp > found.latest) {
-      found = {stamp, age};
+      found = {stamp, age, 1, !wire.expired(), found.mixed};
     } else if (stamp == found.latest) {
       found.age = std::min(found.age, age);
+      found.live |= !wire.expired();
+      ++found.holders;
     }
   }
   source.complete = !page.more();
@@ -72,6 +83,7 @@ bool Listing::take(const Address& from, const pb::ListKeysReply& page) {
 }
 
 void Listing::resend() {
+  if (complete_ >= group_.majority()) return finish(&keys_);
   if (context_.clock.now() >= deadline_) return finish(nullptr);
   timer_.after(kResendAfter, [this] { resend(); });
   for (const auto& member : group_.members) {

@@ -153,11 +153,14 @@ void Membership::check_over() {
 
 void Membership::on_next(const Group& of, Coordinator::Reading reading,
                          const std::optional<Group>& next) {
-  if (reading == Coordinator::Reading::kUnreachable) {
+  using Reading = Coordinator::Reading;
+  if (reading == Reading::kUnreachable || reading == Reading::kGone) {
     unreachable_ = of.id;
+    is_gone_ = reading == Reading::kGone;
+    back_.clear();
     book_.believe_claim({});
   }
-  if (reading != Coordinator::Reading::kDone || !replica_.held(of.id)) return;
+  if (reading != Reading::kDone || !replica_.held(of.id)) return;
   unreachable_ = {};
   if (!next) return book_.drop_claim();
   if (!replica_.seal(of.id)) return;
@@ -178,12 +181,26 @@ bool Membership::may_install(const Group& group) const {
 
 void Membership::hear(const ReplicaId& from, const EpochId& serves) {
   watch_.hear(from, serves);
+  if (unreachable_.is_set() && !is_gone_) hear_unreachable(from);
   if (!verified_ || !verified_->has(from) || serves.lineage != verified_->id.lineage ||
       serves.epoch < verified_->id.epoch) {
     return;
   }
   in_verified_.insert(from.address);
   if (in_verified_.size() >= verified_->majority()) replica_.forget_before(verified_->id);
+}
+
+// Members of an epoch of ours that did not answer when it was to be read: once a majority is heard
+// again, it is read again.
+void Membership::hear_unreachable(const ReplicaId& from) {
+  const Epoch* epoch = replica_.held(unreachable_);
+  if (!epoch || !epoch->group.has(from)) return;
+  back_.insert(from.address);
+  if (epoch->group.has(context_.self())) back_.insert(context_.network.self());
+  if (back_.size() < epoch->group.majority()) return;
+  back_.clear();
+  asked_next_ = {};
+  check_over();
 }
 
 void Membership::on_ring_change() {

@@ -44,6 +44,7 @@ class Membership {
   void follow(Group group);
   void check_over();
   void on_next(const Group& of, Coordinator::Reading reading, const std::optional<Group>& next);
+  void hear_unreachable(const ReplicaId& from);
   bool may_install(const Group& group) const;
   bool is_nearest() const;
   bool is_located_nearest() const;
@@ -74,7 +75,9 @@ class Membership {
   std::optional<Group> verified_;  // follows an epoch that we hold, as a majority of that says
   std::set<Address> in_verified_;  // members that said that they serve it, or a later one
   bool is_reading_next_ = false;
-  EpochId unreachable_;  // held by us; no majority of it answers any more
+  EpochId unreachable_;     // held by us; no majority of it answers any more
+  bool is_gone_ = false;    // because most have dropped it
+  std::set<Address> back_;  // else: members heard since
   std::optional<TimePoint> joined_;
   TimePoint searched_{};
   Duration searched_for_{};         // a group, in vain

@@ -359,6 +359,7 @@ std::optional<pb::ListKeysReply> Replica::list(const EpochId& id,
     const auto it = epoch->registers.find(key);
     if (it == epoch->registers.end() || !it->second.accepted.is_set() || key == kNextKey) continue;
     *out.add_registers() = it->second.to_wire(key, now, false);
+    out.mutable_registers()->rbegin()->set_expired(it->second.is_expired(now));
     if ((bytes += key.size()) > kPageBytes) break;
   }
   if (request.keys_size() > 0) return out;
@@ -372,6 +373,7 @@ std::optional<pb::ListKeysReply> Replica::list(const EpochId& id,
       break;
     }
     *out.add_registers() = it->second.to_wire(it->first, now, false);
+    out.mutable_registers()->rbegin()->set_expired(it->second.is_expired(now));
     bytes += out.registers(out.registers_size() - 1).ByteSizeLong();
   }
   return out;

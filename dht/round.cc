@@ -111,7 +111,7 @@ void Round::on_answer(const Address& from, const pb::ReplicaReply& answer) {
       if (from == context_.network.self()) return finish(pb::ClientReply::WRONG_GROUP);
       gone_.insert(from);
       if (phase_ == Phase::kRead && key_ == kNextKey && out_of_reach(gone_.size())) {
-        finish(pb::ClientReply::UNAVAILABLE);
+        finish(pb::ClientReply::NOT_FOUND);
       }
   }
 }

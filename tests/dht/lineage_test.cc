@@ -1,6 +1,8 @@
 // A majority that is lost for good, and lineages that meet (rules 11 and 12 of docs/dht.md).
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "proto/dht.pb.h"
 #include "tests/dht/fake_pool.h"
 
@@ -151,6 +153,60 @@ TEST(DhtLineage, WhenTwoMeetAllFollowOneAndOwnersAreTold) {
       const auto got = pool.get(all.front(), "own" + std::to_string(i));
       EXPECT_TRUE(got) << "seed " << seed << " node " << i << ": its owner wrote it again";
     }
+  }
+}
+
+// Who founds after a loss leaves the group that it was in; had it counted on itself there, it would
+// have found that group alive when the others come back, and given up the new one for nothing.
+TEST(DhtLineage, WhatAFounderLeftDoesNotLiveByItsWord) {
+  FakePool pool(28, short_patience());
+  pool.add_all(5);
+  ASSERT_TRUE(pool.run_until_group(5, 60s));
+  const auto near = pool.nearest();
+  for (int i = 2; i < 5; ++i) pool.crash(near[static_cast<std::size_t>(i)]);
+  while (pool.dht(near[0]).status().lineage == 1) {
+    pool.dht(near[0]).get("k", [](const auto&) {});  // its own answers are a sign of life, too
+    pool.run_for(1s);
+  }
+  for (int i = 2; i < 5; ++i) pool.restart(near[static_cast<std::size_t>(i)], i == 2);
+  ASSERT_TRUE(pool.run_until([&] { return agree(pool, near, 2); }, 30s));
+  EXPECT_TRUE(pool.create(near[2], "k", "v"));
+  // One keeps what it holds of the lost one for G.
+  ASSERT_TRUE(pool.run_until_group(5, 2 * kG));
+  EXPECT_TRUE(agree(pool, near, 2));
+  EXPECT_TRUE(pool.get(near[4], "k"));
+}
+
+// The next group was decided and named, and then no majority could be asked whether that is so.
+TEST(DhtLineage, AGroupThatWasCutOffWhileItChangedGoesOnAtOnce) {
+  for (int phase = 0; phase < 6; ++phase) {
+    auto options = short_patience();
+    options.majority_lost_after = 10min;
+    FakePool pool(29, options);
+    pool.add_all(5);
+    ASSERT_TRUE(pool.run_until_group(5, 60s));
+    ASSERT_TRUE(pool.create(0, "k", "v"));
+    pool.crash(pool.nearest().back());
+    pool.add();
+    const std::uint64_t epoch = pool.dht(0).status().epoch;
+    pool.tamper = [&](int, int, Bytes& bytes) {
+      pb::DhtMessage message;
+      message.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()));
+      const bool reads_next = message.prepare().key().empty() && !message.prepare().has_ballot();
+      return !message.has_prepare() || !reads_next;
+    };
+    const auto nodes = running(pool);
+    const auto knows_next = [&](int node) { return pool.dht(node).status().epoch > epoch; };
+    ASSERT_TRUE(pool.run_until([&] { return std::ranges::all_of(nodes, knows_next); }, 60s));
+    pool.run_for(1min + 5s * phase);
+    pool.tamper = nullptr;
+    const auto is_installed = [&] {
+      return std::ranges::count_if(nodes,
+                                   [&](int node) { return pool.dht(node).status().serving; }) >= 3;
+    };
+    ASSERT_FALSE(is_installed());
+    EXPECT_TRUE(pool.run_until(is_installed, 8s)) << "phase " << phase;
+    EXPECT_TRUE(pool.get(nodes.front(), "k"));
   }
 }
 

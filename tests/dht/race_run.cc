@@ -45,8 +45,8 @@ DhtOptions options_of_runs() {
 RaceRun::Counts& RaceRun::Counts::operator+=(const Counts& other) {
   for (int Counts::*field :
        {&Counts::races, &Counts::creates, &Counts::won, &Counts::lost, &Counts::unavailable,
-        &Counts::reads, &Counts::crashes, &Counts::amnesias, &Counts::partitions, &Counts::pauses,
-        &Counts::lineages, &Counts::doubles}) {
+        &Counts::reads, &Counts::lists, &Counts::crashes, &Counts::amnesias, &Counts::partitions,
+        &Counts::pauses, &Counts::lineages, &Counts::doubles}) {
     this->*field += other.*field;
   }
   slowest_heal = std::max(slowest_heal, other.slowest_heal);
@@ -59,7 +59,7 @@ std::string RaceRun::Counts::text() const {
   };
   return std::to_string(races) + " races" + item("creates", creates) + item("won", won) +
          item("lost", lost) + item("unavailable", unavailable) + item("reads", reads) +
-         item("crashes", crashes) + item("without the store", amnesias) +
+         item("lists", lists) + item("crashes", crashes) + item("without the store", amnesias) +
          item("partitions", partitions) + item("pauses", pauses) + item("lineages", lineages) +
          item("held twice", doubles) + ", resolved at most " +
          std::to_string(to_seconds(slowest_heal)) + " s after healing";
@@ -134,6 +134,7 @@ void RaceRun::act_on_some_key() {
   const auto& key = recent_[pool_.random.below(recent_.size())];
   const double dice = pool_.random.unit();
   int node = random_node();
+  if (dice < 0.02) return list(node);  // each makes many rounds
   // Mostly by somebody who believes to hold it: others are only told that they do not.
   for (const auto& entry : histories_[key]) {
     if (dice > 0.5 && is_holding(entry) && !draw(0.1)) node = entry.operation.client;
@@ -145,15 +146,51 @@ void RaceRun::act_on_some_key() {
   start(key, kind, node);
 }
 
-void RaceRun::start(const std::string& key, Kind kind, int node) {
-  if (!is_able(node)) return;
-  auto& history = histories_[key];
+bool RaceRun::may_start(const std::string& key, int node) {
+  if (!is_able(node)) return false;
+  const auto& history = histories_[key];
   const bool is_busy = std::any_of(history.begin(), history.end(), [&](const Entry& entry) {
     const auto& operation = entry.operation;
     return operation.client == node && entry.life == lives_[static_cast<std::size_t>(node)] &&
            operation.returned == TimePoint::max();
   });
-  if (is_busy || history.size() >= kOperationsMax) return;
+  return !is_busy && history.size() < kOperationsMax;
+}
+
+// A list is a read of each key.
+void RaceRun::list(int node) {
+  std::vector<std::pair<std::string, std::size_t>> reads;
+  for (const auto& key : recent_) {
+    if (!may_start(key, node)) continue;
+    Entry entry;
+    entry.operation = {.kind = Kind::kRead, .client = node};
+    entry.operation.called = pool_.now();
+    entry.life = lives_[static_cast<std::size_t>(node)];
+    entry.paused_before = pool_.time_paused(node);
+    reads.emplace_back(key, histories_[key].size());
+    histories_[key].push_back(entry);
+  }
+  if (reads.empty()) return;
+  ++counts_.lists;
+  pool_.dht(node).list("k", {}, [this, reads](const auto& answer, const Bytes&) {
+    for (const auto& [key, index] : reads) {
+      if (!answer) {
+        on_answer(key, index, answer.error());
+        continue;
+      }
+      const auto found = std::ranges::find(*answer, key, &DhtRecord::key);
+      if (found != answer->end()) {
+        on_answer(key, index, *found);
+      } else {
+        on_answer(key, index, Error{ErrorCode::kNotFound, {}});
+      }
+    }
+  });
+}
+
+void RaceRun::start(const std::string& key, Kind kind, int node) {
+  if (!may_start(key, node)) return;
+  auto& history = histories_[key];
   const Duration ttl = draw(0.2) ? kShortTtl : kLongestTtl;
   const std::size_t index = history.size();
   Entry entry;
@@ -425,6 +462,7 @@ void RaceRun::run_until_resolved(Duration limit) {
 std::string RaceRun::states() {
   std::string out;
   for (int node = 0; node < pool_.size(); ++node) {
+    if (!pool_.is_up(node)) continue;
     const auto status = pool_.dht(node).status();
     out += "\n  node " + std::to_string(node) + " (" + pool_.address(node).short_hex() +
            "): lineage " + std::to_string(status.lineage) + " of " + status.founder.short_hex() +
@@ -435,14 +473,20 @@ std::string RaceRun::states() {
 }
 
 bool RaceRun::is_resolved_everywhere() {
-  const auto first = pool_.dht(0).status();
+  DhtStatus newest = pool_.dht(0).status();
   std::size_t serving = 0;
   for (int node = 0; node < pool_.size(); ++node) {
-    const auto status = pool_.dht(node).status();
-    if (status.lineage == 0 || lineage_of(status) != lineage_of(first)) return false;
-    serving += status.serving;
+    auto status = pool_.dht(node).status();
+    if (status.lineage == 0 || lineage_of(status) != lineage_of(newest)) return false;
+    if (status.epoch > newest.epoch) {
+      newest = std::move(status);
+      serving = 0;
+      node = -1;
+    } else {
+      serving += status.epoch == newest.epoch && status.serving;
+    }
   }
-  return serving > first.members.size() / 2;
+  return serving > newest.members.size() / 2;
 }
 
 void RaceRun::check_answered() {

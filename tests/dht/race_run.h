@@ -17,7 +17,7 @@ namespace wow {
 class RaceRun {
  public:
   struct Counts {
-    int races = 0, creates = 0, won = 0, lost = 0, unavailable = 0, reads = 0;
+    int races = 0, creates = 0, won = 0, lost = 0, unavailable = 0, reads = 0, lists = 0;
     int crashes = 0, amnesias = 0, partitions = 0, pauses = 0, lineages = 0, doubles = 0;
     Duration slowest_heal{};
     Counts& operator+=(const Counts& other);
@@ -49,6 +49,8 @@ class RaceRun {
 
   void begin_race(int number);
   void act_on_some_key();
+  bool may_start(const std::string& key, int node);
+  void list(int node);
   void start(const std::string& key, Operation::Kind kind, int node);
   void on_answer(const std::string& key, std::size_t index, const Result<DhtRecord>& answer);
   void take_error(Operation& operation, const Error& error);

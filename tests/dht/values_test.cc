@@ -291,6 +291,67 @@ TEST_F(DhtValues, AListIsCompleteThoughItsCoordinatorSlept) {
   EXPECT_EQ(all->size(), 100u);
 }
 
+TEST_F(DhtValues, AListDoesNotShowWhatOnlyAMinorityHolds) {
+  bool lost = true;
+  pool_.tamper = [&](int, int, Bytes& bytes) {
+    pb::DhtMessage message;
+    message.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()));
+    return !lost || message.accept().key() != "a/half";
+  };
+  ASSERT_TRUE(pool_.create(0, "a/whole", "v"));
+  // Whoever coordinates has it in its own store.
+  EXPECT_EQ(pool_.create(1, "a/half", "v").error().code, ErrorCode::kUnavailable);
+  for (int node = 0; node < pool_.size(); ++node) {
+    Bytes digest;
+    const auto listed = pool_.list(node, "a/", digest);
+    EXPECT_TRUE(!listed || listed->size() == 1) << "node " << node;
+  }
+  lost = false;
+  for (int node = 0; node < pool_.size(); ++node) {
+    Bytes digest;
+    const auto listed = pool_.list(node, "a/", digest);
+    ASSERT_TRUE(listed);
+    ASSERT_EQ(listed->size(), 2u) << "now a majority could be asked to hold it";
+    // It stays, whoever dies.
+    for (int dead = 0; dead < pool_.size(); ++dead) {
+      pool_.crash(dead);
+      EXPECT_TRUE(pool_.get((dead + 1) % pool_.size(), "a/half")) << dead;
+      pool_.restart(dead);
+      pool_.run_for(1s);
+    }
+  }
+}
+
+// Lists of many keys after somebody died: nothing is written again for them, and soon they work.
+TEST_F(DhtValues, AListOfManySurvivesADeath) {
+  for (int i = 0; i < 300; ++i) {
+    ASSERT_TRUE(pool_.create(i % 3, "m/" + std::to_string(i), "v", 7 * 24h));
+  }
+  std::size_t accepts = 0;
+  pool_.delivering = [&](int, int, ByteView bytes) {
+    pb::DhtMessage message;
+    message.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()));
+    accepts += message.has_accept();
+  };
+  const auto list = [&](int node) {
+    Bytes digest;
+    const auto listed = pool_.list(node, "m/", digest);
+    return listed ? listed->size() : 0;
+  };
+  EXPECT_EQ(list(0), 300u);
+  pool_.add_all(2);
+  ASSERT_TRUE(pool_.run_until_group(5, 60s));
+  EXPECT_EQ(list(1), 300u);
+  pool_.crash(4);
+  EXPECT_EQ(list(2), 300u) << "four of five hold what was installed";
+  const auto epoch = pool_.dht(0).status().epoch;
+  ASSERT_TRUE(pool_.run_until([&] { return pool_.dht(0).status().epoch > epoch; }, 60s));
+  ASSERT_TRUE(pool_.run_until_group(5, 60s));
+  accepts = 0;
+  for (int node = 0; node < 4; ++node) EXPECT_EQ(list(node), 300u) << "node " << node;
+  EXPECT_LT(accepts, 10u) << "all five hold the same";
+}
+
 TEST(DhtQuota, AnOwnerHasSoManyRecordsAndTheStoreToo) {
   DhtOptions options;
   options.founder = FakeCredentials::address_of(1);
