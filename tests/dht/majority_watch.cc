@@ -9,17 +9,19 @@ void MajorityWatch::hear(int from, const pb::DhtMessage& message) {
   // What was sent before its sender lost its store may still be on its way.
   if (!dead_.contains(message.incarnation())) incarnations_[from] = message.incarnation();
   if (message.has_known()) {
-    if (const auto group = dht::Group::parse(message.known())) hear_group(*group);
+    if (const auto group = dht::Group::parse(message.known())) {
+      hear_group(*group, !knowing_.contains(from));
+    }
+    knowing_.insert(from);
   }
   const bool names_served = message.has_client_reply() || message.has_replica_reply() ||
                             message.has_query() || message.has_announce();
   const auto id = dht::epoch_of(message);
   if (!names_served || !id.is_set()) return;
-  auto& served = lineages_[id.lineage].served;
-  served = std::max(served, id.epoch);
+  lineages_[id.lineage].installed[id.epoch].insert(message.incarnation());
 }
 
-void MajorityWatch::hear_group(const dht::Group& group) {
+void MajorityWatch::hear_group(const dht::Group& group, bool by_newcomer) {
   const auto& lineage = group.id.lineage;
   const bool is_new = !lineages_.contains(lineage);
   auto& history = lineages_[lineage];
@@ -27,7 +29,8 @@ void MajorityWatch::hear_group(const dht::Group& group) {
   history.groups.emplace(group.id.epoch, group);
   if (!is_new) return;
   history.heard = pool_.now();
-  judge_founding(lineage);
+  // A pool's first node, for all that it knows.
+  if (!by_newcomer) judge_founding(lineage);
 }
 
 void MajorityWatch::judge_founding(const dht::Lineage& lineage) {
@@ -74,25 +77,32 @@ bool MajorityWatch::is_recoverable(const History& history) const {
 }
 
 bool MajorityWatch::suffices(const History& history, const Able& able) const {
-  if (!has_majority(history, history.newest, able)) return false;
-  // Until the newest is served, the one before must be there to install from.
-  return history.served >= history.newest || history.newest == 1 ||
-         has_majority(history, history.newest - 1, able);
+  const auto newest = history.groups.find(history.newest);
+  if (newest == history.groups.end()) return false;
+  if (count(newest->second, able, nullptr) < newest->second.majority()) return false;
+  // There must be somebody to install it from: one who did, or a majority of the group before.
+  if (history.newest == 1 || count(newest->second, able, &history) > 0) return true;
+  const auto before = history.groups.find(history.newest - 1);
+  return before != history.groups.end() &&
+         count(before->second, able, &history) >= before->second.majority();
 }
 
-bool MajorityWatch::has_majority(const History& history, std::uint64_t epoch,
-                                 const Able& able) const {
-  const auto found = history.groups.find(epoch);
-  if (found == history.groups.end()) return false;
-  const auto& members = found->second.members;
-  const auto count = std::count_if(members.begin(), members.end(), [&](const auto& member) {
+std::size_t MajorityWatch::count(const dht::Group& group, const Able& able,
+                                 const History* installed_in) const {
+  return static_cast<std::size_t>(std::ranges::count_if(group.members, [&](const auto& member) {
     const int node = pool_.node_of(member.address);
     const auto incarnation = incarnations_.find(node);
-    const bool is_it =
-        incarnation != incarnations_.end() && incarnation->second == member.incarnation;
-    return is_it && able(node);
-  });
-  return static_cast<std::size_t>(count) > members.size() / 2;
+    if (incarnation == incarnations_.end() || incarnation->second != member.incarnation) {
+      return false;
+    }
+    if (installed_in) {
+      const auto installed = installed_in->installed.find(group.id.epoch);
+      const bool has_said = installed != installed_in->installed.end() &&
+                            installed->second.contains(member.incarnation);
+      if (!has_said) return false;
+    }
+    return able(node);
+  }));
 }
 
 }  // namespace wow

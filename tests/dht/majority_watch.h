@@ -16,6 +16,8 @@ namespace wow {
 class MajorityWatch {
  public:
   // `patience`: a lineage may follow another once its founder was for so long without a majority.
+  // Who has never heard of a group may begin one, unless another is named for that (then nobody
+  // follows it).
   MajorityWatch(FakePool& pool, Duration patience) : pool_(pool), patience_(patience) {}
 
   // To be called with every message.
@@ -33,24 +35,27 @@ class MajorityWatch {
  private:
   using Able = std::function<bool(int node)>;
   struct History {
-    std::uint64_t newest = 0, served = 0;
-    std::map<std::uint64_t, dht::Group> groups;  // by epoch
-    std::map<int, TimePoint> reached;            // when each node last reached a majority
+    std::uint64_t newest = 0;
+    std::map<std::uint64_t, std::set<std::uint64_t>> installed;  // incarnations, by epoch served
+    std::map<std::uint64_t, dht::Group> groups;                  // by epoch
+    std::map<int, TimePoint> reached;  // when each node last reached a majority
     TimePoint heard{};
   };
 
-  void hear_group(const dht::Group& group);
+  void hear_group(const dht::Group& group, bool by_newcomer);
   void judge_founding(const dht::Lineage& lineage);
   bool reaches(int node, const History& history) const;
   bool is_recoverable(const History& history) const;
   // Whether the members of the newest group among `able` are a majority that has its values.
   bool suffices(const History& history, const Able& able) const;
-  bool has_majority(const History& history, std::uint64_t epoch, const Able& able) const;
+  // Members among `able`; with a history, of these who have said that they serve the group.
+  std::size_t count(const dht::Group& group, const Able& able, const History* installed_in) const;
 
   FakePool& pool_;
   const Duration patience_;
   std::map<dht::Lineage, History> lineages_;
   std::map<int, std::uint64_t> incarnations_;
+  std::set<int> knowing_;         // have ever known a group
   std::set<std::uint64_t> dead_;  // incarnations whose store is lost
   std::string objection_;
 };
