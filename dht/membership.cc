@@ -136,17 +136,19 @@ void Membership::on_group_change() {
 // had forgotten finds no majority any more: it keeps what it has until that expires, open (no
 // majority can use it), and may join the newest group, of which it has only hearsay.
 void Membership::check_over() {
-  if (!book_.newest() || is_reading_next_) return;
+  if (!book_.newest()) return;
   const Epoch* epoch =
       book_.claim() ? replica_.serving() : replica_.last_before(book_.newest()->id);
   if (!epoch) return;
   const EpochId id = epoch->group.id;
   if (verified_ && verified_->id == EpochId{id.lineage, id.epoch + 1}) return;
+  // Reading an old one that hardly anybody remembers must not keep us from reading what ends now.
+  if (reading_next_.contains(id)) return;
   const auto interval = id == unreachable_ ? kReadLostInterval : kReadNextInterval;
   if (!is_due(asked_next_, interval, context_.clock.now())) return;
-  is_reading_next_ = true;
+  reading_next_.insert(id);
   coordinator_.read_next(epoch->group, [this, of = epoch->group](auto reading, const auto& next) {
-    is_reading_next_ = false;
+    reading_next_.erase(of.id);
     on_next(of, reading, next);
   });
 }

@@ -74,7 +74,7 @@ class Membership {
   TimePoint asked_next_{};
   std::optional<Group> verified_;  // follows an epoch that we hold, as a majority of that says
   std::set<Address> in_verified_;  // members that said that they serve it, or a later one
-  bool is_reading_next_ = false;
+  std::set<EpochId> reading_next_;
   EpochId unreachable_;     // held by us; no majority of it answers any more
   bool is_gone_ = false;    // because most have dropped it
   std::set<Address> back_;  // else: members heard since

@@ -5,9 +5,10 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <utility>
 
-#include "base/address.h"
 #include "base/clock.h"
+#include "dht/group.h"
 
 namespace wow::dht {
 
@@ -17,22 +18,27 @@ class Peers {
   // With fewer shards than these everybody asks for himself: it costs little, and notices sooner.
   static constexpr std::size_t kManyShards = 8;
 
-  // `from` is alive; its incarnation in all shards, or nothing if it differs from shard to shard.
-  void hear(const Address& from, std::optional<std::uint64_t> incarnation, TimePoint now) {
-    if (!incarnation) {
-      peers_.erase(from);
-      return;
+  // `from` is alive, with this incarnation in all shards, or only in this one.
+  void hear(const ReplicaId& from, std::uint32_t shard, bool same_everywhere, TimePoint now) {
+    if (same_everywhere) {
+      note(peers_, from.address, {from.incarnation, now});
+    } else {
+      peers_.erase(from.address);
+      note(in_shard_, std::pair(from.address, shard), {from.incarnation, now});
     }
-    if (peers_.size() >= kPeersMax && !peers_.contains(from)) peers_.clear();
-    Peer& peer = peers_[from];
-    peer.incarnation = *incarnation;
-    peer.heard = now;
   }
   // Its incarnation, if it was heard since.
   std::optional<std::uint64_t> heard_since(const Address& node, TimePoint since) const {
     const auto found = peers_.find(node);
     if (found == peers_.end() || found->second.heard < since) return std::nullopt;
     return found->second.incarnation;
+  }
+  // Whether this very replica was heard since.
+  bool is_alive(const ReplicaId& replica, std::uint32_t shard, TimePoint since) const {
+    if (heard_since(replica.address, since) == replica.incarnation) return true;
+    const auto found = in_shard_.find(std::pair(replica.address, shard));
+    return found != in_shard_.end() && found->second.heard >= since &&
+           found->second.incarnation == replica.incarnation;
   }
   // Whether to ask it now: false if another shard did so since.
   bool note_asked(const Address& node, TimePoint now, TimePoint since) {
@@ -53,7 +59,14 @@ class Peers {
     std::uint64_t incarnation = 0;
     TimePoint heard{};
   };
-  std::map<Address, Peer> peers_;
+  template <typename Map>
+  static void note(Map& map, const typename Map::key_type& key, const Peer& peer) {
+    if (map.size() >= kPeersMax && !map.contains(key)) map.clear();
+    map[key] = peer;
+  }
+
+  std::map<Address, Peer> peers_;                               // the same in all shards
+  std::map<std::pair<Address, std::uint32_t>, Peer> in_shard_;  // others, by shard
   std::map<Address, TimePoint> asked_;
 };
 

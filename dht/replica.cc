@@ -14,6 +14,9 @@ constexpr std::size_t kBatchEntries = 512;
 constexpr std::size_t kDeadRatio = 4;
 // Longer than any operation may last, so that no coordinator still counts on what is dropped.
 constexpr Duration kGarbageSlack = 60s;
+// Whoever was heard since is taken to be alive; members and those who are to be are asked more
+// often.
+constexpr Duration kContactTime = 60s;
 
 std::string store_key(char prefix, std::uint64_t epoch, const std::string& key = {}) {
   Writer out;
@@ -278,7 +281,8 @@ std::string Replica::objection(const Epoch& epoch, const pb::Accept& request,
                          (next->members.size() >= kGroupMembersSafe ||
                           epoch.group.members.size() < kGroupMembersSafe) &&
                          next->previous == epoch.group.members;
-    return follows ? "" : "not a group that can follow";
+    if (!follows) return "not a group that can follow";
+    return is_able(*next) ? "" : "most of its members are not known here to be alive";
   }
   if (!wanted.value || wanted.value->key != request.key()) return "malformed value";
   if (!checker_.authentic(request.record(), *wanted.value)) return "the signature does not hold";
@@ -288,6 +292,17 @@ std::string Replica::objection(const Epoch& epoch, const pb::Accept& request,
   if (!why.empty() || request.keep_timer()) return why;
   why = checker_.objection(*wanted.value);
   return why.empty() ? quota_objection(*wanted.value, checker_.invite_of(request.record())) : why;
+}
+
+// A group of the dead, whether a liar invented it or a sleeper remembers it, would be the end of
+// the shard: nobody could install it, and the group before is sealed.
+bool Replica::is_able(const Group& next) const {
+  if (!context_.peers) return true;
+  const TimePoint since = context_.clock.now() - kContactTime;
+  const auto alive = std::ranges::count_if(next.members, [&](const ReplicaId& member) {
+    return member == context_.self() || context_.peers->is_alive(member, context_.shard, since);
+  });
+  return static_cast<std::size_t>(alive) >= next.majority();
 }
 
 std::string Replica::lease_objection(const Epoch& epoch, const Value& value) const {

@@ -84,6 +84,7 @@ class Replica {
   Epoch* open(const EpochId& id, const std::string& key);
   Register state_of(const Epoch& epoch, const std::string& key) const;
   std::string objection(const Epoch& epoch, const pb::Accept& request, const Register& wanted);
+  bool is_able(const Group& next) const;
   std::string lease_objection(const Epoch& epoch, const Value& value) const;
   std::string quota_objection(const Value& value, const std::string& invite) const;
   bool is_full(const Epoch& epoch) const;

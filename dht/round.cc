@@ -43,7 +43,7 @@ void Round::begin(Phase phase) {
   timer_.after(kResendAfter, [this] { on_resend(); });
   // Ourselves first: our own store remembers which ballots we have used.
   const auto number = phase_number_;
-  ask(context_.self());
+  if (phase != Phase::kAccept || !is_last()) ask(context_.self());
   if (phase_number_ != number || phase_ != phase) return;
   for (const auto& member : group_.members) {
     if (member != context_.self()) ask(member);
@@ -73,9 +73,15 @@ pb::DhtMessage Round::request() const {
 }
 
 void Round::on_reply(const ReplicaId& from, const pb::DhtMessage& message) {
-  if (phase_ == Phase::kPause || message.id() != id_ + phase_number_ || !group_.has(from)) return;
+  if (phase_ == Phase::kPause || message.id() != id_ + phase_number_) return;
+  // Another replica than the member that it was.
+  if (!group_.has(from)) return group_.find(from.address) ? on_gone(from.address) : void();
   on_answer(from.address, message.replica_reply());
 }
+
+// What a minority accepts as `next` is the only group that can ever follow: we accept it only after
+// others have, who may know better whether it lives.
+bool Round::is_last() const { return key_ == kNextKey && accepted_.size() + 1 < group_.majority(); }
 
 bool Round::out_of_reach(std::size_t lost) const {
   return group_.members.size() - lost < group_.majority();
@@ -87,7 +93,10 @@ void Round::on_answer(const Address& from, const pb::ReplicaReply& answer) {
     case pb::ReplicaReply::OK:
       if (phase_ == Phase::kAccept) {
         accepted_.insert(from);
-        if (accepted_.size() >= group_.majority()) finish(std::move(reply_));
+        if (accepted_.size() >= group_.majority()) return finish(std::move(reply_));
+        if (key_ == kNextKey && !accepted_.contains(context_.network.self()) && !is_last()) {
+          ask(context_.self());
+        }
         return;
       }
       if (auto state = Register::parse(answer.state()); state && answer.state().key() == key_) {
@@ -109,10 +118,14 @@ void Round::on_answer(const Address& from, const pb::ReplicaReply& answer) {
       // Ours is sealed or gone: so is the epoch. Of others we heard the newer group, if any, and
       // our own replica will be told.
       if (from == context_.network.self()) return finish(pb::ClientReply::WRONG_GROUP);
-      gone_.insert(from);
-      if (phase_ == Phase::kRead && key_ == kNextKey && out_of_reach(gone_.size())) {
-        finish(pb::ClientReply::NOT_FOUND);
-      }
+      on_gone(from);
+  }
+}
+
+void Round::on_gone(const Address& from) {
+  gone_.insert(from);
+  if (phase_ == Phase::kRead && key_ == kNextKey && out_of_reach(gone_.size())) {
+    finish(pb::ClientReply::NOT_FOUND);
   }
 }
 

@@ -54,6 +54,7 @@ class Round {
   void ask(const ReplicaId& member);
   pb::DhtMessage request() const;
   void on_answer(const Address& from, const pb::ReplicaReply& answer);
+  void on_gone(const Address& from);
   void on_refused(const Address& from, const std::string& reason);
   bool is_credible(const Address& from, const Register& state) const;
   void on_states();
@@ -61,6 +62,7 @@ class Round {
   void pause();
   void finish(pb::ClientReply::Status status, std::string reason = {});
   void finish(pb::ClientReply reply);
+  bool is_last() const;
   bool out_of_reach(std::size_t lost) const;
 
   Context& context_;

@@ -54,9 +54,7 @@ void Shard::on_message(const ReplicaId& from, const pb::DhtMessage& message) {
   if (message.has_known()) {
     if (const auto group = Group::parse(message.known())) book_.learn(*group);
   }
-  const auto same_everywhere =
-      message.same_everywhere() ? std::optional(from.incarnation) : std::nullopt;
-  context_.peers->hear(from.address, same_everywhere, context_.clock.now());
+  context_.peers->hear(from, context_.shard, message.same_everywhere(), context_.clock.now());
   // What these name is the epoch that they address.
   switch (message.kind_case()) {
     case pb::DhtMessage::kPrepare:

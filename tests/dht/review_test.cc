@@ -47,6 +47,71 @@ TEST(DhtRound, ANextGroupThatOneReplicaAcceptedIsDecidedOnlyByAMajority) {
   EXPECT_EQ(*decided, theirs);
 }
 
+TEST(DhtRound, ANextGroupThatOthersRefuseIsNotAcceptedByItsProposerEither) {
+  Bench bench;
+  const Group now = bench.group_of_three();
+  ASSERT_TRUE(bench.replica.install(now, {}));
+  bool ended = false;
+  bench.coordinator.decide_next(bench.group_of_three(2), [&](auto group) {
+    ended = true;
+    EXPECT_FALSE(group);
+  });
+  ASSERT_EQ(bench.sent.size(), 2u);
+  auto promise = ok();
+  promise.mutable_state()->set_key(dht::kNextKey);
+  bench.coordinator.on_reply(Bench::id(2), answer_to(bench.sent[0].second, promise));
+  ASSERT_EQ(bench.sent.size(), 4u);
+  pb::ReplicaReply refused;
+  refused.set_status(pb::ReplicaReply::REFUSED);
+  bench.coordinator.on_reply(Bench::id(2), answer_to(bench.sent[2].second, refused));
+  bench.coordinator.on_reply(Bench::id(3), answer_to(bench.sent[3].second, refused));
+  EXPECT_TRUE(ended);
+  EXPECT_FALSE(bench.replica.held(now.id)->registers.at(dht::kNextKey).accepted.is_set())
+      << "no other could ever follow";
+}
+
+TEST(DhtRound, AnEpochWhoseMembersAreOtherReplicasNowIsGone) {
+  Bench bench;
+  const Group now = bench.group_of_three();
+  ASSERT_TRUE(bench.replica.install(now, {}));
+  std::optional<dht::Coordinator::Reading> reading;
+  bench.coordinator.read_next(now, [&](auto result, const auto&) { reading = result; });
+  ASSERT_EQ(bench.sent.size(), 2u);
+  pb::ReplicaReply gone;
+  gone.set_status(pb::ReplicaReply::WRONG_EPOCH);
+  bench.coordinator.on_reply({Bench::address(2), 77}, answer_to(bench.sent[0].second, gone));
+  EXPECT_FALSE(reading);
+  bench.coordinator.on_reply(Bench::id(3), answer_to(bench.sent[1].second, gone));
+  ASSERT_TRUE(reading) << "at once: nobody else can answer";
+  EXPECT_EQ(*reading, dht::Coordinator::Reading::kGone);
+}
+
+TEST(DhtReplica, ANextGroupMostOfWhoseMembersAreNotHeardIsRefused) {
+  Bench bench;
+  dht::Peers peers;
+  bench.context.peers = &peers;
+  const Group now = bench.group_of_three();
+  ASSERT_TRUE(bench.replica.install(now, {}));
+  const auto offer = [&](std::uint64_t round) {
+    pb::Record record;
+    record.set_value(bench.group_of_three(2).to_wire().SerializeAsString());
+    return bench.replica.accept(now.id, Bench::accept_of(dht::kNextKey, round, 2, record))
+        ->status();
+  };
+  EXPECT_EQ(offer(1), pb::ReplicaReply::REFUSED);
+  const dht::ReplicaId other{Bench::address(2), 77};
+  for (const bool same_everywhere : {true, false}) {
+    peers.hear(other, 0, same_everywhere, bench.clock.now());
+    EXPECT_EQ(offer(2), pb::ReplicaReply::REFUSED) << "it has lost its store since";
+  }
+  peers.hear(Bench::id(3), 1, false, bench.clock.now());
+  EXPECT_EQ(offer(3), pb::ReplicaReply::REFUSED) << "in another shard";
+  peers.hear(Bench::id(3), 0, false, bench.clock.now());
+  EXPECT_EQ(offer(4), pb::ReplicaReply::OK);
+  bench.clock.run_for(61s);
+  EXPECT_EQ(offer(5), pb::ReplicaReply::REFUSED) << "that was long ago";
+}
+
 TEST(DhtReplica, WhatWasCopiedWithinAnEpochIsNotOverwrittenByAnOlderBallot) {
   Bench bench;
   const Group group = bench.group_of_three(2);
@@ -199,6 +264,55 @@ TEST_P(ForgedGroup, NamedByAnyMemberNeitherEmptiesNorSealsTheStore) {
 }
 
 INSTANTIATE_TEST_SUITE_P(, ForgedGroup, ::testing::Values(1, 2, 1000));
+
+// A member proposes to the others that three dead nodes follow.
+TEST(DhtGroup, AMemberCannotHandTheShardToTheDead) {
+  FakePool pool(4);
+  pool.options.majority_lost_after = 60s;
+  pool.add_all(9);
+  ASSERT_TRUE(pool.run_until_group(5, 60s));
+  ASSERT_TRUE(pool.create(0, "k", "v"));
+  const auto near = pool.nearest();
+  for (int i = 6; i < 9; ++i) pool.crash(near[static_cast<std::size_t>(i)]);
+  const int liar = near[1];
+  pb::DhtMessage said;
+  pool.delivering = [&](int from, int, ByteView bytes) {
+    pb::DhtMessage message;
+    message.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()));
+    if (from == liar && message.has_known()) said = message;
+  };
+  pool.run_for(100s);
+  ASSERT_GT(said.known().epoch(), 0u);
+  pb::Group next = said.known();
+  next.set_epoch(next.epoch() + 1);
+  *next.mutable_previous() = said.known().members();
+  next.clear_members();
+  for (int i = 6; i < 9; ++i) {
+    auto& member = *next.add_members();
+    member.set_address(to_string(pool.address(near[static_cast<std::size_t>(i)]).bytes()));
+    member.set_incarnation(7);
+  }
+  pb::DhtMessage forged;
+  forged.set_incarnation(said.incarnation());
+  forged.set_lineage(said.known().lineage());
+  forged.set_founder(said.known().founder());
+  forged.set_founded(said.known().founded());
+  forged.set_epoch(said.known().epoch());
+  forged.set_id(77);
+  auto accept = forged;
+  dht::Ballot{1000, pool.address(liar)}.to_wire(*forged.mutable_prepare()->mutable_ballot());
+  dht::Ballot{1000, pool.address(liar)}.to_wire(*accept.mutable_accept()->mutable_ballot());
+  accept.mutable_accept()->mutable_record()->set_value(next.SerializeAsString());
+  for (int i = 0; i < 5; ++i) {
+    const int member = near[static_cast<std::size_t>(i)];
+    pool.inject(liar, member, view_of(forged.SerializeAsString()));
+    pool.inject(liar, member, view_of(accept.SerializeAsString()));
+  }
+  pool.run_for(30s);
+  EXPECT_EQ(pool.dht(near[0]).status().epoch, said.known().epoch());
+  EXPECT_TRUE(pool.get(near[5], "k"));
+  EXPECT_TRUE(pool.create(near[5], "k2", "v"));
+}
 
 TEST(DhtGroup, AMemberThatMissedSeveralGroupsComesBack) {
   FakePool pool(3);
