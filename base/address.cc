@@ -51,11 +51,10 @@ double log2_of(const Address& distance) {
   const auto first = std::find_if(bytes.begin(), bytes.end(), [](auto b) { return b != 0; });
   if (first == bytes.end()) return -std::numeric_limits<double>::infinity();
   const std::size_t at = first - bytes.begin();
-  double mantissa = 0;
-  for (std::size_t i = at; i < std::min<std::size_t>(at + 8, bytes.size()); ++i) {
-    mantissa += bytes[i] * std::pow(2.0, -8.0 * static_cast<double>(i - at + 1));
-  }
-  return 8.0 * static_cast<double>(Address::kBytes - at) + std::log2(mantissa);
+  const auto taken = static_cast<int>(std::min<std::size_t>(8, bytes.size() - at));
+  // A double holds the first 53 bits of these, more than enough.
+  const auto mantissa = static_cast<double>(get_big_endian(bytes.data() + at, taken));
+  return 8.0 * static_cast<double>(Address::kBytes - at - taken) + std::log2(mantissa);
 }
 
 }  // namespace wow

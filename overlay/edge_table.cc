@@ -66,7 +66,15 @@ void EdgeTable::set_theirs(Edge& edge, Roles roles) {
 void EdgeTable::set_path(Edge& edge, const Session& session) {
   edge.direct = session.is_direct();
   edge.relayed = session.is_relayed();
+  edge.round_trip = session.path().round_trip;
   ++changes_;
+  hops_stale_ = true;
+}
+
+void EdgeTable::set_round_trip(Edge& edge, const Session& session) {
+  const Duration now = session.path().round_trip;
+  if (now == edge.round_trip) return;
+  edge.round_trip = now;
   hops_stale_ = true;
 }
 
@@ -81,7 +89,8 @@ std::span<const Hop> EdgeTable::hops() const {
     hops_.clear();
     for (const auto& [peer, edge] : edges_) {
       if (!edge.usable()) continue;
-      hops_.push_back({peer, edge.is_member(), (edge.ours & kLeafBit) != 0, edge.knows});
+      hops_.push_back(
+          {peer, edge.is_member(), (edge.ours & kLeafBit) != 0, edge.knows, edge.round_trip});
     }
     hops_stale_ = false;
   }

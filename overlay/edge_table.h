@@ -21,13 +21,15 @@ inline constexpr std::size_t kLinkKinds = 12;  // fields of pb::Link are below
 
 struct Edge {
   Address peer;
-  Roles ours = 0;        // what we use it for
-  Roles theirs = 0;      // what the peer told us that it uses it for
-  bool direct = false;   // has a validated direct path
-  bool relayed = false;  // else: has a validated one through a relay
-  bool up = false;       // Node has reported it usable
+  Roles ours = 0;         // what we use it for
+  Roles theirs = 0;       // what the peer told us that it uses it for
+  bool direct = false;    // has a validated direct path
+  bool relayed = false;   // else: has a validated one through a relay
+  bool up = false;        // Node has reported it usable
+  Duration round_trip{};  // smoothed, as of a minute ago at most; zero: not measured
   TimePoint opened{};
   Duration keepalive{};
+  std::uint8_t far_trials = 0;      // others that were measured for its far role of ours
   int role_repeats = 0;             // how often we tell `ours` once more
   std::vector<Endpoint> endpoints;  // the peer's candidates, as told last
   std::vector<Address> knows;       // its neighbours, as told last
@@ -56,6 +58,7 @@ class EdgeTable {
   void set_ours(Edge& edge, Roles roles);
   void set_theirs(Edge& edge, Roles roles);
   void set_path(Edge& edge, const Session& session);
+  void set_round_trip(Edge& edge, const Session& session);
   void set_knows(Edge& edge, std::vector<Address> knows);
 
   const std::map<Address, Edge>& all() const { return edges_; }

@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "overlay/limits.h"
+#include "overlay/near_set.h"
 
 namespace wow {
 
@@ -24,10 +26,19 @@ int far_wanted(double size) {
 }
 
 void FarEdges::start() {
-  if (!tick_.is_set()) tick_.after(hub_.random.jittered(ring::kFarFirst), [this] { tick(); });
+  if (tick_.is_set()) return;
+  tick_.after(hub_.random.jittered(ring::kFarFirst), [this] { tick(); });
+  trial_tick_.after(hub_.random.jittered(ring::kFarTrialFirst), [this] { trial_tick(); });
+}
+
+void FarEdges::stop() {
+  tick_.cancel();
+  trial_tick_.cancel();
 }
 
 void FarEdges::on_found(const Member& found) {
+  // Measured first.
+  if (trial_ && trial_->candidate == found.address) return hub_.connect(found, EdgeRole::kNone);
   const Edge* edge = hub_.edges.find(found.address);
   if (edge != nullptr && edge->usable() && edge->is_near()) return;
   const int have = static_cast<int>(hub_.edges.count_ours(kFarBit));
@@ -65,6 +76,71 @@ void FarEdges::tick() {
   wait_ = have != had_ ? ring::kFarTick : std::min<Duration>(wait_ * 2, ring::kFarTickMax);
   had_ = have;
   tick_.after(hub_.random.jittered(wait_), [this] { tick(); });
+}
+
+void FarEdges::trial_tick() {
+  if (trial_) judge(*std::exchange(trial_, std::nullopt));
+  const Duration wait = begin_trial() ? ring::kFarTrialTick : ring::kFarTrialTickMax;
+  trial_tick_.after(hub_.random.jittered(wait), [this] { trial_tick(); });
+}
+
+void FarEdges::judge(const Trial& trial) {
+  Edge* candidate = hub_.edges.find(trial.candidate);
+  if (candidate == nullptr) return;
+  if (const Session* session = hub_.sessions.find(trial.candidate)) {
+    hub_.edges.set_round_trip(*candidate, *session);
+  }
+  Edge* old = hub_.edges.find(trial.instead_of);
+  const bool wanted = old != nullptr && (old->ours & kFarBit) != 0 && candidate->direct &&
+                      (candidate->ours & kFarBit) == 0 && candidate->round_trip > 0s &&
+                      candidate->round_trip < old->round_trip * 7 / 8;
+  if (wanted) {
+    candidate->far_trials = old->far_trials;
+    hub_.take_role(*candidate, EdgeRole::kFar);
+    hub_.drop_role(*old, EdgeRole::kFar);
+  } else if (!candidate->is_edge() && candidate->opened >= trial.begun) {
+    hub_.sessions.close(trial.candidate, CloseReason::kIdle);
+  }
+}
+
+// The slowest far edge first; false if there is nothing worth trying.
+bool FarEdges::begin_trial() {
+  Edge* edge = slowest();
+  if (edge == nullptr) return false;
+  ++edge->far_trials;
+  const Address candidate = candidate_beside(*edge);
+  if (candidate.is_zero()) return true;
+  trial_ = Trial{candidate, edge->peer, hub_.clock.now()};
+  // Only who has room for one more far edge answers.
+  if (hub_.edges.find(candidate) == nullptr) hub_.ask_nearest(candidate, EdgeRole::kFar, {});
+  return true;
+}
+
+Edge* FarEdges::slowest() {
+  Edge* out = nullptr;
+  Duration quickest = Duration::max();
+  for (auto& [peer, edge] : hub_.edges.all()) {
+    if (!edge.usable() || edge.round_trip <= 0s) continue;
+    quickest = std::min(quickest, edge.round_trip);
+    const bool may_try = (edge.ours & kFarBit) != 0 && edge.far_trials < ring::kFarTrials;
+    if (may_try && (out == nullptr || edge.round_trip > out->round_trip)) out = &edge;
+  }
+  // Where all are alike there is nothing to be gained.
+  const bool slow =
+      out != nullptr && out->round_trip > std::max<Duration>(ring::kFarQuick, quickest * 5 / 4);
+  return slow ? out : nullptr;
+}
+
+// One of its peer's neighbours, the nearest first: at the same distance from us, so to speak.
+Address FarEdges::candidate_beside(const Edge& edge) const {
+  auto beside = near_set(edge.peer, edge.knows, ring::kNearPerSide);
+  std::erase_if(beside, [&](const Address& a) {
+    const Edge* known = hub_.edges.find(a);
+    return a == hub_.self ||
+           (known != nullptr && (known->is_near() || (known->ours & kFarBit) != 0));
+  });
+  if (beside.empty()) return {};
+  return beside[(edge.far_trials - 1) % beside.size()];
 }
 
 }  // namespace wow

@@ -43,6 +43,11 @@ inline constexpr Duration kFarTick = 5s;
 inline constexpr Duration kFarTickMax = 2min;
 inline constexpr Duration kFarFirst = 300ms;
 inline constexpr int kFarMax = 24;
+inline constexpr int kFarTrials = 3;                // others that one far edge is compared with,
+inline constexpr Duration kFarTrialTick = 5s;       // one at a time,
+inline constexpr Duration kFarTrialTickMax = 1min;  // or nothing to try
+inline constexpr Duration kFarTrialFirst = 15s;     // after having joined
+inline constexpr Duration kFarQuick = 10ms;         // a round trip that nobody needs to better
 inline constexpr Duration kShortcutIdle = 5min;
 inline constexpr std::size_t kShortcutsMax = 256;
 

@@ -313,6 +313,8 @@ void Node::Impl::on_frame(Session& session, ByteView frame, std::uint8_t facts) 
 }
 
 void Node::Impl::on_reflexive(Session& session, const Endpoint& observed) {
+  // The answer to a challenge: so it brings a round trip, too.
+  if (Edge* edge = edges_.find(session.peer())) edges_.set_round_trip(*edge, session);
   whereabouts_.on_reflexive(session, observed);
 }
 
@@ -423,6 +425,7 @@ void Node::Impl::sweep() {
   for (auto& [peer, edge] : edges_.all()) {
     if (!edge.is_near() && !edge.is_leaf()) edge.list = {};  // of no use any more
     const Session* session = sessions_.find(peer);
+    if (session != nullptr) edges_.set_round_trip(edge, *session);
     const auto keys = session == nullptr ? nullptr : session->keys();
     if (edge.is_edge() || keys == nullptr || edge.opened.time_since_epoch().count() > idle_since ||
         keys->last_received_ns.load(std::memory_order_relaxed) > idle_since ||

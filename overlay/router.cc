@@ -1,6 +1,7 @@
 #include "overlay/router.h"
 
 #include <algorithm>
+#include <cmath>
 
 namespace wow {
 namespace {
@@ -24,17 +25,73 @@ Address reach(const Hop& hop, const RouteQuery& query) {
   return best;
 }
 
-// The best hop so far, and how near it leads.
+// What the way from an address to the destination may take, by the distance between them. Round
+// trips throughout.
+class Guess {
+ public:
+  Guess(std::span<const Hop> hops, const RouteQuery& query)
+      : destination_(query.destination), exact_(query.mode == RouteMode::kExact) {
+    Duration sum{};
+    int measured = 0;
+    Address first = farthest(), second = farthest();
+    for (const Hop& hop : hops) {
+      if (!hop.member) continue;
+      const Address d = ring_distance(query.self, hop.peer);
+      if (d < second) second = std::max(d, first);
+      first = std::min(d, first);
+      sum += hop.round_trip;
+      measured += hop.round_trip > Duration::zero() ? 1 : 0;
+    }
+    // About as far apart are two neighbours.
+    gap_ = log2_of(second);
+    // Where nothing is known any will do: hops are what counts then.
+    if (measured > 0) typical_ = sum / measured;
+  }
+
+  Duration rest(const Address& from) const {
+    if (from == destination_) return {};
+    const double bits = log2_of(ring_distance(from, destination_)) - gap_;
+    // Look-ahead among 2 log2 N edges, of which harmonic ones are as dense at every scale, takes
+    // somewhat more than two bits off the distance at each hop (by simulation). Whoever is as near
+    // as a neighbour has one hop left, or is the nearest itself.
+    const double hops = bits > 0 ? 1 + kHopsPerBit * bits : exact_ ? 1 : std::exp2(bits);
+    return Duration(static_cast<Duration::rep>(hops * static_cast<double>(typical_.count())));
+  }
+  Duration of(const Hop& hop) const {
+    return hop.round_trip > Duration::zero() ? hop.round_trip : typical_;
+  }
+  // By way of this hop, and of whom it knows.
+  Duration through(const Hop& hop, const Address& its_reach) const {
+    const Duration stay = rest(hop.peer);
+    const Duration ahead = its_reach == hop.peer ? stay : typical_ + rest(its_reach);
+    return of(hop) + std::min(stay, ahead);
+  }
+
+ private:
+  static constexpr double kHopsPerBit = 0.4;
+
+  static Address farthest() { return Address::power_of_two(159); }
+
+  const Address destination_;
+  const bool exact_;
+  double gap_ = 0;
+  Duration typical_ = 1ms;
+};
+
+// The best hop so far: the quickest; of these, and of those that cannot be told apart, the one that
+// leads nearest.
 struct Best {
   const Hop* hop = nullptr;
   Address reach;
+  Duration time{};
 
-  void offer(const Hop& other, const Address& its_reach, const Address& destination) {
-    if (hop == nullptr || nearer(its_reach, reach, destination) ||
-        (its_reach == reach && nearer(other.peer, hop->peer, destination))) {
-      hop = &other;
-      reach = its_reach;
-    }
+  void offer(const Hop& other, const Address& its_reach, Duration its_time,
+             const Address& destination) {
+    const bool better =
+        hop == nullptr || its_time < time ||
+        (its_time == time && (nearer(its_reach, reach, destination) ||
+                              (its_reach == reach && nearer(other.peer, hop->peer, destination))));
+    if (better) *this = {&other, its_reach, its_time};
   }
 };
 
@@ -46,9 +103,10 @@ Route next_hop(std::span<const Hop> hops, const RouteQuery& query) {
   const bool exact = query.mode == RouteMode::kExact;
   if (exact && query.destination == query.self) return {Route::Kind::kDeliver, {}, false};
 
-  Best closer;    // strictly
-  Best adjacent;  // has an edge to the destination itself
-  Best any;
+  const Guess guess(hops, query);
+  Best closer;           // strictly
+  Best closer_adjacent;  // and has an edge to the destination itself: it cannot get stuck there
+  Best adjacent, any;    // not closer
   for (const Hop& hop : hops) {
     if (hop.peer == query.came_from || !may_be_meant(query, hop.peer)) continue;
     if (hop.peer == query.destination) {
@@ -58,22 +116,23 @@ Route next_hop(std::span<const Hop> hops, const RouteQuery& query) {
     if (!hop.member || contains(query.tried, hop.peer) || contains(query.silent, hop.peer)) {
       continue;
     }
-    const Address its_reach = reach(hop, query);
-    if (nearer(hop.peer, query.self, query.destination)) {
-      closer.offer(hop, its_reach, query.destination);
+    const bool is_closer = nearer(hop.peer, query.self, query.destination);
+    const bool next_to_it = exact && (contains(hop.knows, query.destination) ||
+                                      contains(query.destination_knows, hop.peer));
+    const Address its_reach = next_to_it ? query.destination : reach(hop, query);
+    if (is_closer) {
+      const Duration time = guess.through(hop, its_reach);
+      (next_to_it ? closer_adjacent : closer).offer(hop, its_reach, time, query.destination);
+    } else {
+      const Duration time = next_to_it ? guess.of(hop) : Duration();
+      (next_to_it ? adjacent : any).offer(hop, its_reach, time, query.destination);
     }
-    const bool next_to_it =
-        contains(hop.knows, query.destination) || contains(query.destination_knows, hop.peer);
-    if (next_to_it) adjacent.offer(hop, its_reach, query.destination);
-    any.offer(hop, its_reach, query.destination);
   }
   if (!exact) {
     if (closer.hop != nullptr) return forward(*closer.hop, false);
     return {Route::Kind::kDeliver, {}, false};
   }
-  if (adjacent.hop != nullptr && nearer(adjacent.hop->peer, query.self, query.destination)) {
-    return forward(*adjacent.hop, false);
-  }
+  if (closer_adjacent.hop != nullptr) return forward(*closer_adjacent.hop, false);
   if (adjacent.hop != nullptr && !query.uphill_used) return forward(*adjacent.hop, true);
   if (closer.hop != nullptr) return forward(*closer.hop, false);
   if (any.hop != nullptr && !query.uphill_used) return forward(*any.hop, true);

@@ -1,12 +1,15 @@
-// Where a routed packet goes next: greedy, strictly closer at each hop, with one step of look-ahead
-// (Manku et al., "Know thy Neighbor's Neighbor", STOC 2004); one flagged hop away from the
-// destination where greedy is stuck (annealing, as Brunet has it). A pure function.
+// Where a routed packet goes next: strictly closer at each hop; of these the one through which it
+// should be there first, by the hop's own round trip and what the rest may take. What the rest may
+// take is guessed from the distance left after one step of look-ahead (Manku et al., "Know thy
+// Neighbor's Neighbor", STOC 2004). One flagged hop away from the destination where nobody is
+// closer (annealing, as Brunet has it). A pure function.
 #pragma once
 
 #include <optional>
 #include <span>
 
 #include "base/address.h"
+#include "base/clock.h"
 #include "proto/headers.h"
 
 namespace wow {
@@ -17,6 +20,7 @@ struct Hop {
   bool member = false;             // on the ring; others get only what is for themselves
   bool gateway = false;            // we are a leaf of it
   std::span<const Address> knows;  // the peer's own edges, as far as it told
+  Duration round_trip{};           // of the edge; zero: not measured
 };
 
 struct RouteQuery {

@@ -5,6 +5,8 @@
 #include <deque>
 #include <vector>
 
+#include "base/random.h"
+
 namespace wow {
 namespace {
 
@@ -20,11 +22,16 @@ Hop member(int place, std::vector<int> knows = {}) {
   static std::deque<std::vector<Address>> storage;  // a hop only refers to whom it knows
   std::vector<Address>& list = storage.emplace_back();
   for (const int k : knows) list.push_back(at(k));
-  Hop hop{at(place), true, false, list};
+  Hop hop{at(place), true, false, list, {}};
   return hop;
 }
 
-Hop leaf(int place) { return {at(place), false, false, {}}; }
+Hop slow(Hop hop, Duration round_trip) {
+  hop.round_trip = round_trip;
+  return hop;
+}
+
+Hop leaf(int place) { return {at(place), false, false, {}, {}}; }
 
 RouteQuery query(int self, int destination, RouteMode mode = RouteMode::kExact) {
   RouteQuery q;
@@ -63,6 +70,31 @@ TEST(Router, GoesTheShorterWayRound) {
 TEST(Router, PrefersWhoKnowsANodeThatIsNearerStill) {
   const std::vector<Hop> hops = {member(40, {42}), member(30, {48})};
   EXPECT_EQ(way(next_hop(hops, query(10, 50))), "30");
+}
+
+TEST(Router, OfTwoThatLeadAsFarTheQuickerWins) {
+  const std::vector<Hop> hops = {slow(member(40), 200ms), slow(member(38), 20ms)};
+  EXPECT_EQ(way(next_hop(hops, query(10, 50))), "38");
+  const std::vector<Hop> adjacent = {slow(member(49, {50}), 200ms), slow(member(47, {50}), 20ms)};
+  EXPECT_EQ(way(next_hop(adjacent, query(10, 50))), "47");
+}
+
+TEST(Router, AHopMoreCostsAsMuchTimeAsEdgesUsuallyDo) {
+  // Neighbours at 2 and 3 show how dense the ring is: 98 is six hops of the usual 100 ms away.
+  const std::vector<Hop> slow_but_there = {slow(member(2), 100ms), slow(member(3), 100ms),
+                                           slow(member(96, {100}), 130ms), slow(member(5), 70ms)};
+  EXPECT_EQ(way(next_hop(slow_but_there, query(1, 100))), "96");
+}
+
+TEST(Router, NoHopIsSoQuickThatItMayLeadAway) {
+  const std::vector<Hop> hops = {slow(member(5), 1ms), slow(member(20), 1s)};
+  EXPECT_EQ(way(next_hop(hops, query(10, 50))), "20");
+  EXPECT_EQ(way(next_hop(std::vector{hops[0]}, query(10, 50, RouteMode::kNearest))), "deliver");
+}
+
+TEST(Router, AnEdgeThatWasNotMeasuredCountsAsAnyOther) {
+  const std::vector<Hop> hops = {slow(member(30), 100ms), member(40), slow(member(200), 100ms)};
+  EXPECT_EQ(way(next_hop(hops, query(10, 50))), "40");
 }
 
 TEST(Router, AnEdgeToTheDestinationWinsEvenIfItIsALeaf) {
@@ -127,14 +159,17 @@ TEST(Router, APacketOfOurSessionWithTheDestinationGoesAroundOurEdgeToIt) {
   EXPECT_EQ(way(next_hop(std::vector<Hop>{member(50)}, q)), "nowhere");
 }
 
-// Every hop but the flagged one is strictly nearer, so a packet cannot go in circles.
+// Every hop but the flagged one is strictly nearer, so a packet cannot go in circles, whatever
+// nodes measure.
 TEST(Router, OnRandomRingsEveryPacketArrivesWithinTheHopLimit) {
   std::vector<std::vector<Hop>> ring;  // each node knows its neighbours and one node across
   const int n = 64;
+  SeededRandom random(7);
   for (int i = 0; i < n; ++i) {
     std::vector<Hop> hops;
     for (const int d : {1, 2, 3, n - 1, n - 2, n - 3, (i * 7) % n}) {
-      if (d != 0) hops.push_back(member((i + d) % n * 4));
+      const Duration round_trip = 1ms * random.below(300);
+      if (d != 0) hops.push_back(slow(member((i + d) % n * 4), round_trip));
     }
     ring.push_back(hops);
   }

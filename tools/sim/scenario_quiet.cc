@@ -121,11 +121,14 @@ void run_hops(SimRun& run) {
   run.report.note("hops, most", quantile(hops, 1));
   run.report.note("packets that used up their hops, so far",
                   static_cast<double>(run.pool.total(Metric::kDropHopLimit)));
+  const double median = quantile(stretch, 0.5);
   if (by_delay) {
-    run.report.at_most("latency stretch, median", quantile(stretch, 0.5), 2.2);
-    run.report.note("latency stretch, p90", quantile(stretch, 0.9));
-    run.report.add(distribution("latency-stretch", "time along the ring / direct time", stretch));
+    run.report.at_most("latency stretch, median", median, 2.2);
+  } else {
+    run.report.note("latency stretch, median", median);
   }
+  run.report.note("latency stretch, p90", quantile(stretch, 0.9));
+  run.report.add(distribution("latency-stretch", "time along the ring / direct time", stretch));
   run.report.add(histogram("hops", "hops", hops));
 }
 
