@@ -13,6 +13,10 @@ constexpr std::string_view kContext = "wow broadcast 1";
 
 Bytes signed_part(std::string_view body) { return concat({view_of(kContext), view_of(body)}); }
 
+std::int64_t milliseconds(WallTime t) {
+  return std::chrono::duration_cast<std::chrono::milliseconds>(t.time_since_epoch()).count();
+}
+
 }  // namespace
 
 bool Broadcasts::Arc::has(const Address& a) const {
@@ -31,11 +35,14 @@ bool Broadcasts::send(std::uint8_t service, ByteView payload) {
   body.set_number(hub_.random.u64());
   body.set_service(service);
   body.set_payload(to_string(payload));
+  // Never older than our last, whatever happens to our calendar.
+  last_sent_at_ = std::max(last_sent_at_ + 1, milliseconds(hub_.clock.wall()));
+  body.set_sent_at(last_sent_at_);
   pb::Broadcast message;
   message.set_body(body.SerializeAsString());
   message.set_public_key(to_string(hub_.credentials.public_key()));
   message.set_signature(to_string(hub_.credentials.sign(signed_part(message.body()))));
-  is_new({hub_.self, body.number()});
+  known_.remember(hub_.self, {body.sent_at(), body.number()}, hub_.clock.now());
   Task task;
   task.message = to_bytes(message.SerializeAsString());
   begin({hub_.self, body.number(), {hub_.self, hub_.self}}, std::move(task));
@@ -67,13 +74,15 @@ void Broadcasts::on_broadcast(const Address& from, const pb::Broadcast& message)
   if (!origin) return hub_.metrics.add(Metric::kDropBadSignature);
   const Key key{*origin, body.number(), {*begin_at, *end_at}};
   if (tasks_.contains(key)) return acknowledge(from, key, false);
-  const bool fresh = !known_.contains({*origin, body.number()});
-  if (fresh && !rates_.take(*origin, hub_.clock.now())) {
-    return hub_.metrics.add(Metric::kDropRateLimited);
-  }
-  if (!arcs_.take(from, hub_.clock.now())) return hub_.metrics.add(Metric::kDropRateLimited);
+  const TimePoint now = hub_.clock.now();
+  const SignedTimes::Mark mark{body.sent_at(), body.number()};
+  const auto age = known_.age(*origin, mark, now);
+  if (age == SignedTimes::Age::kOld) return hub_.metrics.add(Metric::kDropReplayed);
+  const bool fresh = age == SignedTimes::Age::kNew;
+  if (fresh && !rates_.take(*origin, now)) return hub_.metrics.add(Metric::kDropRateLimited);
+  if (!arcs_.take(from, now)) return hub_.metrics.add(Metric::kDropRateLimited);
   if (tasks_.size() >= ring::kBroadcastTasksMax) return hub_.metrics.add(Metric::kDropQueueFull);
-  is_new({*origin, body.number()});
+  if (fresh) known_.remember(*origin, mark, now);
   acknowledge(from, key, false);
   Task task;
   task.parent = from;
@@ -103,17 +112,6 @@ void Broadcasts::on_ack(const Address& from, const pb::BroadcastAck& message) {
       return check_done(Key(key));
     }
   }
-}
-
-// Whether this broadcast was not heard of before; bounded, the oldest is forgotten.
-bool Broadcasts::is_new(const Id& id) {
-  if (!known_.try_emplace(id, hub_.clock.now()).second) return false;
-  if (known_.size() > ring::kBroadcastsKnown) {
-    known_.erase(std::min_element(known_.begin(), known_.end(), [](const auto& a, const auto& b) {
-      return a.second < b.second;
-    }));
-  }
-  return true;
 }
 
 void Broadcasts::begin(const Key& key, Task task) {
@@ -240,7 +238,7 @@ void Broadcasts::forget_old() {
   const TimePoint now = hub_.clock.now();
   rates_.sweep(now);
   arcs_.sweep(now);
-  std::erase_if(known_, [&](const auto& k) { return now - k.second > ring::kBroadcastMemory; });
+  known_.sweep(now);
 }
 
 }  // namespace wow

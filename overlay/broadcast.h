@@ -2,7 +2,7 @@
 // the part up to the next one, until the arcs are empty (El-Ansary et al., "Efficient Broadcast in
 // Structured P2P Networks", 2003). Signed by its origin; a child acknowledges that it took its arc,
 // and again when all on it have the message: the arc of one that dies meanwhile is given to
-// another. Delivered once; limited per origin at every hop.
+// another. Delivered once, however late it is sent again; limited per origin at every hop.
 #pragma once
 
 #include <functional>
@@ -11,7 +11,9 @@
 #include <vector>
 
 #include "overlay/hub.h"
+#include "overlay/limits.h"
 #include "overlay/rate_table.h"
+#include "overlay/signed_times.h"
 
 namespace wow {
 
@@ -43,7 +45,6 @@ class Broadcasts {
     bool has(const Address& a) const;
     auto operator<=>(const Arc&) const = default;
   };
-  using Id = std::pair<Address, std::uint64_t>;  // origin, number
   struct Child {
     Arc arc;
     Address peer;
@@ -62,7 +63,6 @@ class Broadcasts {
 
   void on_broadcast(const Address& from, const pb::Broadcast& message);
   void on_ack(const Address& from, const pb::BroadcastAck& message);
-  bool is_new(const Id& id);
   void begin(const Key& key, Task task);
   void hand(const Task& task, Child& child);
   bool hand_to_another(const Task& task, Child& child);
@@ -74,7 +74,9 @@ class Broadcasts {
   Hub& hub_;
   Deliver deliver_;
   std::map<Key, Task> tasks_;
-  std::map<Id, TimePoint> known_;
+  SignedTimes known_{{ring::kBroadcastOriginsMax, ring::kBroadcastIdsKept, ring::kBroadcastReorder,
+                      ring::kBroadcastMemory}};
+  std::int64_t last_sent_at_ = 0;
   RateTable rates_{ring::kBroadcastsPerSecond, ring::kBroadcastsBurst};  // of origins
   RateTable arcs_{ring::kArcsPerSecond, ring::kArcsBurst};               // of previous hops
   Timer timer_;

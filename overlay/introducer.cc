@@ -89,8 +89,13 @@ void Introducer::on_ctm(ByteView payload) {
   const auto ctm = open_ctm(payload, hub_.credentials, hub_.metrics);
   if (!ctm || ctm->source.address == hub_.self) return;
   if (ctm->reply) return on_reply(*ctm);
-  if (!memory_.is_new(*ctm, hub_.clock.now())) return hub_.metrics.add(Metric::kDropReplayed);
-  if (!rates_.take(ctm->source.address, hub_.clock.now()) || !handlers_.accepts(ctm->role)) {
+  const TimePoint now = hub_.clock.now();
+  const SignedTimes::Mark mark{ctm->sent_at, ctm->id};
+  if (memory_.age(ctm->source.address, mark, now) != SignedTimes::Age::kNew) {
+    return hub_.metrics.add(Metric::kDropReplayed);
+  }
+  memory_.remember(ctm->source.address, mark, now);
+  if (!rates_.take(ctm->source.address, now) || !handlers_.accepts(ctm->role)) {
     return hub_.metrics.add(Metric::kDropRateLimited);
   }
   on_request(*ctm);

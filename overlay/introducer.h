@@ -6,9 +6,9 @@
 #include <optional>
 
 #include "overlay/ctm.h"
-#include "overlay/ctm_memory.h"
 #include "overlay/forwarder.h"
 #include "overlay/hub.h"
+#include "overlay/signed_times.h"
 
 namespace wow {
 
@@ -75,7 +75,7 @@ class Introducer {
   Handlers handlers_;
   std::map<std::uint64_t, Request> requests_;
   RateTable rates_{ring::kCtmPerSource, ring::kCtmPerSourceBurst};
-  CtmMemory memory_;
+  SignedTimes memory_{{ring::kRatesMax, ring::kCtmIdsKept, ring::kCtmReorder, ring::kCtmMemory}};
   Timer sweep_;
 };
 

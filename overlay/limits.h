@@ -117,9 +117,9 @@ inline constexpr Duration kRequestLife = 10s;
 inline constexpr Duration kLocateLimit = 3s;
 inline constexpr Duration kLocateRepeat = 700ms;
 inline constexpr Duration kCtmMemory = 60s;  // a clock that is set back silences a source so long
-inline constexpr std::int64_t kCtmReorderMs = 2000;  // two ways through the ring, one slower
-inline constexpr std::size_t kCtmIdsKept = 64;       // of one source
-inline constexpr double kCtmPerSource = 20;          // answered, a second
+inline constexpr Duration kCtmReorder = 2s;  // two ways through the ring, one slower
+inline constexpr std::size_t kCtmIdsKept = 64;  // of one source
+inline constexpr double kCtmPerSource = 20;     // answered, a second
 inline constexpr double kCtmPerSourceBurst = 60;
 inline constexpr double kCtmPerHop = 400;  // forwarded, a second and previous hop
 inline constexpr double kCtmPerHopBurst = 2000;
@@ -142,8 +142,12 @@ inline constexpr double kBroadcastsBurst = 10;
 inline constexpr double kArcsPerSecond = 20;  // from one neighbour, of whatever origins
 inline constexpr double kArcsBurst = 200;
 inline constexpr std::size_t kBroadcastTasksMax = 64;  // arcs that we are responsible for at once
-inline constexpr std::size_t kBroadcastsKnown = 1024;  // delivered once, remembered
-inline constexpr Duration kBroadcastMemory = 60s;
+// An arc may come to us late, when whoever had it has died; older ones are replayed.
+inline constexpr Duration kBroadcastReorder = 60s;
+inline constexpr std::size_t kBroadcastIdsKept =
+    128;  // of one origin, more than it may send in that time
+inline constexpr std::size_t kBroadcastOriginsMax = 1024;
+inline constexpr Duration kBroadcastMemory = 60min;    // of an origin that is quiet
 inline constexpr Duration kBroadcastPatience = 300ms;  // with a child, plus two round trips
 inline constexpr Duration kBroadcastLimit = 20s;       // for an arc
 inline constexpr std::uint32_t kBroadcastHopsMax = 64;
