@@ -5,9 +5,13 @@
 namespace wow {
 
 Forwarder::Forwarder(Hub& hub, Handlers handlers)
-    : hub_(hub), handlers_(std::move(handlers)), acks_(hub, [this](HopAcks::Packet packet) {
-        route(packet.header, packet.payload, packet.came_from, packet.tried);
-      }) {}
+    : hub_(hub),
+      handlers_(std::move(handlers)),
+      acks_(hub,
+            [this](HopAcks::Packet packet) {
+              route(packet.header, packet.payload, packet.came_from, packet.tried);
+            }),
+      gateway_(hub.clock) {}
 
 void Forwarder::send(const Address& to, RoutedPayload kind, ByteView payload, const Address& via) {
   RoutedHeader header;
@@ -59,11 +63,6 @@ void Forwarder::send_through(const Address& gateway, const Address& target, Byte
   route(outer, packet, {});
 }
 
-void Forwarder::open_gateway(const Address& contact) {
-  contact_ = contact;
-  gateway_until_ = hub_.clock.now() + ring::kGatewayFor;
-}
-
 void Forwarder::on_routed(const Address& from, ByteView packet) {
   auto header = RoutedHeader::parse(packet);
   if (!header) return hub_.metrics.add(Metric::kDropMalformed);
@@ -101,7 +100,7 @@ void Forwarder::forget_old() {
   const TimePoint now = hub_.clock.now();
   ctm_rates_.sweep(now);
   std::erase_if(vias_, [&](const auto& v) { return v.second.until <= now; });
-  std::erase_if(ingress_, [&](const auto& v) { return v.second.until <= now; });
+  gateway_.forget_old();
 }
 
 Address Forwarder::via_to(const Address& peer) {
@@ -121,7 +120,7 @@ bool Forwarder::route(const RoutedHeader& header, ByteView payload, const Addres
     case Route::Kind::kForward:
       if (!own) hub_.metrics.add(Metric::kRoutedForwarded);
       forward(header, payload, next.next, next.uphill,
-              acks_.expect(next.next, {header, to_bytes(payload), came_from, tried}));
+              acks_.expect(next.next, header, payload, came_from, tried));
       return true;
     case Route::Kind::kDeliver:
       if (own) return false;
@@ -140,7 +139,7 @@ Route Forwarder::route_of(const RoutedHeader& header, const Address& came_from,
   const bool around = own && header.payload == RoutedPayload::kPacket;
   // Who is not on the ring stands nowhere from which to be greedy: its leaf edge leads there.
   if (own && !hub_.edges.on_ring()) {
-    const Address first = gateway(header.destination, around, tried);
+    const Address first = first_leaf(header.destination, around, tried);
     if (!first.is_zero()) return {Route::Kind::kForward, first, false};
   }
   RouteQuery query;
@@ -151,6 +150,7 @@ Route Forwarder::route_of(const RoutedHeader& header, const Address& came_from,
   query.mode = header.mode;
   query.uphill_used = header.uphill;
   query.around = around;
+  query.hurry = header.hops >= ring::kPatientHops;
   if (const Edge* edge = hub_.edges.find(header.destination)) {
     query.destination_knows = edge->knows;
   }
@@ -200,33 +200,27 @@ void Forwarder::unwrap(ByteView packet, const Address& came_from) {
   }
   inner->limit = std::min(inner->limit, RoutedHeader::kHopLimit);
   const ByteView payload = packet.subspan(RoutedHeader::kBytes);
-  if (!is_gateway()) {
-    if (into_other_ring) return hub_.metrics.add(Metric::kDropNoRoute);
-    route(*inner, payload, came_from);
-    return;
-  }
-  // Between two rings: by the way that the other end's packets came from.
-  remember_ingress(inner->source, came_from);
-  if (into_other_ring) return forward(*inner, payload, contact_, false);
-  const auto back = ingress_.find(inner->destination);
-  const Edge* edge = back == ingress_.end() ? nullptr : hub_.edges.find(back->second.via);
-  if (hub_.edges.find(inner->destination) == nullptr && edge != nullptr && edge->usable()) {
-    return forward(*inner, payload, back->second.via, false);
-  }
+  if (gateway_.is_open()) return unwrap_as_gateway(*inner, payload, came_from);
+  if (into_other_ring) return hub_.metrics.add(Metric::kDropNoRoute);
   route(*inner, payload, came_from);
 }
 
-void Forwarder::remember_ingress(const Address& source, const Address& came_from) {
-  if (came_from.is_zero()) return;
-  ingress_[source] = {came_from, hub_.clock.now() + ring::kIngressLife};
-  if (ingress_.size() <= ring::kIngressMax) return;
-  ingress_.erase(std::min_element(
-      ingress_.begin(), ingress_.end(),
-      [](const auto& a, const auto& b) { return a.second.until < b.second.until; }));
+// Between two rings: by the way that the other end's packets came from.
+void Forwarder::unwrap_as_gateway(const RoutedHeader& inner, ByteView payload,
+                                  const Address& came_from) {
+  gateway_.note_way_to(inner.source, came_from);
+  if (inner.mode == RouteMode::kNearest) return forward(inner, payload, gateway_.contact(), false);
+  const Address back = gateway_.way_to(inner.destination);
+  const Edge* edge = hub_.edges.find(back);
+  if (hub_.edges.find(inner.destination) == nullptr && edge != nullptr && edge->usable()) {
+    return forward(inner, payload, back, false);
+  }
+  route(inner, payload, came_from);
 }
 
-Address Forwarder::gateway(const Address& destination, bool around,
-                           const std::vector<Address>& tried) const {
+// The leaf edge of ours that stands nearest to the destination; zero if the destination is a peer.
+Address Forwarder::first_leaf(const Address& destination, bool around,
+                              const std::vector<Address>& tried) const {
   Address best;
   for (const Hop& hop : hub_.edges.hops()) {
     if (hop.peer == destination && around) continue;

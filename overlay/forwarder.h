@@ -6,6 +6,7 @@
 #include <functional>
 #include <map>
 
+#include "overlay/gateway.h"
 #include "overlay/hop_acks.h"
 #include "overlay/hub.h"
 #include "overlay/rate_table.h"
@@ -29,7 +30,7 @@ class Forwarder {
   // A CTM for the node nearest to `target` on another ring, to which `gateway` has a contact.
   void send_through(const Address& gateway, const Address& target, ByteView ctm);
   // We are such a gateway now, for kGatewayFor.
-  void open_gateway(const Address& contact);
+  void open_gateway(const Address& contact) { gateway_.open(contact); }
   void on_routed(const Address& from, ByteView packet);
   void on_acks(const Address& from, ByteView numbers) { acks_.on_acks(from, numbers); }
   // No more packets can be handed to this peer.
@@ -43,7 +44,7 @@ class Forwarder {
   void set_via(const Address& peer, const Address& via);
   // Every now and then: forgets ways and rates that are old.
   void forget_old();
-  bool is_gateway() const { return hub_.clock.now() < gateway_until_; }
+  bool is_gateway() const { return gateway_.is_open(); }
   std::size_t unacknowledged() const { return acks_.size(); }
   std::size_t vias() const { return vias_.size(); }
 
@@ -60,17 +61,15 @@ class Forwarder {
                std::optional<std::uint16_t> number = std::nullopt);
   void deliver(const RoutedHeader& header, ByteView payload, const Address& came_from);
   void unwrap(ByteView packet, const Address& came_from);
-  void remember_ingress(const Address& source, const Address& came_from);
-  Address gateway(const Address& destination, bool around, const std::vector<Address>& tried) const;
+  void unwrap_as_gateway(const RoutedHeader& inner, ByteView payload, const Address& came_from);
+  Address first_leaf(const Address& destination, bool around,
+                     const std::vector<Address>& tried) const;
 
   Hub& hub_;
   Handlers handlers_;
   HopAcks acks_;
   std::map<Address, Via> vias_;
-  // As a gateway: to whom what is for the other ring is handed, and from where sources came.
-  Address contact_;
-  TimePoint gateway_until_{};
-  std::map<Address, Via> ingress_;
+  Gateway gateway_;
   RateTable ctm_rates_{ring::kCtmPerHop, ring::kCtmPerHopBurst};
 };
 

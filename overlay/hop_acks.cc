@@ -22,8 +22,10 @@ void HopAcks::stop() {
   silent_.clear();
 }
 
-std::optional<std::uint16_t> HopAcks::expect(const Address& next, Packet packet) {
-  if (waiting_.size() >= ring::kUnackedMax || packet.tried.size() >= ring::kHopTriesMax) {
+std::optional<std::uint16_t> HopAcks::expect(const Address& next, const RoutedHeader& header,
+                                             ByteView payload, const Address& came_from,
+                                             const std::vector<Address>& tried) {
+  if (waiting_.size() >= ring::kUnackedMax || tried.size() >= ring::kHopTriesMax) {
     return std::nullopt;
   }
   do {
@@ -32,7 +34,7 @@ std::optional<std::uint16_t> HopAcks::expect(const Address& next, Packet packet)
   const Session* session = hub_.sessions.find(next);
   const Duration round_trip = session == nullptr ? Duration() : session->path().round_trip;
   const TimePoint due = hub_.clock.now() + ring::kAckPatience + round_trip * 3 / 2;
-  waiting_[last_] = {next, due, std::move(packet)};
+  waiting_[last_] = {next, due, {header, to_bytes(payload), came_from, tried}};
   if (!wait_.is_set() || wait_.due() > due) arm();
   return last_;
 }

@@ -25,8 +25,11 @@ class HopAcks {
       : hub_(hub), resend_(std::move(resend)), wait_(hub.clock), tell_(hub.clock) {}
   void stop();
 
-  // The number that `packet` shall carry to `next`; none if too many wait.
-  std::optional<std::uint16_t> expect(const Address& next, Packet packet);
+  // The number that a packet shall carry to `next`; none if too many wait, and then nothing is
+  // copied.
+  std::optional<std::uint16_t> expect(const Address& next, const RoutedHeader& header,
+                                      ByteView payload, const Address& came_from,
+                                      const std::vector<Address>& tried);
   void on_acks(const Address& from, ByteView numbers);
   // Its session ended, or its path: what waits for it goes another way at once.
   void lost(const Address& peer);

@@ -128,6 +128,7 @@ inline constexpr Duration kViaLife = 60s;
 inline constexpr std::size_t kViasMax = 1024;
 
 // Acknowledged hops.
+inline constexpr int kPatientHops = 8;  // further ones are chosen by distance, not by delay
 inline constexpr std::size_t kUnackedMax = 256;  // packets kept; further ones go without
 inline constexpr std::size_t kHopTriesMax = 3;   // next hops that did not answer; then best effort
 inline constexpr Duration kAckPatience = 150ms;  // plus one and a half round trips

@@ -30,7 +30,9 @@ Address reach(const Hop& hop, const RouteQuery& query) {
 class Guess {
  public:
   Guess(std::span<const Hop> hops, const RouteQuery& query)
-      : destination_(query.destination), exact_(query.mode == RouteMode::kExact) {
+      : destination_(query.destination),
+        exact_(query.mode == RouteMode::kExact),
+        hurry_(query.hurry) {
     Duration sum{};
     int measured = 0;
     Address first = farthest(), second = farthest();
@@ -58,7 +60,7 @@ class Guess {
     return Duration(static_cast<Duration::rep>(hops * static_cast<double>(typical_.count())));
   }
   Duration of(const Hop& hop) const {
-    return hop.round_trip > Duration::zero() ? hop.round_trip : typical_;
+    return hop.round_trip > Duration::zero() && !hurry_ ? hop.round_trip : typical_;
   }
   // By way of this hop, and of whom it knows.
   Duration through(const Hop& hop, const Address& its_reach) const {
@@ -73,7 +75,7 @@ class Guess {
   static Address farthest() { return Address::power_of_two(159); }
 
   const Address destination_;
-  const bool exact_;
+  const bool exact_, hurry_;
   double gap_ = 0;
   Duration typical_ = 1ms;
 };

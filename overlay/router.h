@@ -33,6 +33,9 @@ struct RouteQuery {
   // Not over our own edge to the destination: a packet of that very session, to which the routed
   // path is the one that does not depend on the session's own state.
   bool around = false;
+  // By distance alone. A packet that has come a long way is on a ring that is not settled, where
+  // many small quick steps may use up its hops.
+  bool hurry = false;
   // Next hops that did not acknowledge this packet, or one of the last: any other is better.
   std::span<const Address> tried, silent;
   // To whom the destination itself says it has edges: a way round when ours to it is broken.

@@ -92,6 +92,15 @@ TEST(Router, NoHopIsSoQuickThatItMayLeadAway) {
   EXPECT_EQ(way(next_hop(std::vector{hops[0]}, query(10, 50, RouteMode::kNearest))), "deliver");
 }
 
+TEST(Router, APacketThatHasComeFarTakesTheLongestStep) {
+  const std::vector<Hop> hops = {slow(member(11), 50ms), slow(member(12), 50ms),
+                                 slow(member(40), 900ms), slow(member(35), 20ms)};
+  auto q = query(10, 50);
+  EXPECT_EQ(way(next_hop(hops, q)), "35");
+  q.hurry = true;
+  EXPECT_EQ(way(next_hop(hops, q)), "40");
+}
+
 TEST(Router, AnEdgeThatWasNotMeasuredCountsAsAnyOther) {
   const std::vector<Hop> hops = {slow(member(30), 100ms), member(40), slow(member(200), 100ms)};
   EXPECT_EQ(way(next_hop(hops, query(10, 50))), "40");
