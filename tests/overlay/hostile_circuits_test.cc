@@ -4,6 +4,7 @@
 #include "overlay/limits.h"
 #include "proto/headers.h"
 #include "proto/overlay.pb.h"
+#include "tests/overlay/hostile_member.h"
 #include "tests/overlay/pool_fixture.h"
 
 namespace wow {
@@ -17,6 +18,7 @@ class HostileCircuits : public PoolTest {
     world_.run_for(10s);
     const auto ring = pool_.ring();
     evil_ = ring[2];
+    hostile_.emplace(*evil_);
     relay_ = ring[3];
     victim_ = ring[4];
     ASSERT_TRUE(pool_.direct(*evil_, *relay_) && pool_.direct(*relay_, *victim_));
@@ -24,15 +26,7 @@ class HostileCircuits : public PoolTest {
   void send(SimNode& to, const pb::Circuit& circuit) {
     pb::Link link;
     *link.mutable_circuit() = circuit;
-    link.set_number(1'000'000 + messages_);
-    const std::string bytes = link.SerializeAsString();
-    Bytes packet(MessageHeader::kBytes);
-    MessageHeader header;
-    header.service = static_cast<std::uint8_t>(Service::kLink);
-    header.message = ++messages_;
-    header.write(packet.data());
-    packet.insert(packet.end(), bytes.begin(), bytes.end());
-    (*evil_)->sessions().send(to.address(), DataKind::kControl, packet);
+    hostile_->send_link(to, link);
   }
   pb::Circuit open(std::uint32_t id, const Address& destination, bool link = false,
                    unsigned relays = 1) {
@@ -78,7 +72,7 @@ class HostileCircuits : public PoolTest {
   SimNode* evil_ = nullptr;
   SimNode* relay_ = nullptr;
   SimNode* victim_ = nullptr;
-  std::uint16_t messages_ = 1000;
+  std::optional<HostileMember> hostile_;
 };
 
 TEST_F(HostileCircuits, ThousandsAreBoundedCountedAndForgotten) {

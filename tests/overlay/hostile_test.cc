@@ -5,6 +5,7 @@
 #include "overlay/rate_table.h"
 #include "proto/headers.h"
 #include "proto/overlay.pb.h"
+#include "tests/overlay/hostile_member.h"
 #include "tests/overlay/pool_fixture.h"
 
 namespace wow {
@@ -17,12 +18,11 @@ class HostileTest : public PoolTest {
     ASSERT_TRUE(becomes_whole(2s));
     world_.run_for(5s);
     evil_ = &pool_[3];
+    hostile_.emplace(*evil_);
     good_ = evil_->node->session(pool_[0].address())->is_direct() ? &pool_[0] : &pool_[1];
   }
   // Sends bytes in the session with `good_` as routed or control packets.
-  void send(DataKind kind, ByteView bytes) {
-    (*evil_)->sessions().send(good_->address(), kind, bytes);
-  }
+  void send(DataKind kind, ByteView bytes) { hostile_->send(*good_, kind, bytes); }
   void send_ctm(const Bytes& ctm) {
     RoutedHeader header;
     header.payload = RoutedPayload::kCtm;
@@ -36,17 +36,7 @@ class HostileTest : public PoolTest {
     packet.insert(packet.end(), payload.begin(), payload.end());
     send(DataKind::kRouted, packet);
   }
-  void send_link(pb::Link link) {
-    link.set_number(1'000'000 + messages_);
-    const std::string bytes = link.SerializeAsString();
-    Bytes packet(MessageHeader::kBytes);
-    MessageHeader header;
-    header.service = static_cast<std::uint8_t>(Service::kLink);
-    header.message = ++messages_;
-    header.write(packet.data());
-    packet.insert(packet.end(), bytes.begin(), bytes.end());
-    send(DataKind::kControl, packet);
-  }
+  void send_link(const pb::Link& link) { hostile_->send_link(*good_, link); }
   Ctm ctm_of(const FakeCredentials& who) {
     Ctm ctm;
     ctm.id = 1;
@@ -65,7 +55,7 @@ class HostileTest : public PoolTest {
 
   SimNode* evil_ = nullptr;
   SimNode* good_ = nullptr;
-  std::uint16_t messages_ = 1000;
+  std::optional<HostileMember> hostile_;
 };
 
 TEST_F(HostileTest, ACtmInAnothersNameIsRefused) {

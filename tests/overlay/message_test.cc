@@ -155,8 +155,8 @@ TEST_F(MessageTest, AShortcutLastsAsLongAsItsTraffic) {
   }
   EXPECT_TRUE(has_shortcut());
   // Quiet for five minutes, and up to 72 s between two looks. What the ring itself sends over it
-  // now and then begins them anew.
-  EXPECT_TRUE(becomes([&] { return !has_shortcut(); }, 20min));
+  // does not count.
+  EXPECT_TRUE(becomes([&] { return !has_shortcut(); }, ring::kShortcutIdle + 73s));
 }
 
 }  // namespace

@@ -49,17 +49,7 @@ TEST_F(ScenarioTest, APartitionHeals) {
 }
 TEST_F(ScenarioTest, PairsAreBlocked) {
   meets("blocked", {.nodes = 40, .part = 0.3}, 1, 2);
-  // At one half, some near edges are always being replaced: the ring has been whole, and whoever
-  // looks at it later may find one missing.
-  SimRun run({.nodes = 40, .part = 0.5}, 1, 0, {});
-  find_scenario("blocked")->run(run);
-  for (const Figure& figure : run.report.figures()) {
-    if (figure.what.starts_with("nodes with")) {
-      EXPECT_GE(figure.measured, 0.9) << run.report.table();
-    } else {
-      EXPECT_TRUE(figure.met()) << run.report.table();
-    }
-  }
+  meets("blocked", {.nodes = 40, .part = 0.5}, 1, 2);
 }
 TEST_F(ScenarioTest, MostAreBehindHardNats) { meets("hard-nats", {.nodes = 50}, 1, 2); }
 TEST_F(ScenarioTest, RoutesAreShort) { meets("hops", {.nodes = 150, .minutes = 1}, 1, 1); }
@@ -68,8 +58,8 @@ TEST_F(ScenarioTest, DeathsAreNoticed) {
   SimRun run({.nodes = 20}, 1, 0, {});
   find_scenario("failure")->run(run);
   for (const Figure& figure : run.report.figures()) {
-    // One second is wanted under traffic; docs/figures.md says by how much it is missed.
-    const double slack = figure.what.starts_with("under traffic") ? 0.25 : 0;
+    // A probe waits a round trip three times on the way to a verdict, where the figure allows two.
+    const double slack = figure.what.starts_with("under traffic") ? 0.2 : 0;
     if (figure.wanted != Figure::Wanted::kAtMost) continue;
     EXPECT_LE(figure.measured, figure.bound + slack) << run.report.table();
   }
