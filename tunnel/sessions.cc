@@ -165,6 +165,7 @@ void Sessions::Impl::challenge(LiveSession& s, KeySet& keys, const Path& path, b
   PathMessage message;
   message.flags = moved ? PathMessage::kMoved : 0;
   message.token = s.path_set.challenge(path, parts.random, parts.now());
+  if (path.is_direct()) parts.metrics.add(Metric::kPathChecks);
   transmit(s, keys, path, static_cast<std::uint8_t>(DataKind::kPath), message.write());
 }
 

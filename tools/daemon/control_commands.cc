@@ -67,15 +67,20 @@ json::object status_json(const ControlContext& c) {
   return out;
 }
 
-void peers(const ControlContext& c, Reply reply) {
+// The store, which knows names, takes round trips.
+void peers(const ControlContext& c, bool with_names, Reply reply) {
+  const auto answer = [&c, reply](const NodeNames& names) {
+    reply(json::object{{"peers", peers_json(c.host.node().edges(), names)},
+                       {"ring_state", ring_state(c.host.node())}});
+  };
+  if (!with_names) return answer({});
   // Names are a courtesy: without the store the table comes without them.
-  all_leases(c, [&c, reply](Result<std::vector<LeaseRow>> rows) {
+  all_leases(c, [answer](Result<std::vector<LeaseRow>> rows) {
     NodeNames names;
     if (rows) {
       for (const LeaseRow& row : *rows) names.emplace(row.node, row);
     }
-    reply(json::object{{"peers", peers_json(c.host.node().edges(), names)},
-                       {"ring_state", ring_state(c.host.node())}});
+    answer(names);
   });
 }
 
@@ -134,8 +139,10 @@ void add_control_commands(ControlServer& server, const ControlContext& context) 
   server.handle("metrics", Access::kRead, [c](const json::object&, Reply reply) {
     reply(json::object{{"text", counters_prometheus(c->host.metrics(), c->options.pool)}});
   });
-  server.handle("peers", Access::kRead,
-                [c](const json::object&, Reply reply) { peers(*c, std::move(reply)); });
+  server.handle("peers", Access::kRead, [c](const json::object& a, Reply reply) {
+    const json::value* names = a.if_contains("names");
+    peers(*c, !names || *names != json::value(false), std::move(reply));
+  });
   server.handle("members", Access::kRead,
                 [c](const json::object&, Reply reply) { members(*c, std::move(reply)); });
   server.handle("leases", Access::kRead, [c](const json::object&, const Reply& reply) {

@@ -8,11 +8,14 @@
 #include <iostream>
 #include <iterator>
 #include <memory>
+#include <thread>
 
 #include "base/asio/files.h"
 #include "tools/cli/commands.h"
 #include "tools/cli/fields.h"
 #include "tools/cli/table.h"
+#include "tools/lab/grid.h"
+#include "tools/lab/linux/grid_run.h"
 #include "tools/lab/linux/keeper.h"
 #include "tools/lab/linux/laboratory.h"
 #include "tools/lab/topology.h"
@@ -31,7 +34,10 @@ struct Arguments {
   std::string lab;  // --lab
   std::string file, node, site, ip;
   std::vector<std::string> settings;
-  bool json = false;
+  std::string kinds, svg;
+  std::size_t cells = 0;
+  double watch_s = 4;
+  bool json = false, list = false;
 };
 
 std::string quoted(const std::string& text) { return "`" + text + "`"; }
@@ -271,6 +277,44 @@ void list_kinds() {
               << "\n";
 }
 
+void write_file_or_throw(const std::string& file, const std::string& text) {
+  const auto written = write_file(file, view_of(text), 0644);
+  if (!written) throw CommandError(written.error().message);
+}
+
+void grid(const Arguments& a) {
+  const auto kinds = parse_grid_kinds(a.kinds);
+  if (!kinds) throw CommandError(kinds.error().message);
+  if (a.list) {
+    for (const GridKind& kind : *kinds)
+      std::cout << kind.name << std::string(22 - kind.name.size(), ' ') << kind.about << "\n";
+    return;
+  }
+  check_laboratory_can_run();
+  const auto pairs = grid_pairs(*kinds);
+  const std::size_t cells =
+      a.cells != 0 ? a.cells : std::max(2U, std::thread::hardware_concurrency());
+  GridCellOptions options;
+  options.watch = std::chrono::milliseconds(static_cast<long>(a.watch_s * 1000));
+  std::size_t done = 0;
+  const bool is_terminal = isatty(STDERR_FILENO);
+  const auto rows = run_grid(pairs, cells, options, build, [&](const GridRow& row) {
+    ++done;
+    if (is_terminal)
+      std::cerr << "\r\033[K" << done << " of " << pairs.size() << ": " << row.from << " to "
+                << row.to << " " << row.path << std::flush;
+  });
+  if (is_terminal) std::cerr << "\r\033[K";
+  if (!a.svg.empty()) write_file_or_throw(a.svg, grid_svg(rows));
+  if (a.json) {
+    json::array list;
+    for (const GridRow& row : rows) list.push_back(row.to_json());
+    print_json({{"delay_ms", kGridDelayMs}, {"pairs", std::move(list)}});
+  } else {
+    std::cout << grid_table(rows, colour_wanted()) << "\n" << grid_summary(rows) << "\n";
+  }
+}
+
 using Shared = std::shared_ptr<Arguments>;
 
 // Says "cannot run here" by its exit status, too.
@@ -316,6 +360,21 @@ void add_life_commands(CLI::App& lab, const Shared& a) {
   run_command->add_option("--topology", a->file, "What is there from the start; else nothing");
   run_command->callback([a, run_command] { guarded([&] { run(*a, run_command->remaining()); }); });
 
+  CLI::App* grid_command = lab.add_subcommand(
+      "grid",
+      "Try every kind of network against every other with a pool of its own: who talks to whom, "
+      "by what path, after what time");
+  grid_command->add_option("--kinds", a->kinds, "Which, separated by commas; else all");
+  grid_command->add_flag("--list", a->list, "Only list the kinds");
+  grid_command->add_option("--svg", a->svg, "A file for a heat map");
+  grid_command->add_option("--cells", a->cells, "Pairs measured at once; else one a core")
+      ->check(CLI::Range(1, 32));
+  grid_command->add_option("--watch", a->watch_s, "Seconds that a direct path is waited for")
+      ->check(CLI::Range(0.5, 600.0))
+      ->capture_default_str();
+  grid_command->add_flag("--json", a->json, "Answer in JSON");
+  grid_command->callback([a] { guarded([&] { grid(*a); }); });
+
   lab.add_subcommand("check", "Say whether a laboratory can run here; exit status 77 if not")
       ->callback([] { guarded(check); });
   lab.add_subcommand("kinds", "List the kinds of NAT")->callback(list_kinds);
@@ -356,6 +415,7 @@ void add_change_commands(CLI::App& lab, const Shared& a) {
   on_node("kill", "HOST",
           "Let a host's power fail: all its processes are killed, and it is no more",
           &Laboratory::power_off);
+  on_node("remove", "SITE", "Remove a site in which nothing is left", &Laboratory::remove_site);
   on_node("reset", "SITE", "Let a router forget its mappings, as by a restart",
           &Laboratory::reset_router);
 
@@ -382,7 +442,8 @@ void add_lab_command(CLI::App& app) {
   add_life_commands(*lab, a);
   add_change_commands(*lab, a);
   for (CLI::App* command : lab->get_subcommands({}))
-    if (command->get_name() != "kinds" && command->get_name() != "check")
+    if (const std::string name = command->get_name();
+        name != "kinds" && name != "check" && name != "grid")
       command->add_option("--lab", a->lab, "Which laboratory, if several are up");
   lab->footer(
       "Example, as root:\n"

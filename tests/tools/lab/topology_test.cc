@@ -116,6 +116,10 @@ TEST(Topology, RefusesWhatCannotBe) {
   const std::vector<std::pair<const char*, const char*>> cases = {
       {R"([])", "object in braces"},
       {R"({} x)", "not JSON"},
+      {"  // only a comment", "not JSON"},
+      {"{\n /* no end", "line 2: this comment has no end"},
+      {"{} /", "not JSON"},
+      {"", "not JSON"},
       {R"({"site": {}})", "did you mean \"sites\""},
       {R"({"sites": {"lan": {}}})", "cannot be a name"},
       {R"({"hosts": {"A": {}}})", "cannot be a name"},
@@ -149,6 +153,11 @@ TEST(Topology, RefusesWhatCannotBe) {
   };
   for (const auto& [text, expected] : cases)
     EXPECT_TRUE(contains(refused(text), expected)) << text << "\n" << refused(text);
+}
+
+TEST(Topology, MayEndInAComment) {
+  EXPECT_EQ(parsed("{} // the end").hosts.size(), 0u);
+  EXPECT_EQ(parsed("{}  \n/* the end */\n").hosts.size(), 0u);
 }
 
 TEST(Topology, HasBounds) {

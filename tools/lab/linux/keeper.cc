@@ -8,11 +8,13 @@
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <array>
 #include <cerrno>
 #include <cstdlib>
+#include <cstring>
 #include <sstream>
 
 namespace wow::lab {
@@ -23,6 +25,7 @@ namespace {
 
 const fs::path kRegistry = "/run/wow-lab";
 constexpr int kGraceSeconds = 2;  // from SIGTERM to SIGKILL, for a command that a laboratory is for
+constexpr int kDeathMilliseconds = 10'000;
 constexpr char kDetach = 'd';
 constexpr const char* kInside = "WOW_LAB";  // set in the environment of `wow lab run`
 
@@ -70,30 +73,33 @@ void prepare_inside() {
   }
 }
 
+std::string no_namespaces(const std::string& why) {
+  return "this kernel or container does not allow new namespaces (" + why +
+         "): run it on the machine itself, or in a container with --privileged";
+}
+
 }  // namespace
 
 Keeper Keeper::start(const std::string& name) {
-  Pipe leash = make_pipe(), ready = make_pipe(), number = make_pipe();
-  const pid_t helper = fork_to([&] {
+  Pipe leash = make_pipe(), ready = make_pipe();
+  // A child of ours in a new PID namespace; our next children shall be where we are.
+  const Namespaces here("/proc", getpid(), {"pid"});
+  if (unshare(CLONE_NEWPID) != 0) throw CannotRunHere(no_namespaces(std::strerror(errno)));
+  const pid_t pid = fork_to([&]() -> int {
     leash.write.reset();
-    if (unshare(CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWNET | CLONE_NEWPID) != 0)
-      return 77;
-    const pid_t keeper = fork_to([&]() -> int {
-      number.write.reset();
-      keep(name, leash.read.get(), ready.write.get());
-    });
-    write_all(number.write.get(), std::to_string(keeper));
-    return 0;
+    if (unshare(CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWNET) != 0) {
+      write_all(ready.write.get(), std::strerror(errno));
+      return 1;
+    }
+    keep(name, leash.read.get(), ready.write.get());
   });
+  here.enter();
   ready.write.reset();
-  number.write.reset();
-  const std::string pid = read_all(number.read.get()), said = read_all(ready.read.get());
-  wait_for(helper);
-  if (said != "ready")
-    throw CannotRunHere("this kernel or container does not allow new namespaces" +
-                        (said.empty() ? std::string() : " (" + said + ")") +
-                        ": run it on the machine itself, or in a container with --privileged");
-  Keeper out(name, static_cast<pid_t>(std::stol(pid)));
+  if (const std::string said = read_all(ready.read.get()); said != "ready") {
+    wait_for(pid);
+    throw CannotRunHere(no_namespaces(said));
+  }
+  Keeper out(name, pid);
   out.leash_ = std::move(leash.write);
   return out;
 }
@@ -195,7 +201,8 @@ void Keeper::end() const {
   if (process) {
     kill(pid_, SIGKILL);
     pollfd wait{process.get(), POLLIN, 0};
-    poll(&wait, 1, 10'000);
+    poll(&wait, 1, kDeathMilliseconds);
+    waitpid(pid_, nullptr, WNOHANG);  // it may be our child
   }
   std::error_code none;
   fs::remove(kRegistry / name_, none);

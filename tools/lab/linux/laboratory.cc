@@ -29,8 +29,9 @@ namespace json = boost::json;
 
 namespace {
 
-constexpr const char* kNet = "net";  // the node that is the internet
-constexpr int kGraceSeconds = 10;    // from SIGTERM to SIGKILL, for a command in a node
+constexpr const char* kNet = "net";        // the node that is the internet
+constexpr int kDeathMilliseconds = 5'000;  // until a process that was killed is gone
+constexpr int kGraceSeconds = 10;          // from SIGTERM to SIGKILL, for a command in a node
 const fs::path kState = kLabFolder / "state.json";
 
 enum BridgePortState { kDisabled = 0, kForwarding = 3 };
@@ -284,18 +285,10 @@ void Laboratory::unplug(const std::string& name) {
   if (gone.site.empty()) throw LabError(name + " is not plugged in");
   const Namespaces network = network_of(name);
   run_program({"ip", "link", "set", "eth0", "down"}, {}, &network);
-  if (gone.line) {
-    const fs::path settings = kLabFolder / "lines" / name;
-    kill(static_cast<pid_t>(std::stol(read_text(settings))), SIGKILL);
-    // The TAPs go with the process, in a moment; a new eth0 cannot come before.
-    for (int i = 0; i < 1000 && fs::exists("/proc/" + read_text(settings).substr(
-                                                          0, read_text(settings).find('\n')));
-         ++i)
-      usleep(1000);
-    fs::remove(settings);
-  } else {
+  if (gone.line)
+    end_line(name);
+  else
     run_program({"ip", "link", "del", "eth0"}, {}, &network);
-  }
   gone.site.clear();
   gone.ip = {};
   save();
@@ -318,17 +311,70 @@ void Laboratory::set_port(const std::string& node, int state) const {
 void Laboratory::cut(const std::string& node) { set_port(node, kDisabled); }
 void Laboratory::heal(const std::string& node) { set_port(node, kForwarding); }
 
-void Laboratory::power_off(const std::string& name) {
-  const pid_t pid = pid_of(name);
-  // The port first: a host that is dead says nothing more.
-  if (!host(name).site.empty()) unplug(name);
+namespace {
+
+// The next site with an address has another MAC, and need not say so before it is spoken to.
+void forget_neighbours(const Namespaces& network) {
+  for (int tries = 0; tries < 5; ++tries) {
+    try {
+      return run_program({"ip", "neigh", "flush", "all"}, {}, &network);
+    } catch (const LabError&) {
+      // An entry ended by itself meanwhile.
+    }
+  }
+}
+
+void kill_and_wait(pid_t pid) {
   const Fd process(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
+  if (!process) return;  // it is gone already
   kill(pid, SIGKILL);
   pollfd wait{process.get(), POLLIN, 0};
-  poll(&wait, 1, 5'000);
+  poll(&wait, 1, kDeathMilliseconds);
+}
+
+}  // namespace
+
+void Laboratory::end_line(const std::string& node) const {
+  const fs::path file = kLabFolder / "lines" / node;
+  kill_and_wait(static_cast<pid_t>(std::stol(read_text(file))));
+  fs::remove(file);
+  fs::remove(file.string() + ".settings");
+}
+
+void Laboratory::end_node(const std::string& node) const {
+  kill_and_wait(pid_of(node));
+  fs::remove(kLabFolder / "nodes" / node);
+}
+
+void Laboratory::power_off(const std::string& name) {
+  // The cable first: a host that is dead says nothing more.
+  if (!host(name).site.empty()) unplug(name);
+  end_node(name);
   fs::remove_all(kLabFolder / "hosts" / name);
-  fs::remove(kLabFolder / "nodes" / name);
   topology_.hosts.erase(name);
+  save();
+}
+
+void Laboratory::remove_site(const std::string& name) {
+  const auto found = topology_.sites.find(name);
+  if (found == topology_.sites.end()) throw LabError("there is no site \"" + name + "\"");
+  for (const auto& [other, host] : topology_.hosts)
+    if (host.site == name)
+      throw LabError("host " + other + " is in site " + name + ": remove it first");
+  for (const auto& [other, site] : topology_.sites)
+    if (site.uplink == name)
+      throw LabError("site " + other + " is below " + name + ": remove it first");
+  if (found->second.line) end_line(name);
+  const Namespaces upper = network_of(router_of(found->second.uplink));
+  if (!found->second.line) run_program({"ip", "link", "del", "dev", name}, {}, &upper);
+  // Routes by way of a site that is gone would be in the way of the next with its addresses.
+  if (!found->second.nat && found->second.ipv4)
+    run_program({"ip", "route", "del", found->second.lan.text()}, {}, &upper);
+  if (found->second.ipv6)
+    run_program({"ip", "-6", "route", "del", found->second.ipv6->text()}, {}, &upper);
+  forget_neighbours(upper);
+  end_node(name);
+  topology_.sites.erase(found);
   save();
 }
 

@@ -32,6 +32,8 @@ class Laboratory {
   void heal(const std::string& node);
   // A host's power fails: all its processes are killed, its files are gone, it is no more.
   void power_off(const std::string& host);
+  // A site's router is no more; hosts and sites below it must be gone.
+  void remove_site(const std::string& site);
   // Another NAT, firewall or line for a site; other lines for a host. Keys as in the file.
   void change(const std::string& node, const boost::json::object& fields);
   // The router forgets all flows and mappings, as by a restart.
@@ -61,6 +63,9 @@ class Laboratory {
   void lay_cable(const std::string& node, const std::string& device, const std::string& site,
                  const std::optional<LineQuality>& line, Batches& batches);
   void load_rules(const Site& site) const;
+  // Kills a node's first process, and with it the node; returns when it is gone.
+  void end_node(const std::string& node) const;
+  void end_line(const std::string& node) const;
   void set_port(const std::string& node, int state) const;
   // Where the cable of a host or site ends: a site's name, or the internet.
   const std::string& upper_end(const std::string& node) const;

@@ -75,6 +75,7 @@ int be_host(const std::string& name, const fs::path& folder, int ready) {
   try {
     if (sethostname(name.c_str(), name.size()) != 0) fail_with_errno("cannot name " + name);
     mount_tree(name, folder);
+    trust_addresses();
     set_loopback_up();
   } catch (const std::exception& error) {
     write_all(ready, "failed: host " + name + ": " + error.what());
@@ -125,6 +126,7 @@ pid_t boot_router(const std::string& name) {
   const pid_t router = fork_to([&] {
     if (unshare(CLONE_NEWNET | CLONE_NEWUTS) != 0) fail_with_errno("no new network namespace");
     if (sethostname(name.c_str(), name.size()) != 0) fail_with_errno("cannot name " + name);
+    trust_addresses();
     set_loopback_up();
     become_service("wow-lab router " + name, {pipe.write.get()});
     write_all(pipe.write.get(), "ready");

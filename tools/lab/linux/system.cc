@@ -276,6 +276,11 @@ void set_loopback_up() {
   if (ioctl(socket.get(), SIOCSIFFLAGS, &request) != 0) fail_with_errno("cannot set lo up");
 }
 
+void trust_addresses() {
+  for (const char* which : {"all", "default"})
+    set_sysctl(std::string("net/ipv6/conf/") + which + "/accept_dad", "0");
+}
+
 bool set_sysctl(const std::string& name, std::string_view value) {
   const Fd file(::open(("/proc/sys/" + name).c_str(), O_WRONLY | O_CLOEXEC));
   return file &&

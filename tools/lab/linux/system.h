@@ -97,6 +97,9 @@ void mount_or_fail(const char* source, const std::filesystem::path& target, cons
                    unsigned long flags, const char* options);
 // Sets `lo` up in the caller's network namespace.
 void set_loopback_up();
+// In a network namespace that is new: IPv6 addresses count at once. Nobody else can have them, and
+// a router that is still looking (for a second or two) forwards nothing.
+void trust_addresses();
 // Writes to /proc/sys; false if there is no such setting.
 bool set_sysctl(const std::string& name, std::string_view value);
 

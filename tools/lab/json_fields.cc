@@ -1,4 +1,4 @@
-#include "tools/lab/fields.h"
+#include "tools/lab/json_fields.h"
 
 #include <algorithm>
 

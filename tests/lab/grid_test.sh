@@ -1,0 +1,39 @@
+#!/bin/bash
+# A reduced grid with real daemons: what theory says must open does so, what cannot is still reached, and nothing stays behind.
+# Each kind of site has its turn in kinds_test; `wow lab grid` tries all pairs.
+set -eu
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+# shellcheck source-path=SCRIPTDIR
+source "$here/../../tools/lab/lab.sh"
+lab_reexec "$@"
+unset WOW_LAB
+
+failures=0
+# holds DESCRIPTION FILTER: jq's FILTER is true of the answer.
+holds() {
+  if jq -e "$2" <"$LAB_DIR/answer" >/dev/null; then echo "ok: $1"; else echo "FAIL: $1" && failures=$((failures + 1)); fi
+}
+grid() { "$LAB_DIR/bin/wow" lab grid --json "$@" >"$LAB_DIR/answer"; }
+
+before=$(pgrep -c -f '^wow-lab ')
+grid --kinds eim-eif,apdm-apdf,firewall --svg "$LAB_DIR/map.svg" --cells 3
+jq -r '.pairs[] | "\(.from) -> \(.to): \(.path), first \(.first_packet_ms), direct \(.direct_ms), lost \(.lost) of \(.sent), \(.note)"' "$LAB_DIR/answer"
+holds "all pairs are there" '.pairs | length == 9'
+holds "everybody reaches everybody" 'all(.pairs[]; .first_packet_ms != null)'
+holds "and nothing is lost" 'all(.pairs[]; .lost == 0 and .sent > 10)'
+holds "with a cone on one side, or a firewall on both, it is direct" '
+  all(.pairs[] | select([.from, .to] | index("eim-eif") or . == ["firewall", "firewall"]); .path == "direct" and .direct_ms < 4000)'
+holds "never sooner than light" 'all(.pairs[]; .first_packet_ms >= 20)'
+grep -q '</svg>' "$LAB_DIR/map.svg" || { echo "FAIL: no map" && failures=$((failures + 1)); }
+[[ $(pgrep -c -f '^wow-lab ') == "$before" ]] || { echo "FAIL: something stays behind" && failures=$((failures + 1)); }
+
+# Killed in the middle it takes all with it.
+"$LAB_DIR/bin/wow" lab grid --kinds eim-eif,eim-adf >/dev/null 2>&1 &
+victim=$!
+begun() { (($(pgrep -c -f '^wow-lab ') > before)); }
+gone() { [[ $(pgrep -c -f '^wow-lab ') == "$before" ]]; }
+lab_wait 10 "its beginning" begun
+kill -9 "$victim"
+lab_wait 10 "the end of all" gone || failures=$((failures + 1))
+((failures == 0)) || { echo "$failures failed" && exit 1; }
+echo "all passed"
