@@ -1,4 +1,5 @@
-// Topology files of the laboratory: what is read, and fits together, is read back from its own JSON; no ruleset is unbalanced.
+// Topology files of the laboratory: what is read, and fits together, is read back from its own
+// JSON; no ruleset is unbalanced.
 #include <algorithm>
 #include <boost/json/serialize.hpp>
 

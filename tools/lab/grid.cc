@@ -43,8 +43,7 @@ std::string side(const GridKind& kind, const std::string& name, int number) {
   std::string fields = kind.site;
   if (kind.name == "ipv6-only")
     fields += ", \"ipv6\": \"2001:db8:" + std::to_string(number) + "::/64\"";
-  if (kind.carrier.empty())
-    return "\"" + name + "\": {" + fields + ", " + line_fields() + "}";
+  if (kind.carrier.empty()) return "\"" + name + "\": {" + fields + ", " + line_fields() + "}";
   return "\"" + name + "-isp\": {" + kind.carrier + ", " + line_fields() + "}, \"" + name +
          "\": {" + fields + ", \"uplink\": \"" + name + "-isp\"}";
 }
@@ -174,11 +173,11 @@ std::string grid_summary(const std::vector<GridRow>& rows) {
   }
   std::string out = std::to_string(rows.size()) + " pairs: ";
   for (const char* path : {"direct", "relayed", "routed", "unreachable"})
-    out += std::to_string(paths[path]) + " " + path + (std::string(path) == "unreachable" ? "" : ", ");
+    out +=
+        std::to_string(paths[path]) + " " + path + (std::string(path) == "unreachable" ? "" : ", ");
   if (paths["unmeasured"] > 0) out += ", " + std::to_string(paths["unmeasured"]) + " unmeasured";
-  return out + "; " + std::to_string(lossless) +
-         " lost nothing; the slowest first packet took " + rounded(first) +
-         ", the slowest direct path " + rounded(direct);
+  return out + "; " + std::to_string(lossless) + " lost nothing; the slowest first packet took " +
+         rounded(first) + ", the slowest direct path " + rounded(direct);
 }
 
 std::string grid_svg(const std::vector<GridRow>& rows) {
@@ -188,8 +187,8 @@ std::string grid_svg(const std::vector<GridRow>& rows) {
     for (const std::string* name : {&row.from, &row.to})
       if (std::find(names.begin(), names.end(), *name) == names.end()) names.push_back(*name);
   const auto place = [&](const std::string& name) {
-    return kMargin + kCell * static_cast<int>(std::find(names.begin(), names.end(), name) -
-                                              names.begin());
+    return kMargin +
+           kCell * static_cast<int>(std::find(names.begin(), names.end(), name) - names.begin());
   };
   const auto number_text = [](int n) { return std::to_string(n); };
   const int size = kMargin + kCell * static_cast<int>(names.size()) + 10;
@@ -214,7 +213,8 @@ std::string grid_svg(const std::vector<GridRow>& rows) {
     if (row.direct_ms) {
       char seconds[16];
       std::snprintf(seconds, sizeof seconds, "%.1f", *row.direct_ms / 1000);
-      out += "<text x=\"" + number_text(x + kCell / 2) + "\" y=\"" + number_text(y + kCell / 2 + 3) +
+      out += "<text x=\"" + number_text(x + kCell / 2) + "\" y=\"" +
+             number_text(y + kCell / 2 + 3) +
              "\" font-size=\"9\" fill=\"white\" text-anchor=\"middle\">" + seconds + "</text>\n";
     }
   }

@@ -24,18 +24,18 @@ namespace json = boost::json;
 namespace {
 
 constexpr const char* kPool = "lab";
-constexpr int kTriesToMeet = 8;    // new keys, until two hosts have not met on the ring
-constexpr int kTriesToJoin = 40;   // new keys, until two hosts are apart on the ring
+constexpr int kTriesToMeet = 8;       // new keys, until two hosts have not met on the ring
+constexpr int kTriesToJoin = 40;      // new keys, until two hosts are apart on the ring
 constexpr std::size_t kNearEach = 3;  // a node's neighbours on each side (docs/ring.md)
 constexpr std::uint16_t kPort = 9000;
 constexpr Duration kSendInterval = 20ms;
-constexpr Duration kAskInterval = 50ms;    // how exactly the time of a direct path is known
-constexpr Duration kAfterDirect = 500ms;   // traffic goes on, to see whether the change lost any
-constexpr Duration kLastPackets = 300ms;   // for those under way at the end
+constexpr Duration kAskInterval = 50ms;   // how exactly the time of a direct path is known
+constexpr Duration kAfterDirect = 500ms;  // traffic goes on, to see whether the change lost any
+constexpr Duration kLastPackets = 300ms;  // for those under way at the end
 constexpr Duration kStoreLimit = 30s;
 constexpr std::size_t kReplicas = 3;
 constexpr int kPauseMilliseconds = 100;
-constexpr const char* kUpLimit = "6";      // seconds for `wow up`, which usually takes one
+constexpr const char* kUpLimit = "6";  // seconds for `wow up`, which usually takes one
 
 TimePoint now() {
   timespec t{};
@@ -134,6 +134,7 @@ GridCell::Running GridCell::begin(const std::string& node,
                                   const std::vector<std::string>& command) {
   Pipe output = make_pipe();
   const pid_t pid = fork_to([&] {
+    die_with_parent();
     const Fd nothing(::open("/dev/null", O_RDONLY | O_CLOEXEC));
     dup2(nothing.get(), STDIN_FILENO);
     dup2(output.write.get(), STDOUT_FILENO);
@@ -178,9 +179,9 @@ GridCell::GridCell(const GridCellOptions& options) : options_(options) {
                                bootstraps + " >" + invite}));
   std::vector<Running> starting;
   for (const std::string& router : routers)
-    starting.push_back(begin(
-        router, {"bash", "-c",
-                 "wow join " + invite + " && exec timeout 30 wow router " + kPool + " --listen 4433"}));
+    starting.push_back(begin(router, {"bash", "-c",
+                                      "wow join " + invite + " && exec timeout 30 wow router " +
+                                          kPool + " --listen 4433"}));
   for (const Running& one : starting) succeed(end(one));
   for (const std::string& router : routers) ring_.push_back(text(ask(router, "status"), "address"));
   // Whoever joins while the store is still founded waits for it.
@@ -192,9 +193,10 @@ GridCell::GridCell(const GridCellOptions& options) : options_(options) {
 }
 
 std::string GridCell::join(const std::string& host) {
-  const Said said = run(host, {"bash", "-c",
-                               std::string("rm -rf /var/lib/wow/lab /etc/wow/lab.conf; exec wow join ") +
-                                   (kLabFolder / "lab.invite").string()});
+  const Said said =
+      run(host, {"bash", "-c",
+                 std::string("rm -rf /var/lib/wow/lab /etc/wow/lab.conf; exec wow join ") +
+                     (kLabFolder / "lab.invite").string()});
   const std::string address = first_hex_address(said.text);
   if (said.status != 0 || address.empty())
     throw LabError("host " + host + " cannot join: " + said.text);

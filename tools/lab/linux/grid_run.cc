@@ -1,8 +1,6 @@
 #include "tools/lab/linux/grid_run.h"
 
-#include <signal.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -69,12 +67,12 @@ std::vector<GridRow> run_grid(const std::vector<std::pair<GridKind, GridKind>>& 
   std::vector<pid_t> running;
   for (std::size_t n = 0; n < std::min(cells, pairs.size()); ++n) {
     running.push_back(fork_to([&] {
-      prctl(PR_SET_PDEATHSIG, SIGKILL);
+      die_with_parent();
       lines.read.reset();
       const Keeper keeper = Keeper::start("grid-" + std::to_string(n + 1));
       if (const int status = prepare(keeper, {}); status != 0) return status;
-      const int status = keeper.run_inside(
-          [&] { return be_cell(pairs, options, counter, lines.write.get()); });
+      const int status =
+          keeper.run_inside([&] { return be_cell(pairs, options, counter, lines.write.get()); });
       keeper.end();
       return status;
     }));
@@ -85,7 +83,8 @@ std::vector<GridRow> run_grid(const std::vector<std::pair<GridKind, GridKind>>& 
   char buffer[4096];
   for (ssize_t n = 0; (n = ::read(lines.read.get(), buffer, sizeof buffer)) > 0;) {
     text.append(buffer, static_cast<std::size_t>(n));
-    for (std::size_t end = 0; (end = text.find('\n')) != std::string::npos; text.erase(0, end + 1)) {
+    for (std::size_t end = 0; (end = text.find('\n')) != std::string::npos;
+         text.erase(0, end + 1)) {
       const json::value line = json::parse(text.substr(0, end));
       const auto row = GridRow::from_json(line.as_object());
       const auto pair = line.at("pair").to_number<std::size_t>();

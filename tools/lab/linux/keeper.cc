@@ -5,7 +5,6 @@
 #include <sched.h>
 #include <signal.h>
 #include <sys/mount.h>
-#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -152,9 +151,10 @@ void Keeper::enter() const {
 int Keeper::run_inside(const std::function<int()>& body) const {
   // A process of its own to enter: this one shall stay where it is. Its child is inside.
   return wait_for(fork_to([&] {
+    die_with_parent();
     enter();
     return wait_for(fork_to([&] {
-      prctl(PR_SET_PDEATHSIG, SIGKILL);
+      die_with_parent();
       return body();
     }));
   }));
@@ -164,10 +164,10 @@ int Keeper::run_command(const std::vector<std::string>& command) const {
   hold_signals();
   const fs::path here = fs::current_path();
   const pid_t helper = fork_to([&] {
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    die_with_parent();
     enter();
     const pid_t child = fork_to([&] {
-      prctl(PR_SET_PDEATHSIG, SIGKILL);
+      die_with_parent();
       std::error_code none;
       fs::current_path(here, none);
       std::vector<std::string> environment = {std::string(kInside) + "=" + name_};

@@ -7,7 +7,6 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/file.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -469,7 +468,7 @@ int exec_in_node(const fs::path& root, const std::string& node,
   if (chdir(fs::exists(kLabFolder / "hosts" / node) ? "/root" : "/") != 0) return 1;
   hold_signals();
   const pid_t child = fork_to([&] {
-    prctl(PR_SET_PDEATHSIG, SIGKILL);  // whoever is killed shall leave nothing running
+    die_with_parent();
     return exec_command(command, clean_environment());
   });
   return stand_for(child, kGraceSeconds);

@@ -117,6 +117,8 @@ pid_t fork_to(const std::function<int()>& body) {
   _exit(status);
 }
 
+void die_with_parent() { prctl(PR_SET_PDEATHSIG, SIGKILL); }
+
 int wait_for(pid_t pid) {
   int status = 0;
   while (waitpid(pid, &status, 0) < 0)
