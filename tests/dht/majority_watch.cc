@@ -35,6 +35,7 @@ void MajorityWatch::hear_group(const dht::Group& group, bool by_newcomer) {
 
 void MajorityWatch::judge_founding(const dht::Lineage& lineage) {
   const int founder = pool_.node_of(lineage.founder);
+  if (has_lost_its_own(lineage)) return;
   for (const auto& [other, history] : lineages_) {
     if (other == lineage || !is_recoverable(history)) continue;
     const auto reached = history.reached.find(founder);
@@ -44,6 +45,16 @@ void MajorityWatch::judge_founding(const dht::Lineage& lineage) {
     objection_ = "node " + std::to_string(founder) + " founded a lineage after " +
                  std::to_string(to_seconds(cut)) + " s without a majority of the one before";
   }
+}
+
+// Its founder was alone in a lineage before and lost its store, and with it a majority.
+bool MajorityWatch::has_lost_its_own(const dht::Lineage& lineage) const {
+  return std::ranges::any_of(lineages_, [&](const auto& entry) {
+    const auto& [other, history] = entry;
+    const auto is_alone = [&](const auto& group) { return group.second.members.size() == 1; };
+    return other != lineage && other.founder == lineage.founder &&
+           std::ranges::all_of(history.groups, is_alone) && !is_recoverable(history);
+  });
 }
 
 void MajorityWatch::forgot(int node) { dead_.insert(std::exchange(incarnations_[node], 0)); }

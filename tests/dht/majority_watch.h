@@ -44,6 +44,7 @@ class MajorityWatch {
 
   void hear_group(const dht::Group& group, bool by_newcomer);
   void judge_founding(const dht::Lineage& lineage);
+  bool has_lost_its_own(const dht::Lineage& lineage) const;
   bool reaches(int node, const History& history) const;
   bool is_recoverable(const History& history) const;
   // Whether the members of the newest group among `able` are a majority that has its values.
