@@ -16,8 +16,8 @@ constexpr Duration kLongestTtl = 49s;
 constexpr Duration kG = 60s;
 static_assert(majority_lost_after(kLongestTtl) <= kG);
 // After everything was healed: where a majority is there, and where it is lost for good. That takes
-// G and the time until somebody asks.
-constexpr Duration kResolvedAfter = 30s, kFoundAfter = kG + 15s;
+// G, the time until somebody asks, and the time until others follow.
+constexpr Duration kResolvedAfter = 30s, kFoundAfter = kG + 30s;
 constexpr Duration kShortTtl = 3s;  // some expire while they are raced for
 constexpr Duration kRaceInterval = 700ms;
 constexpr Duration kStep = 100ms;
@@ -346,8 +346,14 @@ void RaceRun::check_history(const std::string& key, const dht::Lineage& lineage)
       operation.holder = -1;
       operation.returned = TimePoint::max();
     }
-    if (operation.kind == Kind::kRemove && operation.outcome != Outcome::kDone) {
-      // A member that was asked first may have removed it, and another said what it saw after.
+    const bool is_told_otherwise =
+        operation.outcome == Outcome::kHeld || operation.outcome == Outcome::kFree;
+    const bool has_outlived_itself =
+        operation.kind != Kind::kRead && operation.returned - operation.called > operation.lifetime;
+    const bool is_removal = operation.kind == Kind::kRemove && operation.outcome != Outcome::kDone;
+    if (is_removal || (is_told_otherwise && has_outlived_itself)) {
+      // A member that was asked first may have done it, and another said what it saw after that;
+      // a sleeper's write may even have ended meanwhile.
       operations.push_back(operation);
       operations.back().outcome = Outcome::kUnknown;
       operation.kind = Kind::kRead;
