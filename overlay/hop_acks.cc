@@ -114,7 +114,7 @@ void HopAcks::send_acks() {
     for (std::size_t i = 0; i < numbers.size(); ++i) {
       put_big_endian(message.data() + i * kNumberBytes, numbers[i], kNumberBytes);
     }
-    hub_.send_message(peer, static_cast<std::uint8_t>(Service::kHopAcks), message);
+    hub_.send_message(peer, static_cast<std::uint8_t>(Service::kHopAcks), message, Answer::kNone);
   }
 }
 

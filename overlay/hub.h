@@ -50,9 +50,10 @@ class Hub {
   // caller still holds.
   virtual void later(std::function<void()> what) = 0;
   // In a session that is open; else nothing happens.
-  virtual void send_link(const Address& peer, pb::Link link) = 0;
+  virtual void send_link(const Address& peer, pb::Link link, Answer answer = Answer::kExpected) = 0;
   // A message of one packet or more, in a session that is open; else nothing happens.
-  virtual void send_message(const Address& peer, std::uint8_t service, ByteView message) = 0;
+  virtual void send_message(const Address& peer, std::uint8_t service, ByteView message,
+                            Answer answer = Answer::kExpected) = 0;
   // Wants an edge in this role (kNone: only a direct path); repeated, bounded, told when given up.
   virtual void connect(const Member& peer, EdgeRole role) = 0;
   // Takes or gives back a role of ours at an open session, and tells the peer.

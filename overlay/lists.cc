@@ -165,7 +165,7 @@ void Lists::send_summary(Edge& edge, bool send_list) {
   message.set_list_version(edge.list_sent);
   message.set_settings_number(hub_.credentials.settings_number());
   message.set_send_list(send_list);
-  hub_.send_link(edge.peer, link);
+  hub_.send_link(edge.peer, link, send_list ? Answer::kExpected : Answer::kNone);
 }
 
 }  // namespace wow

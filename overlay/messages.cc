@@ -6,9 +6,9 @@
 
 namespace wow {
 
-void Messages::send(const Address& to, std::uint8_t service, ByteView message) {
+void Messages::send(const Address& to, std::uint8_t service, ByteView message, Answer answer) {
   if (is_open(to)) {
-    transmit(to, service, message);
+    transmit(to, service, message, answer);
   } else {
     stage(to, service, message);
   }
@@ -18,7 +18,8 @@ void Messages::on_open(const Address& peer) {
   auto waiting = outboxes_.extract(peer);
   if (waiting.empty()) return;
   outbox_bytes_ -= waiting.mapped().bytes;
-  for (const Waiting& w : waiting.mapped().messages) transmit(peer, w.service, w.message);
+  for (const Waiting& w : waiting.mapped().messages)
+    transmit(peer, w.service, w.message, Answer::kExpected);
 }
 
 void Messages::give_up(const Address& peer) {
@@ -33,7 +34,7 @@ bool Messages::is_open(const Address& peer) const {
   return session != nullptr && session->state() == SessionState::kOpen;
 }
 
-void Messages::transmit(const Address& to, std::uint8_t service, ByteView message) {
+void Messages::transmit(const Address& to, std::uint8_t service, ByteView message, Answer answer) {
   MessageHeader header;
   header.service = service;
   // From anywhere: a session that replaces another must not repeat its numbers.
@@ -49,7 +50,7 @@ void Messages::transmit(const Address& to, std::uint8_t service, ByteView messag
     packet.resize(MessageHeader::kBytes);
     header.write(packet.data());
     packet.insert(packet.end(), piece.begin(), piece.end());
-    hub_.sessions.send(to, DataKind::kControl, packet);
+    hub_.sessions.send(to, DataKind::kControl, packet, 0, answer);
   }
 }
 

@@ -18,7 +18,8 @@ class Messages {
   Messages(Hub& hub, Deliver deliver) : hub_(hub), deliver_(std::move(deliver)) {}
 
   // In an open session at once, else when it opens. At most Node::kMessageBytesMax.
-  void send(const Address& to, std::uint8_t service, ByteView message);
+  void send(const Address& to, std::uint8_t service, ByteView message,
+            Answer answer = Answer::kExpected);
   void on_open(const Address& peer);
   // Its session ended: half-received messages are forgotten.
   void on_closed(const Address& peer) { forget(peer); }
@@ -51,7 +52,7 @@ class Messages {
   };
 
   bool is_open(const Address& peer) const;
-  void transmit(const Address& to, std::uint8_t service, ByteView message);
+  void transmit(const Address& to, std::uint8_t service, ByteView message, Answer answer);
   void stage(const Address& to, std::uint8_t service, ByteView message);
   void drop_oldest(Outbox& outbox, Metric why);
   Partial& partial_of(const Address& from, const MessageHeader& header);

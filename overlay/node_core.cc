@@ -212,11 +212,11 @@ void Node::Impl::later(std::function<void()> what) {
   });
 }
 
-void Node::Impl::send_link(const Address& peer, pb::Link link) {
+void Node::Impl::send_link(const Address& peer, pb::Link link, Answer answer) {
   if (stopped_ || edges_.find(peer) == nullptr) return;
   link.set_number(++link_number_);
-  messages_.send(peer, static_cast<std::uint8_t>(Service::kLink),
-                 view_of(link.SerializeAsString()));
+  messages_.send(peer, static_cast<std::uint8_t>(Service::kLink), view_of(link.SerializeAsString()),
+                 answer);
 }
 
 // Until our neighbours have had the time to link with us, and after a move, whoever we are a leaf

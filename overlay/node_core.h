@@ -47,13 +47,14 @@ class Node::Impl final : public Hub, public Sessions::Listener {
 
   // Hub
   void later(std::function<void()> what) override;
-  void send_link(const Address& peer, pb::Link link) override;
+  void send_link(const Address& peer, pb::Link link, Answer answer) override;
   void locate(const Address& target, const Address& first_hop,
               std::function<void(std::optional<Address>)> done) override {
     introducer_.locate(target, first_hop, std::move(done));
   }
-  void send_message(const Address& peer, std::uint8_t service, ByteView message) override {
-    if (edges_.find(peer) != nullptr) messages_.send(peer, service, message);
+  void send_message(const Address& peer, std::uint8_t service, ByteView message,
+                    Answer answer) override {
+    if (edges_.find(peer) != nullptr) messages_.send(peer, service, message, answer);
   }
   void connect(const Member& peer, EdgeRole role) override { linker_.connect(peer, role); }
   void take_role(Edge& edge, EdgeRole role) override { roles_.take(edge, role); }

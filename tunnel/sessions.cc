@@ -87,13 +87,13 @@ void Sessions::Impl::suspect_direct_paths(LiveSession& s, bool we_moved) {
   if (!s.is_closed()) run_probes(s);
 }
 
-bool Sessions::Impl::send(const Address& peer, DataKind kind, ByteView payload,
-                          std::uint8_t facts) {
+bool Sessions::Impl::send(const Address& peer, DataKind kind, ByteView payload, std::uint8_t facts,
+                          Answer answer) {
   LiveSession* s = find(peer);
   if (s == nullptr) return false;
   const auto byte = static_cast<std::uint8_t>(static_cast<std::uint8_t>(kind) | facts);
   if (s->is_open()) {
-    send_data(*s, byte, payload);
+    send_data(*s, byte, payload, answer);
     return true;
   }
   if (s->staged.size() >= parts.limits.staged_packets_max) {
@@ -104,9 +104,10 @@ bool Sessions::Impl::send(const Address& peer, DataKind kind, ByteView payload,
   return true;
 }
 
-void Sessions::Impl::send_data(LiveSession& s, std::uint8_t kind, ByteView payload) {
+void Sessions::Impl::send_data(LiveSession& s, std::uint8_t kind, ByteView payload, Answer answer) {
   const Path path = s.path().path;
   if (path.kind == PathKind::kNone) return parts.metrics.add(Metric::kDropNoRoute);
+  if (answer == Answer::kNone) return transmit(s, *s.current, path, kind, payload);
   s.current->keys->last_sent_data_ns.store(parts.now().time_since_epoch().count(),
                                            std::memory_order_relaxed);
   if ((kind & kDataKindMask) == static_cast<std::uint8_t>(DataKind::kFrame)) {
@@ -120,7 +121,7 @@ void Sessions::Impl::send_data(LiveSession& s, std::uint8_t kind, ByteView paylo
 
 void Sessions::Impl::flush_staged(LiveSession& s) {
   for (const LiveSession::Staged& staged : std::exchange(s.staged, {})) {
-    if (s.is_open()) send_data(s, staged.kind, staged.payload);
+    if (s.is_open()) send_data(s, staged.kind, staged.payload, Answer::kExpected);
   }
 }
 
@@ -240,9 +241,10 @@ void Sessions::suspect_direct_paths(Session& session) {
   impl_->suspect_direct_paths(live(session), false);
 }
 
-bool Sessions::send(const Address& peer, DataKind kind, ByteView payload, std::uint8_t facts) {
+bool Sessions::send(const Address& peer, DataKind kind, ByteView payload, std::uint8_t facts,
+                    Answer answer) {
   Impl::Entry entry(*impl_);
-  return impl_->send(peer, kind, payload, facts);
+  return impl_->send(peer, kind, payload, facts, answer);
 }
 
 void Sessions::set_keepalive(Session& session, Duration interval) {

@@ -64,6 +64,10 @@ enum class CloseReason : std::uint8_t {
   kIdle
 };
 
+// Whether silence after a packet makes us ask the peer if it is there. Not after acknowledgements
+// and the like: they are answers themselves, or sent again anyway.
+enum class Answer : std::uint8_t { kExpected, kNone };
+
 class Sessions {
  public:
   static constexpr std::size_t kReferralsMax = 4;
@@ -124,7 +128,8 @@ class Sessions {
 
   // Sends kind and payload (64 KiB less headers at most) on the best path. While connecting it is
   // staged (bounded, oldest dropped). False: no session.
-  bool send(const Address& peer, DataKind kind, ByteView payload, std::uint8_t facts = 0);
+  bool send(const Address& peer, DataKind kind, ByteView payload, std::uint8_t facts = 0,
+            Answer answer = Answer::kExpected);
   // How often to challenge the best path when idle; zero: not at all. A session with an interval is
   // never closed as idle.
   void set_keepalive(Session& session, Duration interval);

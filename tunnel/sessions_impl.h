@@ -40,7 +40,8 @@ class Sessions::Impl final : public Handshaker::Events {
   void suspect_direct_paths(LiveSession& s, bool we_moved);
   void doubt_path(LiveSession& s, const Path& path);
   void drop_path(LiveSession& s, const Path& path);
-  bool send(const Address& peer, DataKind kind, ByteView payload, std::uint8_t facts);
+  bool send(const Address& peer, DataKind kind, ByteView payload, std::uint8_t facts,
+            Answer answer);
   void set_keepalive(LiveSession& s, Duration interval);
   void close(LiveSession& s, CloseReason reason);
   LiveSession* find(const Address& peer);
@@ -77,7 +78,7 @@ class Sessions::Impl final : public Handshaker::Events {
   void count_direct(std::uint8_t kind, std::size_t bytes);
   void transmit(LiveSession& s, KeySet& keys, const Path& path, std::uint8_t kind,
                 ByteView payload);
-  void send_data(LiveSession& s, std::uint8_t kind, ByteView payload);
+  void send_data(LiveSession& s, std::uint8_t kind, ByteView payload, Answer answer);
   void challenge(LiveSession& s, KeySet& keys, const Path& path, bool moved = false);
   void flush_staged(LiveSession& s);
   void send_relayed(const Path& path, ByteView packet);
