@@ -30,9 +30,10 @@ inline constexpr std::size_t kListEndpointsMax = 2;  // of each: the reply must 
 inline constexpr int kRoleRepeats = 3;  // 1 in 10^5 sets of roles stays unknown at 5 % loss
 inline constexpr Duration kRoleRepeat = 700ms;
 
-// One end of an edge challenges; the other waits a little longer, so that it need not.
-inline constexpr Duration kKeepaliveAdjacent = 3500ms;
-inline constexpr Duration kKeepaliveAdjacentOther = 4500ms;
+// One end of an edge challenges; the other waits a little longer, so that it need not. With eight
+// probes and their round trips each still finds the other dead within 5 s.
+inline constexpr Duration kKeepaliveAdjacent = 3200ms;
+inline constexpr Duration kKeepaliveAdjacentOther = 3400ms;
 inline constexpr Duration kKeepaliveEdge = 25s;
 inline constexpr Duration kKeepaliveEdgeOther = 28s;  // NATs forget after 30 s at the earliest
 inline constexpr Duration kPlainSessionIdle = 5min;   // a session that is no edge

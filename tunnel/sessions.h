@@ -30,13 +30,13 @@ struct SessionLimits {
   Duration old_keys_kept = 10s;  // the losing or replaced keys still receive
   // Between unanswered probes; the first waits for its answer, a round trip, besides.
   Duration probe_interval = 170ms;
-  Duration probe_interval_under_traffic = 60ms;  // the same while data waits for an answer
+  Duration probe_interval_under_traffic = 50ms;  // the same while data waits for an answer
   // Unanswered: another path is taken, if there is one. At 5 % loss and 1,000 looks an hour, three
   // in a row would be lost once an hour.
   int probes_until_suspect = 7;
   int probes_unanswered_max = 8;
-  Duration silence_under_traffic = 400ms;  // data sent, nothing heard: start probing
-  Duration tick = 100ms;                   // how often sessions with traffic are looked at
+  Duration silence_under_traffic = 300ms;  // data sent, nothing heard: start probing
+  Duration tick = 50ms;                    // how often sessions with traffic are looked at
   Duration worker_tick = 200ms;            // the same without traffic, if workers may begin some
   Duration idle_routed_close = 2min;  // a session with no traffic, no keepalive and no direct path
   std::size_t sessions_max = 8192;

@@ -59,13 +59,8 @@ TEST_F(ScenarioTest, DeathsAreNoticed) {
   SimRun run({.nodes = 20}, 1, 0, {});
   find_scenario("failure")->run(run);
   for (const Figure& figure : run.report.figures()) {
-    // Eight probes wait for three round trips, where the figure allows two; and the end that does
-    // not challenge waits a second longer than the other before it begins.
-    const double slack = figure.what.starts_with("under traffic") ? 0.2
-                         : figure.what.starts_with("adjacent")    ? 1.1
-                                                                  : 0;
     if (figure.wanted != Figure::Wanted::kAtMost) continue;
-    EXPECT_LE(figure.measured, figure.bound + slack) << run.report.table();
+    EXPECT_LE(figure.measured, figure.bound) << run.report.table();
   }
 }
 
