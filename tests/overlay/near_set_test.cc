@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <map>
 
@@ -33,6 +34,20 @@ TEST(NearSet, WrapsAroundZero) {
 
 TEST(NearSet, OfAFewIsAllOfThemOnce) {
   EXPECT_EQ(near_set(at(2), all({3, 9, 3, 2}), 3), all({3, 9}));
+}
+
+TEST(NearSet, KnowsWhoWouldBelongToIt) {
+  const auto members = all({10, 90, 95, 98, 103, 110, 120, 200});
+  const auto near = near_set(at(100), members, 2);
+  for (int place = 0; place < 256; ++place) {
+    if (place == 100) continue;
+    auto with_it = members;
+    with_it.push_back(at(place));
+    with_it = near_set(at(100), with_it, 2);
+    EXPECT_EQ(is_among_nearest(at(100), near, at(place), 2),
+              std::count(with_it.begin(), with_it.end(), at(place)) == 1)
+        << place;
+  }
 }
 
 TEST(SizeEstimate, CountsASmallRingExactly) {

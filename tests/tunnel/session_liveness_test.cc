@@ -106,6 +106,19 @@ TEST_F(SessionLiveness, WithoutKeepaliveADirectSessionIsSilent) {
   EXPECT_TRUE(a.is_open(b) && b.is_open(a));
 }
 
+TEST_F(SessionLiveness, WhatWantsNoAnswerIsNotAskedAfter) {
+  a.dial(b);
+  net.run_for(5s);
+  const auto sent = [&] { return a.packets_sent + b.packets_sent; };
+  const std::size_t before = sent();
+  a.sessions().send(b.address(), DataKind::kControl, Bytes(3), 0, Answer::kNone);
+  net.run_for(10s);
+  EXPECT_EQ(sent() - before, 1u);
+  a.sessions().send(b.address(), DataKind::kControl, Bytes(3));
+  net.run_for(10s);
+  EXPECT_EQ(sent() - before, 4u) << "the message, a challenge and its answer";
+}
+
 TEST_F(SessionLiveness, TrafficThatFlowsInNeedsNoProbe) {
   a.dial(b);
   net.run_for(1s);
