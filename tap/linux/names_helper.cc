@@ -1,9 +1,5 @@
 #include "tap/linux/names_helper.h"
 
-#include <dirent.h>
-#include <fcntl.h>
-#include <signal.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -11,8 +7,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstdlib>
-#include <cstring>
 #include <sstream>
 
 #include "base/log.h"
@@ -142,51 +136,17 @@ class Child {
   std::string interface_;
 };
 
-// The child must not hold the daemon's descriptors open: a pipe's end, a port, a lock.
-void close_all_but(int keep) {
-  DIR* folder = opendir("/proc/self/fd");
-  if (folder == nullptr) return;
-  std::vector<int> open_now;
-  while (const dirent* entry = readdir(folder)) {
-    const int fd = std::atoi(entry->d_name);
-    if (fd > STDERR_FILENO && fd != keep && fd != dirfd(folder)) open_now.push_back(fd);
-  }
-  closedir(folder);
-  for (const int fd : open_now) close(fd);
-}
-
 }  // namespace
 
 Result<std::unique_ptr<NamesHelper>> NamesHelper::start(const std::string& pool,
                                                         const std::string& hosts_file) {
-  int ends[2];
-  if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) {
-    return Error{ErrorCode::kIo, std::string("cannot make a socket pair: ") + std::strerror(errno)};
-  }
-  const pid_t child = fork();
-  if (child < 0)
-    return Error{ErrorCode::kIo,
-                 std::string("cannot start the names helper: ") + std::strerror(errno)};
-  if (child == 0) {
-    // It lives exactly as long as the other end is open: signals to the daemon's group are not for
-    // it.
-    setsid();
-    signal(SIGINT, SIG_IGN);
-    signal(SIGTERM, SIG_IGN);
-    signal(SIGHUP, SIG_IGN);
-    prctl(PR_SET_NAME, "wow-names");
-    close_all_but(ends[1]);
-    Child(ends[1], pool, hosts_file).serve();
-    _exit(0);
-  }
-  close(ends[1]);
-  return std::unique_ptr<NamesHelper>(new NamesHelper(ends[0], child));
+  const auto helper =
+      fork_helper("wow-names", SOCK_STREAM, [&](int fd) { Child(fd, pool, hosts_file).serve(); });
+  if (!helper) return helper.error();
+  return std::unique_ptr<NamesHelper>(new NamesHelper(*helper));
 }
 
-NamesHelper::~NamesHelper() {
-  close(fd_);
-  waitpid(child_, nullptr, 0);
-}
+NamesHelper::~NamesHelper() { end_helper(helper_); }
 
 bool NamesHelper::resolved_runs() {
   struct stat info {};
@@ -210,7 +170,7 @@ bool NamesHelper::tell(const std::string& message) {
   std::string whole(reinterpret_cast<const char*>(&length), sizeof length);
   whole += message;
   for (std::size_t sent = 0; sent < whole.size();) {
-    const ssize_t put = send(fd_, whole.data() + sent, whole.size() - sent, MSG_NOSIGNAL);
+    const ssize_t put = send(helper_.fd, whole.data() + sent, whole.size() - sent, MSG_NOSIGNAL);
     if (put < 0 && errno == EINTR) continue;
     if (put <= 0) return false;
     sent += static_cast<std::size_t>(put);

@@ -4,8 +4,6 @@
 // ended.
 #pragma once
 
-#include <sys/types.h>
-
 #include <memory>
 #include <string>
 #include <utility>
@@ -13,6 +11,7 @@
 
 #include "base/endpoint.h"
 #include "base/error.h"
+#include "tap/linux/helper_process.h"
 
 namespace wow {
 
@@ -44,11 +43,10 @@ class NamesHelper {
   static constexpr std::size_t kNamesMax = 4096;
 
  private:
-  NamesHelper(int fd, pid_t child) : fd_(fd), child_(child) {}
+  explicit NamesHelper(HelperProcess helper) : helper_(helper) {}
   bool tell(const std::string& message);
 
-  int fd_;
-  pid_t child_;
+  const HelperProcess helper_;
 };
 
 }  // namespace wow

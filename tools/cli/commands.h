@@ -38,6 +38,8 @@ void add_member_commands(CLI::App& app, CommandContext& context);
 void add_daemon_commands(CLI::App& app, CommandContext& context);
 // status, peers, leases, ping, and those of dht
 void add_query_commands(CLI::App& app, CommandContext& context);
+// hosts, env
+void add_hosts_commands(CLI::App& app, CommandContext& context);
 // dht get | put | create | renew | rm | watch | stat
 void add_dht_commands(CLI::App& app, CommandContext& context);
 

@@ -202,6 +202,8 @@ void add_start_command(CLI::App& app, CommandContext& context, bool router) {
                      "How this host learns the pool's names: auto, resolved, hosts or off")
         ->check(CLI::IsMember({"auto", "resolved", "hosts", "off"}))
         ->capture_default_str();
+    command->add_option("--on-change", arguments->daemon.on_change,
+                        "Program to run when the pool's names or addresses changed");
     command->add_flag("--ignore-routes", arguments->daemon.ignore_routes,
                       "Come up though the subnet collides with a route of this host");
   }

@@ -54,6 +54,12 @@ class Daemon {
       if (!started) return started.error();
       names = std::move(*started);
     }
+    std::unique_ptr<ChangeHook> hook;
+    if (!options_.on_change.empty()) {
+      auto started = ChangeHook::start(options_.pool, options_.on_change, {});
+      if (!started) return started.error();
+      hook = std::move(*started);
+    }
     NodeHostOptions host_options;
     host_options.directory = options_.directory;
     host_options.listen = options_.listen;
@@ -67,7 +73,7 @@ class Daemon {
     host_ = std::move(*host);
     if (is_expelled()) return expelled();
     if (!options_.router) {
-      auto side = HostSide::open(*host_, options_, std::move(names));
+      auto side = HostSide::open(*host_, options_, std::move(names), std::move(hook));
       if (!side) return side.error();
       host_side_ = std::move(*side);
     }

@@ -27,6 +27,7 @@ struct DaemonOptions {
   bool allow_loopback = false;
   int workers = 1;
   std::string names = "auto";  // auto, resolved, hosts or off: how the host learns the pool's names
+  std::string on_change;       // program to run when the pool's names or addresses changed; or none
   bool ignore_routes =
       false;  // a subnet that collides with a route of the host is used all the same
 };

@@ -18,7 +18,8 @@ constexpr Duration kNamesInterval = 1s;      // how fresh the hosts block is in 
 }  // namespace
 
 Result<std::unique_ptr<HostSide>> HostSide::open(NodeHost& host, const DaemonOptions& options,
-                                                 std::unique_ptr<NamesHelper> names) {
+                                                 std::unique_ptr<NamesHelper> names,
+                                                 std::unique_ptr<ChangeHook> hook) {
   const auto subnet = Prefix::parse(host.settings().subnet());
   const auto collision = colliding_route(*subnet);
   if (!collision) return collision.error();
@@ -31,15 +32,17 @@ Result<std::unique_ptr<HostSide>> HostSide::open(NodeHost& host, const DaemonOpt
   auto tap = TapDevice::open("wow-" + options.pool, mac_of(host.node().address()),
                              static_cast<int>(host.settings().mtu()), options.workers);
   if (!tap) return tap.error();
-  return std::unique_ptr<HostSide>(new HostSide(host, options, std::move(*tap), std::move(names)));
+  return std::unique_ptr<HostSide>(
+      new HostSide(host, options, std::move(*tap), std::move(names), std::move(hook)));
 }
 
 HostSide::HostSide(NodeHost& host, const DaemonOptions& options, TapDevice tap,
-                   std::unique_ptr<NamesHelper> names)
+                   std::unique_ptr<NamesHelper> names, std::unique_ptr<ChangeHook> hook)
     : host_(host),
       options_(options),
       tap_(std::move(tap)),
       names_(std::move(names)),
+      hook_(std::move(hook)),
       port_(tap_.fds().front(), host.metric_slot()),
       plane_(host, tap_.fds()) {}
 
@@ -108,19 +111,17 @@ void HostSide::on_lease(const LeaseInfo& lease) {
   lease_state_ = "held";
   log_info("lease held",
            {{"ip", lease.ip.text()}, {"name", lease.name}, {"interface", tap_.name()}});
-  if (names_) {
-    const bool resolved =
-        options_.names == "resolved" || (options_.names == "auto" && NamesHelper::resolved_runs());
-    if (resolved) {
-      names_->set_resolved(tap_.name(), network_->service_ip());
-    } else {
-      network_->follow_names(kNamesInterval);
-    }
-  }
+  const bool resolved = names_ && names_by_resolved();
+  if (resolved) names_->set_resolved(tap_.name(), network_->service_ip());
+  if (hook_ || (names_ && !resolved)) network_->follow_names(kNamesInterval);
   if (ready_) {
     ready_(lease.name + "." + options_.pool + ".internal is up at " + lease.ip.text() + " on " +
            tap_.name());
   }
+}
+
+bool HostSide::names_by_resolved() const {
+  return options_.names == "resolved" || (options_.names == "auto" && NamesHelper::resolved_runs());
 }
 
 void HostSide::save_lease(const LeaseInfo& lease) const {
@@ -132,7 +133,8 @@ void HostSide::save_lease(const LeaseInfo& lease) const {
 }
 
 void HostSide::tell_names(const std::vector<LeaseRow>& rows) {
-  if (!names_) return;
+  if (hook_ && !hook_->changed()) log_warn("on-change not run", {{"why", "its helper is gone"}});
+  if (!names_ || names_by_resolved()) return;
   std::vector<HostName> names;
   for (const LeaseRow& row : rows) {
     if (!row.name.empty()) names.push_back({row.ip, row.name});

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "dht/asio/node_host.h"
+#include "tap/linux/change_hook.h"
 #include "tap/linux/names_helper.h"
 #include "tap/linux/netlink.h"
 #include "tap/linux/tap_device.h"
@@ -22,9 +23,11 @@ class HostSide {
  public:
   using Ready = std::function<void(Result<std::string>)>;
 
-  // Makes the TAP. `names` was started before any thread or socket was made; null: names are off.
+  // Makes the TAP. `names` and `hook` were started before any thread or socket was made; null:
+  // names are off, nothing is run on changes.
   static Result<std::unique_ptr<HostSide>> open(NodeHost& host, const DaemonOptions& options,
-                                                std::unique_ptr<NamesHelper> names);
+                                                std::unique_ptr<NamesHelper> names,
+                                                std::unique_ptr<ChangeHook> hook);
   ~HostSide();
 
   // Joins the virtual network; tells `ready` once, and again only when the lease was refused later.
@@ -38,8 +41,9 @@ class HostSide {
 
  private:
   HostSide(NodeHost& host, const DaemonOptions& options, TapDevice tap,
-           std::unique_ptr<NamesHelper> names);
+           std::unique_ptr<NamesHelper> names, std::unique_ptr<ChangeHook> hook);
   VirtualNetworkOptions network_options() const;
+  bool names_by_resolved() const;
   void on_lease(const LeaseInfo& lease);
   void save_lease(const LeaseInfo& lease) const;
   void tell_names(const std::vector<LeaseRow>& rows);
@@ -48,6 +52,7 @@ class HostSide {
   const DaemonOptions options_;
   TapDevice tap_;
   std::unique_ptr<NamesHelper> names_;
+  std::unique_ptr<ChangeHook> hook_;
   TapPort port_;
   DataPlane plane_;
   std::unique_ptr<VirtualNetwork> network_;
