@@ -145,11 +145,15 @@ bool Join::connected(const Start& start) const {
 }
 
 void Join::dial(const Start& start) {
+  const bool unknown = start.is_bootstrap || start.is_referral;
+  dial(Member{unknown ? Address() : start.address, start.endpoints});
+}
+
+void Join::dial(const Member& member) {
   const auto own = hub_.transport.local_endpoints();
-  for (const Endpoint& e : start.endpoints) {
+  for (const Endpoint& e : member.endpoints) {
     if (std::find(own.begin(), own.end(), e) != own.end()) continue;
-    hub_.sessions.dial(start.is_bootstrap || start.is_referral ? Address() : start.address,
-                       Path::direct(e));
+    hub_.sessions.dial(member.address, Path::direct(e));
   }
 }
 
@@ -164,18 +168,19 @@ void Join::dial_outsider() {
   }
   if (outside.empty() && lost_.empty()) return;
   const std::size_t drawn = hub_.random.below(outside.size() + lost_.size());
-  if (drawn < outside.size()) {
-    const Start& start = *outside[drawn];
-    if (!start.address.is_zero()) outsiders_.insert(start.address);
-    return dial(start);
-  }
-  const Member& lost = lost_[drawn - outside.size()];
-  outsiders_.insert(lost.address);
-  dial(lost);
+  if (drawn >= outside.size()) return dial_if_outside(lost_[drawn - outside.size()]);
+  const Start& start = *outside[drawn];
+  if (start.address.is_zero()) return dial(start);
+  dial_if_outside(Member{start.address, start.endpoints});
 }
 
-void Join::dial(const Member& lost) {
-  for (const Endpoint& e : lost.endpoints) hub_.sessions.dial(lost.address, Path::direct(e));
+// To ask the ring costs a third of a key exchange; whom it leads to is on it.
+void Join::dial_if_outside(const Member& member) {
+  hub_.locate(member.address, {}, [this, member](const std::optional<Address>& nearest) {
+    if (nearest == member.address) return;
+    outsiders_.insert(member.address);
+    dial(member);
+  });
 }
 
 void Join::remember(Member lost) {

@@ -50,8 +50,9 @@ class Join {
 
   void tick();
   void dial(const Start& start);
-  void dial(const Member& lost);
+  void dial(const Member& member);
   void dial_outsider();
+  void dial_if_outside(const Member& member);
   void compare_leaves();
   bool connected(const Start& start) const;
   void ask(const Address& leaf);
