@@ -88,7 +88,7 @@ std::string host_list(const std::string& format, const Hosts& hosts,
 
 Hosts chosen_hosts(Hosts hosts, const std::string& pattern) {
   std::erase_if(hosts, [&](const PoolHost& host) {
-    return host.name.empty() || fnmatch(pattern.c_str(), host.name.c_str(), 0) != 0;
+    return host.name.empty() || fnmatch(pattern.c_str(), host.name.c_str(), FNM_EXTMATCH) != 0;
   });
   std::sort(hosts.begin(), hosts.end(), [](const PoolHost& a, const PoolHost& b) {
     return strverscmp(a.name.c_str(), b.name.c_str()) < 0;

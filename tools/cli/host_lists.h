@@ -29,7 +29,8 @@ const std::vector<std::string>& host_formats();
 std::string host_list(const std::string& format, const std::vector<PoolHost>& hosts,
                       const HostListOptions& options);
 
-// Those whose name matches a shell pattern (fnmatch(3)); node2 before node10.
+// Those whose name matches a shell pattern (fnmatch(3), with "!(head)" and its like); node2 before
+// node10.
 std::vector<PoolHost> chosen_hosts(std::vector<PoolHost> hosts, const std::string& pattern);
 
 struct Variable {
