@@ -80,13 +80,49 @@ void Join::on_referred(const Path& path, const std::vector<Endpoint>& endpoints)
   std::size_t taken = 0;
   for (const Endpoint& e :
        usable_candidates(endpoints, {hub_.options.virtual_subnet, hub_.options.allow_loopback})) {
-    const bool known = std::any_of(starts_.begin(), starts_.end(), [&](const Start& start) {
-      return std::find(start.endpoints.begin(), start.endpoints.end(), e) != start.endpoints.end();
-    });
-    if (known || e == path.endpoint || ++taken > ring::kReferralsTaken) continue;
+    if (is_start(e) || e == path.endpoint || ++taken > ring::kReferralsTaken) continue;
     starts_.push_back({{}, {e}, false, true});
     dial(Start(starts_.back()));
   }
+}
+
+bool Join::is_start(const Endpoint& endpoint) const {
+  return std::any_of(starts_.begin(), starts_.end(), [&](const Start& start) {
+    return std::ranges::find(start.endpoints, endpoint) != start.endpoints.end();
+  });
+}
+
+void Join::set_named(const std::vector<Endpoint>& endpoints) {
+  if (!started_) return;
+  std::erase_if(starts_, [&](const Start& start) {
+    return start.is_named &&
+           std::ranges::find(endpoints, start.endpoints.front()) == endpoints.end();
+  });
+  bool is_news = false;
+  std::size_t taken = 0;
+  for (const Endpoint& e : endpoints) {
+    const CandidateRules rules{hub_.options.virtual_subnet, hub_.options.allow_loopback};
+    if (is_start(e) || usable_candidates({e}, rules).empty()) continue;
+    if (++taken > ring::kNamedMax) break;
+    starts_.push_back({{}, {e}, true, false, true});
+    is_news = true;
+  }
+  if (is_news && !hub_.edges.on_ring()) hurry();
+}
+
+void Join::on_heard(const Member& member) {
+  if (!started_) return;
+  const auto known = std::ranges::find(starts_, member.address, &Start::address);
+  if (known != starts_.end() && connected(*known)) return;
+  const auto endpoints = usable_candidates(
+      member.endpoints, {hub_.options.virtual_subnet, hub_.options.allow_loopback});
+  if (endpoints.empty()) return;
+  const auto referrals = std::ranges::count_if(starts_, &Start::is_referral);
+  if (known == starts_.end() && referrals >= static_cast<int>(ring::kReferralsMax)) return;
+  Start start{member.address, endpoints, false, true};
+  if (start.endpoints.size() > ring::kDirectDials) start.endpoints.resize(ring::kDirectDials);
+  dial(start);
+  if (known == starts_.end()) starts_.push_back(std::move(start));
 }
 
 void Join::on_closed() {
@@ -107,11 +143,13 @@ void Join::hurry() {
 
 bool Join::alone() const {
   if (!started_ || !hub_.edges.all().empty()) return false;
-  return starts_.empty() || hub_.clock.now() - lonely_since_ >= ring::kAloneAfter;
+  return expects_nobody() || hub_.clock.now() - lonely_since_ >= ring::kAloneAfter;
 }
 
+bool Join::expects_nobody() const { return starts_.empty() && !hub_.options.expects_more; }
+
 void Join::watch_loneliness() {
-  lonely_.after(starts_.empty() ? Duration::zero() : ring::kAloneAfter,
+  lonely_.after(expects_nobody() ? Duration::zero() : ring::kAloneAfter,
                 [this] { handlers_.state_changed(); });
 }
 
@@ -145,8 +183,7 @@ bool Join::connected(const Start& start) const {
 }
 
 void Join::dial(const Start& start) {
-  const bool unknown = start.is_bootstrap || start.is_referral;
-  dial(Member{unknown ? Address() : start.address, start.endpoints});
+  dial(Member{start.is_bootstrap ? Address() : start.address, start.endpoints});
 }
 
 void Join::dial(const Member& member) {

@@ -28,6 +28,10 @@ class Join {
   void on_edge_usable(const Edge& edge);
   // Whom we dialled is busy and names others.
   void on_referred(const Path& path, const std::vector<Endpoint>& endpoints);
+  // The addresses that names of bootstraps stand for now, instead of those told before.
+  void set_named(const std::vector<Endpoint>& endpoints);
+  // A member that is near, while we are not on the ring.
+  void on_heard(const Member& member);
   // A session ended; we may be off the ring, or alone.
   void on_closed();
   // A member was lost without a word: it may live on, on the other side of a cut.
@@ -37,7 +41,7 @@ class Join {
   // Dials everybody anew, now: our network changed.
   void hurry();
 
-  // Nobody to talk to: nobody configured, or none answered for kAloneAfter.
+  // Nobody to talk to: nobody configured or to be expected, or none answered for kAloneAfter.
   bool alone() const;
 
  private:
@@ -46,6 +50,7 @@ class Join {
     std::vector<Endpoint> endpoints;
     bool is_bootstrap = false;
     bool is_referral = false;  // forgotten once we are on the ring
+    bool is_named = false;     // a bootstrap's address that may change
   };
 
   void tick();
@@ -55,6 +60,8 @@ class Join {
   void dial_if_outside(const Member& member);
   void compare_leaves();
   bool connected(const Start& start) const;
+  bool is_start(const Endpoint& endpoint) const;
+  bool expects_nobody() const;
   void ask(const Address& leaf);
   void trim_leaves();
   void watch_loneliness();

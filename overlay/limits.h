@@ -62,6 +62,7 @@ inline constexpr std::size_t kDialsMax = 32;  // at once, bootstraps and remembe
 inline constexpr std::size_t kLeavesKept =
     2;  // bootstraps kept for life, as a way back after a move
 inline constexpr std::size_t kRememberedMax = 64;
+inline constexpr std::size_t kNamedMax = 64;         // addresses that names of bootstraps stand for
 inline constexpr std::size_t kReferralsMax = 16;     // while joining
 inline constexpr std::size_t kReferralsTaken = 1;    // of those that one bootstrap names
 inline constexpr Duration kOutsiderDialMin = 15s;    // x N/50: a member that is no edge is dialled,

@@ -21,6 +21,14 @@ void Node::on_opened(std::uint32_t receive_index, ByteView plain, const Endpoint
 }
 void Node::on_network_change() { impl_->on_network_change(); }
 
+void Node::set_named_bootstraps(const std::vector<Endpoint>& endpoints) {
+  impl_->join_.set_named(endpoints);
+}
+void Node::set_mapped_endpoint(const std::optional<Endpoint>& endpoint) {
+  if (!impl_->stopped_) impl_->whereabouts_.set_mapped(endpoint);
+}
+void Node::on_lan_member(const Member& member) { impl_->on_lan_member(member); }
+
 const Address& Node::address() const { return impl_->self; }
 bool Node::joined() const { return impl_->joined(); }
 bool Node::alone() const { return impl_->join_.alone(); }

@@ -38,6 +38,9 @@ enum class Service : std::uint8_t {
 
 struct NodeOptions {
   std::vector<Endpoint> bootstraps;
+  // More will be told (set_named_bootstraps, on_lan_member): a node without any is not alone before
+  // it has waited for them.
+  bool expects_more = false;
   // Members met before, with their endpoints: where to start when no bootstrap answers.
   using Remembered = Member;
   std::vector<Remembered> remembered;
@@ -88,8 +91,14 @@ class Node {
   void on_datagram(MutableBytes packet, const Endpoint& from);
   void on_opened(std::uint32_t receive_index, ByteView plain,
                  const Endpoint& from);  // from a packet worker
-  // Addresses of this machine changed (netlink): tell everybody at once.
+  // Addresses of this machine changed (netlink), or it slept: tell everybody at once.
   void on_network_change();
+  // What the names among the bootstraps stand for now; those told before are forgotten.
+  void set_named_bootstraps(const std::vector<Endpoint>& endpoints);
+  // Where a port mapping makes us reachable: a candidate until it is told otherwise.
+  void set_mapped_endpoint(const std::optional<Endpoint>& endpoint);
+  // A member of this pool says that it is on our LAN (overlay/lan_discovery.h).
+  void on_lan_member(const Member& member);
 
   const Address& address() const;
   // Joined: near edges on the ring, or known to be alone (no bootstrap answered for 3 s, or none is

@@ -194,6 +194,13 @@ void Node::Impl::on_network_change() {
   join_.hurry();
 }
 
+// On the ring it is news only if it belongs beside us, as from another ring it will.
+void Node::Impl::on_lan_member(const Member& member) {
+  if (stopped_ || member.address == self) return;
+  if (!edges_.on_ring()) return join_.on_heard(member);
+  if (edges_.find(member.address) == nullptr) ring_.heard_of({member});
+}
+
 bool Node::Impl::takes_from(const Endpoint& from) {
   if (stopped_) return false;
   const auto& subnet = options_.virtual_subnet;

@@ -42,6 +42,7 @@ class Node::Impl final : public Hub, public Sessions::Listener {
   std::vector<Member> remember() const;
   std::vector<Address> nearest_known(const Address& target, std::size_t count) const;
   void on_network_change();
+  void on_lan_member(const Member& member);
   // Whether datagrams from there are taken: never out of the network that we carry ourselves.
   bool takes_from(const Endpoint& from);
 

@@ -11,7 +11,11 @@ namespace wow {
 
 std::vector<Endpoint> Whereabouts::candidates() const {
   std::vector<Endpoint> all = hub_.transport.local_endpoints();
-  const auto reflexive = votes_.endpoints(all, hub_.clock.now());
+  auto reflexive = votes_.endpoints(all, hub_.clock.now());
+  if (mapped_) {
+    std::erase(reflexive, *mapped_);
+    reflexive.insert(reflexive.begin(), *mapped_);
+  }
   // However many addresses a host has, what it looks like from outside must be among the few.
   const std::size_t room = kCandidatesMax - std::min(reflexive.size(), kCandidatesMax);
   const CandidateRules rules{hub_.options.virtual_subnet, hub_.options.allow_loopback};
@@ -28,6 +32,16 @@ NatMapping Whereabouts::mapping() const {
 void Whereabouts::on_reflexive(Session& session, const Endpoint& observed) {
   const Path path = session.path().path;
   if (!votes_.vote(session.peer(), path.endpoint, observed, hub_.clock.now())) return;
+  tell_if_changed();
+}
+
+void Whereabouts::set_mapped(const std::optional<Endpoint>& endpoint) {
+  if (mapped_ == endpoint) return;
+  mapped_ = endpoint;
+  tell_if_changed();
+}
+
+void Whereabouts::tell_if_changed() {
   auto now = candidates();
   if (now == last_) return;
   last_ = std::move(now);

@@ -26,7 +26,10 @@ class Whereabouts {
       : hub_(hub), handlers_(std::move(handlers)), announce_(hub.clock) {}
   void stop() { announce_.cancel(); }
 
-  std::vector<Endpoint> candidates() const;  // host, then reflexive; at most kCandidatesMax
+  // Host, mapped, then reflexive ones; at most kCandidatesMax.
+  std::vector<Endpoint> candidates() const;
+  // What a router in front of us passes on to us; nothing: nothing any more.
+  void set_mapped(const std::optional<Endpoint>& endpoint);
   NatMapping mapping() const;
   void on_reflexive(Session& session, const Endpoint& observed);
 
@@ -44,10 +47,12 @@ class Whereabouts {
 
  private:
   void announce_move();
+  void tell_if_changed();
 
   Hub& hub_;
   Handlers handlers_;
   ReflexiveVotes votes_;
+  std::optional<Endpoint> mapped_;
   RateTable rates_{ring::kCandidatesPerPeer, ring::kCandidatesPerPeerBurst};
   std::vector<Endpoint> last_;
   std::map<Address, TimePoint> told_;  // when we sent our candidates last

@@ -1,6 +1,5 @@
 #include "tunnel/handshake_codec.h"
 
-#include <algorithm>
 #include <cassert>
 
 namespace wow {
@@ -13,36 +12,21 @@ static_assert(kSealedBytesMin + 64 + HandshakeCodec::kPieceBytesMax <= kHandshak
 
 }  // namespace
 
-HandshakeCodec::HandshakeCodec(ByteView pool_key, Random& random)
-    : random_(random), pool_key_(to_bytes(pool_key)) {}
+HandshakeCodec::HandshakeCodec(ByteView pool_key, Random& random) : seal_(pool_key, random) {}
 
 Bytes HandshakeCodec::seal(const HandshakeBody& body, std::size_t bytes_min) {
-  constexpr std::size_t kAround = kHandshakeOuterBytes + kAeadTagBytes;
-  const Bytes text = body.write(bytes_min > kAround ? bytes_min - kAround : 0);
-  Bytes packet(kAround + text.size());
-  packet[0] = static_cast<std::uint8_t>(PacketType::kHandshake);
-  AeadNonce nonce;
-  random_.fill(nonce);
-  std::ranges::copy(nonce, packet.begin() + 1);
-  std::ranges::copy(text, packet.begin() + kHandshakeOuterBytes);
-  const MutableBytes sealed(packet.data() + kHandshakeOuterBytes, text.size());
-  shared_aead(sealer_, CipherSuite::kAes256Gcm, pool_key_, Aead::Use::kSeal)
-      .seal(nonce, ByteView(packet).first(1), sealed, sealed.data() + sealed.size());
+  constexpr std::size_t kAround = PoolSeal::kAroundBytes;
+  Bytes packet =
+      seal_.seal(PacketType::kHandshake, body.write(bytes_min > kAround ? bytes_min - kAround : 0));
   assert(packet.size() <= kHandshakeBytesMax);
   return packet;
 }
 
 HandshakeCodec::Opened HandshakeCodec::open(MutableBytes packet) {
   if (packet.size() < kSealedBytesMin || packet.size() > kHandshakeBytesMax) return {};
-  AeadNonce nonce;
-  std::copy_n(packet.begin() + 1, nonce.size(), nonce.begin());
-  const MutableBytes sealed =
-      packet.subspan(kHandshakeOuterBytes, packet.size() - kHandshakeOuterBytes - kAeadTagBytes);
-  if (!shared_aead(opener_, CipherSuite::kAes256Gcm, pool_key_, Aead::Use::kOpen)
-           .open(nonce, packet.first(1), sealed, sealed.data() + sealed.size())) {
-    return {};
-  }
-  auto body = HandshakeBody::parse(sealed);
+  const auto text = seal_.open(PacketType::kHandshake, packet);
+  if (!text) return {};
+  auto body = HandshakeBody::parse(*text);
   if (body && body->version != kWireVersion) body.reset();
   return {std::move(body), true};
 }

@@ -4,9 +4,8 @@
 
 #include <optional>
 
-#include "base/random.h"
 #include "proto/headers.h"
-#include "tunnel/aead.h"
+#include "tunnel/pool_seal.h"
 
 namespace wow {
 
@@ -18,8 +17,7 @@ class HandshakeCodec {
 
   HandshakeCodec(ByteView pool_key, Random& random);
 
-  // A packet of at least `bytes_min` bytes. The nonce is random: under one key that is sound for
-  // 2^32 packets (NIST SP 800-38D, 8.3), and beyond that this layer hides less, no more.
+  // A packet of at least `bytes_min` bytes.
   Bytes seal(const HandshakeBody& body, std::size_t bytes_min = 0);
   // Opens in place. No body: a stranger's, or of this pool but not understood.
   struct Opened {
@@ -29,9 +27,7 @@ class HandshakeCodec {
   Opened open(MutableBytes packet);
 
  private:
-  Random& random_;
-  Bytes pool_key_;
-  std::uint64_t sealer_ = new_aead_owner(), opener_ = new_aead_owner();
+  PoolSeal seal_;
 };
 
 }  // namespace wow

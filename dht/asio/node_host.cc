@@ -28,18 +28,6 @@ constexpr Duration kSaveEvery = 1min;
 constexpr Duration kNodeRecordLife = 365 * 24h;
 constexpr Duration kNodeRecordRenewed = 24h;
 constexpr Duration kNodeRecordRetry = 30s;
-
-std::vector<Endpoint> parse_endpoints(const std::vector<std::string>& texts) {
-  std::vector<Endpoint> out;
-  for (const std::string& text : texts) {
-    if (const auto endpoint = Endpoint::parse(text)) {
-      out.push_back(*endpoint);
-    } else {
-      log_warn("bootstrap ignored", {{"endpoint", text}, {"why", "not an address and a port"}});
-    }
-  }
-  return out;
-}
 }  // namespace
 
 NodeHost::NodeHost(boost::asio::any_io_executor executor, NodeHostOptions options)
@@ -84,6 +72,18 @@ Result<std::unique_ptr<NodeHost>> NodeHost::open(boost::asio::any_io_executor ex
   h.node_->on_joined([&h] { h.keep_node_record(); });
   h.dht_->on_lineage_change([&h](const DhtLineageChange&) { h.keep_node_record(); });
   h.node_->set_settings_observer([&h] { h.on_settings(); });
+  const auto off_the_ring = [&h] { return !h.node_->joined() || h.node_->alone(); };
+  h.names_ = std::make_unique<BootstrapNames>(
+      h.executor_, h.clock_, h.bootstrap_names_,
+      BootstrapNames::Handlers{
+          .tell = [&h](const auto& endpoints) { h.node_->set_named_bootstraps(endpoints); },
+          .needed = off_the_ring});
+  h.lan_ = std::make_unique<LanDiscovery>(
+      *h.credentials_, h.clock_, h.random_, *h.transport_, h.slot_,
+      LanDiscovery::Handlers{
+          .send = [&h](ByteView packet) { h.lan_socket_->send(packet); },
+          .seeks = off_the_ring,
+          .found = [&h](const Member& member) { h.node_->on_lan_member(member); }});
   return host;
 }
 
@@ -107,9 +107,9 @@ Result<void> NodeHost::load(NodeOptions& node_options) {
   }
   settings_ = membership->settings();
   invite_id_ = membership->invite_id;
-  node_options.bootstraps = parse_endpoints(membership->bootstraps);
-  node_options.bootstraps.insert(node_options.bootstraps.end(), options_.bootstraps.begin(),
-                                 options_.bootstraps.end());
+  sort_bootstraps(membership->bootstraps, node_options);
+  sort_bootstraps(options_.bootstraps, node_options);
+  node_options.expects_more = options_.lan || !bootstrap_names_.empty();
   node_options.virtual_subnet = Prefix::parse(settings_.subnet());
   node_options.allow_loopback = options_.allow_loopback;
   node_options.limits.workers = options_.workers;
@@ -121,6 +121,16 @@ Result<void> NodeHost::load(NodeOptions& node_options) {
   }
   load_state(node_options);
   return {};
+}
+
+void NodeHost::sort_bootstraps(const std::vector<std::string>& texts, NodeOptions& node_options) {
+  for (const std::string& text : texts) {
+    if (const auto endpoint = Endpoint::parse(text)) {
+      node_options.bootstraps.push_back(*endpoint);
+    } else {
+      bootstrap_names_.push_back(text);
+    }
+  }
 }
 
 Result<void> NodeHost::lock() {
@@ -174,11 +184,32 @@ void NodeHost::start() {
   // once.
   dht_->start();
   node_->start();
+  names_->start();
+  if (options_.lan) open_lan();
   save_state();
+}
+
+void NodeHost::open_lan() {
+  auto socket = LanMulticast::open(
+      executor_, {}, slot_,
+      [this](MutableBytes packet, const IpAddress& from) { lan_->on_packet(packet, from); });
+  if (!socket) return log_warn("no LAN discovery", {{"why", socket.error().message}});
+  lan_socket_ = std::move(*socket);
+  lan_->start();
+}
+
+void NodeHost::on_network_change() {
+  if (lan_socket_) lan_socket_->refresh();
+  node_->on_network_change();
+  names_->start();
+  if (lan_socket_) lan_->start();
 }
 
 void NodeHost::stop() {
   save_state();
+  names_->stop();
+  lan_->stop();
+  lan_socket_.reset();
   save_timer_.cancel();
   record_timer_.cancel();
   node_->stop();

@@ -10,13 +10,16 @@
 #include <vector>
 
 #include "base/asio/asio_clock.h"
+#include "base/asio/lan_multicast.h"
 #include "base/asio/system_random.h"
 #include "base/asio/udp_transport.h"
 #include "base/error.h"
 #include "base/metrics.h"
+#include "dht/asio/bootstrap_names.h"
 #include "dht/asio/file_store.h"
 #include "dht/dht.h"
 #include "dht/node_network.h"
+#include "overlay/lan_discovery.h"
 #include "overlay/node.h"
 #include "proto/identity.pb.h"
 #include "tunnel/identity/tls_credentials.h"
@@ -34,7 +37,8 @@ inline constexpr const char* kLockFile = "lock";          // held while a daemon
 struct NodeHostOptions {
   std::filesystem::path directory;
   std::optional<std::uint16_t> listen;  // empty: the port used before, or any
-  std::vector<Endpoint> bootstraps;     // beside the invite's
+  std::vector<std::string> bootstraps;  // ADDRESS:PORT or NAME:PORT, beside the invite's
+  bool lan = false;                     // finds members on the LAN by multicast
   bool allow_loopback = false;
   std::string name;    // told to the pool beside the address, for people
   bool router = true;  // told likewise: whether this node has no virtual interface
@@ -52,6 +56,8 @@ class NodeHost {
   void start();
   // Says goodbye and remembers members; the sockets close when the host is destroyed.
   void stop();
+  // This machine's addresses or routes changed, or it slept.
+  void on_network_change();
 
   const boost::asio::any_io_executor& executor() const { return executor_; }
   Clock& clock() { return clock_; }
@@ -79,6 +85,8 @@ class NodeHost {
   Result<void> open_sockets();
   Result<void> load(NodeOptions& node_options);
   void load_state(NodeOptions& node_options);
+  void sort_bootstraps(const std::vector<std::string>& texts, NodeOptions& node_options);
+  void open_lan();
   void save_state();
   void on_settings();
   void keep_node_record();
@@ -93,6 +101,7 @@ class NodeHost {
   std::vector<UdpSocket> sockets_;
   std::uint16_t last_port_ = 0;
   std::vector<NodeOptions::Remembered> remembered_;
+  std::vector<std::string> bootstrap_names_;
   pb::Settings settings_;
   Bytes invite_id_;
   std::unique_ptr<TlsCredentials> credentials_;
@@ -101,6 +110,9 @@ class NodeHost {
   std::unique_ptr<Node> node_;
   std::unique_ptr<NodeNetwork> network_;
   std::unique_ptr<Dht> dht_;
+  std::unique_ptr<BootstrapNames> names_;
+  std::unique_ptr<LanDiscovery> lan_;
+  std::unique_ptr<LanMulticast> lan_socket_;
   Timer save_timer_, record_timer_;
   std::function<void()> settings_observer_;
 };

@@ -19,7 +19,7 @@ void Router::start_join(const RouterOptions& options, Done<void> done) {
   NodeHostOptions host_options;
   host_options.directory = options.directory;
   host_options.listen = options.listen;
-  host_options.bootstraps = options.bootstraps;
+  for (const Endpoint& e : options.bootstraps) host_options.bootstraps.push_back(e.text());
   host_options.allow_loopback = options.allow_loopback;
   auto opened = NodeHost::open(executor_, host_options);
   if (!opened) return done(opened.error());

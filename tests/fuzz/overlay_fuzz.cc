@@ -1,6 +1,7 @@
 // Members, lists of them and Connect-To-Me. A CTM's signature is made right first, or nothing
 // behind it would be reached.
 #include "overlay/ctm.h"
+#include "overlay/lan_beacon.h"
 #include "overlay/limits.h"
 #include "overlay/node.h"
 #include "proto/overlay.pb.h"
@@ -29,6 +30,11 @@ void ctm(const Bytes& bytes) {
   assert(again.size() <= ring::kCtmBytesMax);
 }
 
+void beacon(const Bytes& bytes) {
+  const auto parsed = LanBeacon::parse(bytes);
+  if (parsed) assert(LanBeacon::parse(parsed->write()));
+}
+
 void member(const Bytes& bytes) {
   pb::Member wire;
   if (!read_message(wire, bytes)) return;
@@ -49,10 +55,11 @@ void list(const Bytes& bytes) {
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   wow::Choices in(data, size);
-  const auto kind = in.byte() % 3;
+  const auto kind = in.byte() % 4;
   const wow::Bytes bytes = in.rest();
   if (kind == 0) wow::ctm(bytes);
   if (kind == 1) wow::member(bytes);
   if (kind == 2) wow::list(bytes);
+  if (kind == 3) wow::beacon(bytes);
   return 0;
 }

@@ -17,6 +17,7 @@
 #include "tools/daemon/daemon.h"
 #include "tools/daemon/notify.h"
 #include "tools/daemon/privileges.h"
+#include "tunnel/identity/invite.h"
 
 namespace wow {
 namespace {
@@ -88,11 +89,11 @@ DaemonOptions prepare(const CommandContext& context, CLI::App& command, UpArgume
       throw CommandError("--ip takes an address such as 10.128.0.9, not \"" + arguments.ip + "\"");
   }
   for (const std::string& text : arguments.bootstraps) {
-    const auto endpoint = Endpoint::parse(text);
-    if (!endpoint)
-      throw CommandError("--bootstrap takes ADDRESS:PORT such as 198.51.100.7:4433, not \"" + text +
-                         "\"");
-    options.bootstraps.push_back(*endpoint);
+    if (!is_bootstrap(text))
+      throw CommandError(
+          "--bootstrap takes ADDRESS:PORT or NAME:PORT such as 198.51.100.7:4433, not \"" + text +
+          "\"");
+    options.bootstraps.push_back(text);
   }
   if (daemon_listens(options.socket)) {
     throw CommandError("a daemon runs for pool " + pool + " already: `wow status " + pool +
@@ -183,8 +184,12 @@ void add_start_command(CLI::App& app, CommandContext& context, bool router) {
       ->check(CLI::Range(1, 65535));
   command
       ->add_option("--bootstrap", arguments->bootstraps,
-                   "ADDRESS:PORT to start from, beside the invite's; may be repeated")
+                   "ADDRESS:PORT or NAME:PORT to start from, beside the invite's; may be repeated")
       ->allow_extra_args(false);
+  command->add_flag("--no-lan", arguments->daemon.no_lan,
+                    "Do not look for members on the LAN by multicast");
+  command->add_flag("--no-port-map", arguments->daemon.no_port_map,
+                    "Do not ask the router for a port (PCP, NAT-PMP, UPnP)");
   command->add_option("--log-level", arguments->log_level, "debug, info or warn")
       ->check(CLI::IsMember({"debug", "info", "warn"}));
   command->add_flag("--allow-loopback", arguments->daemon.allow_loopback,

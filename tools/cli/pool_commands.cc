@@ -143,9 +143,10 @@ void create_invite(const CommandContext& context, InviteArguments arguments) {
   PoolRoot root = load_root(context, value_or_throw(context.paths.choose_pool(arguments.pool)));
   arguments.options.join_by = parse_join_by(arguments.join_by);
   for (const std::string& text : arguments.options.bootstraps) {
-    if (!Endpoint::parse(text))
-      throw CommandError("--bootstrap takes ADDRESS:PORT such as 198.51.100.7:4433, not \"" + text +
-                         "\"");
+    if (!is_bootstrap(text))
+      throw CommandError(
+          "--bootstrap takes ADDRESS:PORT or NAME:PORT such as 198.51.100.7:4433, not \"" + text +
+          "\"");
   }
   if (arguments.options.label.empty()) {
     arguments.options.label = "invite-" + std::to_string(root.issued().size() + 1);
@@ -166,8 +167,8 @@ void create_invite(const CommandContext& context, InviteArguments arguments) {
             << (facts.join_by ? date_text(*facts.join_by) : "it is closed")
             << ". Whoever has the file can join.\n";
   if (facts.bootstraps.empty()) {
-    std::cerr << "It names no bootstrap: machines will need `--bootstrap ADDRESS:PORT` to find the "
-                 "pool.\n";
+    std::cerr << "It names no bootstrap: machines find the pool on their own LAN alone, or need "
+                 "`--bootstrap ADDRESS:PORT`.\n";
   }
 }
 
@@ -364,7 +365,7 @@ void add_pool_commands(CLI::App& app, CommandContext& context) {
   create_one->add_option("POOL", made->pool, "Name of the pool");
   create_one
       ->add_option("--bootstrap", made->options.bootstraps,
-                   "Where members start: ADDRESS:PORT; may be repeated")
+                   "Where members start: ADDRESS:PORT or NAME:PORT; may be repeated")
       ->allow_extra_args(false);
   create_one->add_option("--join-by", made->join_by, "90d, 12h, a date, or never")
       ->capture_default_str();

@@ -57,6 +57,7 @@ void show_status(const json::object& s) {
   }
   line("network", "UDP port " + std::to_string(static_cast<long>(number(s, "port"))) +
                       ", NAT mapping " + text(s, "nat_mapping"));
+  line("port mapping", text(s, "port_mapping"));
   line("up for", human_duration(number(s, "up_for")));
   std::string drops;
   for (const auto& [name, value] : s.at("counters").as_object()) {

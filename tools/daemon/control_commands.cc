@@ -51,6 +51,7 @@ json::object status_json(const ControlContext& c) {
                    {"edges", edges},
                    {"size_estimate", std::round(node.size_estimate())},
                    {"nat_mapping", to_string(node.nat_mapping())},
+                   {"port_mapping", c.mapping ? c.mapping->state() : "off"},
                    {"up_for", to_seconds(c.host.clock().now() - c.started)},
                    {"dht", dht_json(c.host.dht().status())},
                    {"counters", counters_json(c.host.metrics())}};

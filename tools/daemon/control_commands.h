@@ -10,6 +10,7 @@
 #include "tools/daemon/control_server.h"
 #include "tools/daemon/daemon.h"
 #include "tools/daemon/host_side.h"
+#include "tools/daemon/port_mapping.h"
 
 namespace wow {
 
@@ -19,6 +20,7 @@ struct ControlContext {
   HostSide* host_side;  // null: a router
   TimePoint started;
   std::function<void()> stop;
+  const PortMapping* mapping = nullptr;  // null: not asked for
 };
 
 // Registers all commands; `context` lives as long as `server`.

@@ -7,10 +7,12 @@
 #include <boost/asio/signal_set.hpp>
 #include <csignal>
 
+#include "base/asio/resume_watch.h"
 #include "base/log.h"
 #include "tools/daemon/control_commands.h"
 #include "tools/daemon/host_side.h"
 #include "tools/daemon/notify.h"
+#include "tools/daemon/port_mapping.h"
 #include "tools/daemon/privileges.h"
 
 namespace wow {
@@ -60,10 +62,16 @@ class Daemon {
       if (!started) return started.error();
       hook = std::move(*started);
     }
+    if (!options_.no_port_map) {
+      auto started = PortMapper::start(drop_everything);
+      if (!started) return started.error();
+      mapper_ = std::move(*started);
+    }
     NodeHostOptions host_options;
     host_options.directory = options_.directory;
     host_options.listen = options_.listen;
     host_options.bootstraps = options_.bootstraps;
+    host_options.lan = !options_.no_lan;
     host_options.allow_loopback = options_.allow_loopback;
     host_options.workers = options_.router ? 0 : options_.workers;
     host_options.name = options_.name;
@@ -87,6 +95,14 @@ class Daemon {
       return Error{ErrorCode::kIo, error.what()};
     }
     return give_up_root();
+  }
+
+  // In the port mapper's process, which reads what devices say.
+  static void drop_everything() {
+    forbid_core_dumps();
+    const auto user = geteuid() == 0 ? find_user(kDaemonUser) : std::nullopt;
+    if (user && !become_user(*user, false)) _exit(1);
+    if (!restrict_system_calls()) _exit(1);
   }
 
   Result<void> give_up_root() {
@@ -135,6 +151,12 @@ class Daemon {
     if (host_side_)
       host_side_->start([this](const Result<std::string>& result) { tell_ready(result); });
     host_->start();
+    if (mapper_) {
+      mapping_ = std::make_unique<PortMapping>(
+          io_.get_executor(), std::move(mapper_), host_->port(),
+          [this](std::optional<Endpoint> outside) { host_->node().set_mapped_endpoint(outside); });
+      control_->mapping = mapping_.get();
+    }
     log_info("started", {{"pool", options_.pool},
                          {"node", host_->node().address().hex()},
                          {"as", options_.router ? "router" : "host"},
@@ -179,7 +201,21 @@ class Daemon {
     auto now = network_now();
     if (now == network_) return;
     network_ = std::move(now);
-    host_->node().on_network_change();
+    log_info("network changed", {{"addresses", network_.first.size()}});
+    begin_anew();
+  }
+  // Its addresses may be the same: NATs have forgotten it, and so have its peers.
+  void on_resumed(Duration slept) {
+    log_info("resumed from sleep", {{"slept_s", to_seconds_whole(slept)}});
+    network_ = network_now();
+    begin_anew();
+  }
+  void begin_anew() {
+    host_->on_network_change();
+    if (mapping_) mapping_->renew();
+  }
+  static std::int64_t to_seconds_whole(Duration d) {
+    return std::chrono::duration_cast<std::chrono::seconds>(d).count();
   }
   static std::pair<std::vector<IpAddress>, std::string> network_now() {
     return {local_addresses(), default_routes()};
@@ -189,6 +225,8 @@ class Daemon {
     network_ = network_now();
     monitor_wait_.assign(dup(monitor_->fd()));
     wait_for_change();
+    resume_watch_ = std::make_unique<ResumeWatch>(io_.get_executor(),
+                                                  [this](Duration slept) { on_resumed(slept); });
   }
   void wait_for_change() {
     monitor_wait_.async_wait(
@@ -218,11 +256,14 @@ class Daemon {
   asio::posix::stream_descriptor monitor_wait_;
   // Goes last: while its socket is there, the interface or the lock may be.
   std::unique_ptr<ControlServer> server_;
+  std::unique_ptr<PortMapper> mapper_;
+  std::unique_ptr<PortMapping> mapping_;
   std::unique_ptr<NodeHost> host_;
   std::unique_ptr<HostSide> host_side_;
   std::unique_ptr<NetworkMonitor> monitor_;
   std::unique_ptr<ControlContext> control_;
   std::unique_ptr<Timer> stop_timer_, settle_timer_;
+  std::unique_ptr<ResumeWatch> resume_watch_;
   std::pair<std::vector<IpAddress>, std::string> network_;  // addresses and default routes
   bool told_ = false;
   bool failed_ = false;

@@ -23,7 +23,9 @@ struct DaemonOptions {
   bool name_is_explicit = false;
   std::optional<IpAddress> ip;
   std::optional<std::uint16_t> listen;
-  std::vector<Endpoint> bootstraps;
+  std::vector<std::string> bootstraps;  // ADDRESS:PORT or NAME:PORT
+  bool no_lan = false;                  // no search for members on the LAN
+  bool no_port_map = false;             // the router in front of us is not asked for a port
   bool allow_loopback = false;
   int workers = 1;
   std::string names = "auto";  // auto, resolved, hosts or off: how the host learns the pool's names
