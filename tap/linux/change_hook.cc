@@ -80,7 +80,8 @@ class Child {
       const bool closed = is_closed_within(kLook);
       if (!closed && SteadyClock::now() < end) continue;
       stop(child);
-      if (!closed) log_warn("on-change ended", {{"program", program_}, {"why", "it took too long"}});
+      if (!closed)
+        log_warn("on-change ended", {{"program", program_}, {"why", "it took too long"}});
       return !closed;
     }
     kill(-child, SIGKILL);  // what it left running

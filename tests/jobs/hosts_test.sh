@@ -15,7 +15,7 @@ list() { lab_exec home1 wow hosts "$@" </dev/null; }
 same "hosts" "${ip[home1]}"$'\t'"home1.lab.internal home1"$'\n'"${ip[office1]}"$'\t'"office1.lab.internal office1" "$(list)"
 same "slurm" "NodeName=office1 NodeAddr=${ip[office1]} CPUs=4 State=UNKNOWN"$'\n'"PartitionName=lab Nodes=office1 Default=YES MaxTime=INFINITE State=UP" \
   "$(list lab --format slurm --match 'off*' --cpus 4)"
-same "mpi" "home1 home1 office1 office1" "$(list --format mpi --cpus 2 | paste -sd' ')"
+same "mpi" "home1 slots=2,office1 slots=2" "$(list --format mpi --cpus 2 | paste -sd,)"
 same "json" "lab home1 ${ip[home1]} 1" "$(pool_json office1 hosts | jq -r '"\(.pool) \(.hosts[0] | "\(.name) \(.ip) \(.cpus)")"')"
 same "a router lists, too" "home1 office1" "$(lab_exec r1 wow hosts --format pvm | paste -sd' ')"
 refused "a format that is none" 'hosts,pbs,slurm' home1 hosts --format ganglia

@@ -18,7 +18,7 @@ for host in "${hosts[@]}"; do
   lab_sshd "$host"
   eventually "$host knows all names" lab_exec "$host" getent ahostsv4 "${hosts[@]}"
 done
-lab_exec home1 bash -c 'wow hosts --format mpi >machines'
+lab_exec home1 bash -c 'wow hosts --format mpi >machines.openmpi && wow hosts --format mpich >machines.mpich'
 
 # run MPI KERNEL SIZE: over the pool's interface; says the kernel's line.
 run() {
@@ -26,7 +26,7 @@ run() {
   lab_exec home1 timeout "$([[ $1 == mpich ]] && echo 8 || echo 60)" bash -c '
     eval "$(wow env)"
     export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_mpi_yield_when_idle=1
-    mpirun.$0 $([[ $0 == openmpi ]] && echo --hostfile || echo -f) machines -n 4 kernels.$0 "$@" 2>&1' "$@" </dev/null
+    mpirun.$0 $([[ $0 == openmpi ]] && echo --hostfile || echo -f) machines.$0 -n 4 kernels.$0 "$@" 2>&1' "$@" </dev/null
 }
 sent() { lab_exec home1 cat /sys/class/net/wow-lab/statistics/tx_packets; }
 for mpi in openmpi mpich; do

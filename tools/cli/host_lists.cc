@@ -41,12 +41,17 @@ std::string pvm_hosts(const Hosts& hosts, const HostListOptions&) {
   return out;
 }
 
-// "slots=" is Open MPI's, ":N" MPICH's; a name said N times both understand.
-std::string mpi_machines(const Hosts& hosts, const HostListOptions& options) {
+// A name alone would have Open MPI count the cores itself.
+std::string open_mpi_machines(const Hosts& hosts, const HostListOptions& options) {
   std::string out;
-  for (const PoolHost& host : hosts) {
-    for (int i = 0; i < options.cpus; ++i) out += host.name + "\n";
-  }
+  for (const PoolHost& host : hosts)
+    out += host.name + " slots=" + std::to_string(options.cpus) + "\n";
+  return out;
+}
+
+std::string mpich_machines(const Hosts& hosts, const HostListOptions& options) {
+  std::string out;
+  for (const PoolHost& host : hosts) out += host.name + ":" + std::to_string(options.cpus) + "\n";
   return out;
 }
 
@@ -63,9 +68,10 @@ struct Format {
   const char* name;
   std::string (*write)(const Hosts&, const HostListOptions&);
 };
-constexpr Format kFormats[] = {{"hosts", hosts_file},  {"pbs", pbs_nodes},
-                               {"slurm", slurm_nodes}, {"pvm", pvm_hosts},
-                               {"mpi", mpi_machines},  {"ansible", ansible_inventory}};
+constexpr Format kFormats[] = {{"hosts", hosts_file},         {"pbs", pbs_nodes},
+                               {"slurm", slurm_nodes},        {"pvm", pvm_hosts},
+                               {"mpi", open_mpi_machines},    {"mpich", mpich_machines},
+                               {"ansible", ansible_inventory}};
 
 }  // namespace
 

@@ -24,7 +24,8 @@ const std::vector<std::string>& host_formats();
 //   pbs      server_priv/nodes of Torque
 //   slurm    lines of slurm.conf(5): a node each, and a partition that is called as the pool
 //   pvm      hostfile of pvmd(1)
-//   mpi      machine file of mpirun (Open MPI, MPICH): a line for each CPU
+//   mpi      hostfile of Open MPI
+//   mpich    machine file of MPICH
 //   ansible  inventory in INI, the group "wow_POOL"
 std::string host_list(const std::string& format, const std::vector<PoolHost>& hosts,
                       const HostListOptions& options);

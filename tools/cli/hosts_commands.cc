@@ -74,7 +74,7 @@ void add_hosts_commands(CLI::App& app, CommandContext& context) {
       ->capture_default_str();
   command->add_option("--match", arguments->match, "Only hosts whose name matches this pattern")
       ->capture_default_str();
-  command->add_option("--cpus", arguments->cpus, "CPUs of each host, for pbs, slurm and mpi")
+  command->add_option("--cpus", arguments->cpus, "CPUs of each host, for pbs, slurm, mpi and mpich")
       ->check(CLI::Range(1, kCpusMax))
       ->capture_default_str();
   command->add_flag("--json", context.json, "Answer in JSON");

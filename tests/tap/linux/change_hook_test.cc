@@ -62,7 +62,8 @@ TEST_F(ChangeHookTest, ChangesDuringARunMakeOneMore) {
 }
 
 TEST_F(ChangeHookTest, ARunThatLastsTooLongIsEndedWithItsChildren) {
-  write_program("echo run >>said; sh -c 'trap \"\" TERM; echo $$ >inner; while :; do sleep 0.05; done'\n");
+  write_program(
+      "echo run >>said; sh -c 'trap \"\" TERM; echo $$ >inner; while :; do sleep 0.05; done'\n");
   auto hook = start({100ms, 1ms});
   EXPECT_TRUE(hook->changed());
   await("said", "run\n");

@@ -21,14 +21,14 @@ TEST(HostList, IsTheFileThatEachWants) {
             "NodeName=node2 NodeAddr=10.128.3.9 CPUs=2 State=UNKNOWN\n"
             "PartitionName=my-lab Nodes=node1,node2 Default=YES MaxTime=INFINITE State=UP\n");
   EXPECT_EQ(list("pvm"), "node1\nnode2\n");
-  EXPECT_EQ(list("mpi"), "node1\nnode1\nnode2\nnode2\n");
-  EXPECT_EQ(list("mpi", 1), "node1\nnode2\n");
+  EXPECT_EQ(list("mpi"), "node1 slots=2\nnode2 slots=2\n");
+  EXPECT_EQ(list("mpich", 1), "node1:1\nnode2:1\n");
   EXPECT_EQ(list("ansible"),
             "[wow_my_lab]\nnode1 ansible_host=10.128.0.7\nnode2 ansible_host=10.128.3.9\n");
 }
 
 TEST(HostList, EveryFormatThatIsNamedIsWritten) {
-  EXPECT_EQ(host_formats().size(), 6u);
+  EXPECT_EQ(host_formats().size(), 7u);
   for (const std::string& format : host_formats()) EXPECT_NE(list(format), "") << format;
 }
 
