@@ -136,7 +136,7 @@ TEST_F(Commands, AnInviteWithoutBootstrapsSaysWhatIsMissing) {
 
 TEST_F(Commands, WhatCannotBeInAnInviteIsRefused) {
   make_pool();
-  for (const std::string bootstrap : {"198.51.100.7", "host.example:4433", "198.51.100.7:0", "x"})
+  for (const std::string bootstrap : {"198.51.100.7", "198.51.100.7:0", "x"})
     EXPECT_TRUE(has(refused({"invite", "create", "lab", "--bootstrap", bootstrap}),
                     "--bootstrap takes ADDRESS:PORT"));
   for (const std::string date : {"soon", "90", "90days", "-3d", "0d", "2027-13-01", "2027-01-01x"})

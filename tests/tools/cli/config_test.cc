@@ -124,7 +124,8 @@ TEST(ConfigOfUp, EveryFlagMayBeAKey) {
   std::ofstream(file) << "foreground = true\nlisten = 4433\nbootstrap = [\"192.0.2.1:1\"]\n"
                          "log-level = \"debug\"\nallow-loopback = true\nname = \"node7\"\n"
                          "ip = \"10.128.0.9\"\nworkers = 2\nnames = \"off\"\n"
-                         "ignore-routes = true\n";
+                         "ignore-routes = true\non-change = \"/bin/true\"\n"
+                         "no-lan = true\nno-port-map = true\n";
   CLI::App app;
   CommandContext context;
   add_daemon_commands(app, context);
