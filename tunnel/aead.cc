@@ -39,13 +39,21 @@ CipherSuite fastest_suite() {
   return has_aes ? CipherSuite::kAes256Gcm : CipherSuite::kChaCha20Poly1305;
 }
 
-Aead::Aead(CipherSuite suite, ByteView key, Use use) : context_(EVP_CIPHER_CTX_new()) {
-  if (context_ == nullptr) throw std::bad_alloc();
+Aead::Aead(CipherSuite suite, ByteView key, Use use, Library library) : library_(library) {
   rekey(suite, key, use);
 }
 
 void Aead::rekey(CipherSuite suite, ByteView key, Use use) {
   assert(key.size() == kAeadKeyBytes);
+  by_vaes_ =
+      suite == CipherSuite::kAes256Gcm && library_ == Library::kFastest && VaesGcm::is_available();
+  if (by_vaes_) {
+    if (vaes_) return vaes_->rekey(key);
+    vaes_ = std::make_unique<VaesGcm>(key);
+    return;
+  }
+  if (context_ == nullptr) context_ = EVP_CIPHER_CTX_new();
+  if (context_ == nullptr) throw std::bad_alloc();
   const int encrypt = use == Use::kSeal ? 1 : 0;
   require(EVP_CipherInit_ex(context_, cipher_of(suite), nullptr, key.data(), nullptr, encrypt) ==
           1);
@@ -53,34 +61,37 @@ void Aead::rekey(CipherSuite suite, ByteView key, Use use) {
 
 Aead::~Aead() { EVP_CIPHER_CTX_free(context_); }
 
-void Aead::seal(const AeadNonce& nonce, ByteView additional, MutableBytes text, std::uint8_t* tag) {
+void Aead::seal(const AeadNonce& nonce, ByteView additional, ByteView text, std::uint8_t* out,
+                std::uint8_t* tag) {
+  if (by_vaes_) return vaes_->seal(nonce.data(), additional, text, out, tag);
   int length = 0;
   require(EVP_EncryptInit_ex(context_, nullptr, nullptr, nullptr, nonce.data()) == 1);
   if (!additional.empty()) {
     require(EVP_EncryptUpdate(context_, nullptr, &length, additional.data(),
                               static_cast<int>(additional.size())) == 1);
   }
-  require(EVP_EncryptUpdate(context_, text.data(), &length, text.data(),
-                            static_cast<int>(text.size())) == 1);
+  require(EVP_EncryptUpdate(context_, out, &length, text.data(), static_cast<int>(text.size())) ==
+          1);
   require(EVP_EncryptFinal_ex(context_, tag, &length) == 1);
   require(EVP_CIPHER_CTX_ctrl(context_, EVP_CTRL_AEAD_GET_TAG, kAeadTagBytes, tag) == 1);
 }
 
-bool Aead::open(const AeadNonce& nonce, ByteView additional, MutableBytes text,
+bool Aead::open(const AeadNonce& nonce, ByteView additional, ByteView text, std::uint8_t* out,
                 const std::uint8_t* tag) {
+  if (by_vaes_) return vaes_->open(nonce.data(), additional, text, out, tag);
   int length = 0;
   require(EVP_DecryptInit_ex(context_, nullptr, nullptr, nullptr, nonce.data()) == 1);
   if (!additional.empty()) {
     require(EVP_DecryptUpdate(context_, nullptr, &length, additional.data(),
                               static_cast<int>(additional.size())) == 1);
   }
-  require(EVP_DecryptUpdate(context_, text.data(), &length, text.data(),
-                            static_cast<int>(text.size())) == 1);
+  require(EVP_DecryptUpdate(context_, out, &length, text.data(), static_cast<int>(text.size())) ==
+          1);
   require(EVP_CIPHER_CTX_ctrl(context_, EVP_CTRL_AEAD_SET_TAG, kAeadTagBytes,
                               const_cast<std::uint8_t*>(tag)) == 1);
   std::uint8_t none[kAeadTagBytes];
   if (EVP_DecryptFinal_ex(context_, none, &length) == 1) return true;
-  OPENSSL_cleanse(text.data(), text.size());
+  OPENSSL_cleanse(out, text.size());
   return false;
 }
 

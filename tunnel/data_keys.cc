@@ -53,6 +53,14 @@ Sealer::Sealer(CipherSuite suite, const DirectionKeys& keys, std::uint32_t recei
       owner_(lane == 0 ? new_aead_owner() : 0) {}
 
 bool Sealer::seal(PacketBuffer& buffer) {
+  const ByteView plain = buffer.view();
+  if (counter_ > kCounterMax) return false;
+  std::uint8_t* const out = buffer.prepend(DataHeader::kBytes);
+  buffer.append(kAeadTagBytes);
+  return seal(plain, out);
+}
+
+bool Sealer::seal(ByteView plain, std::uint8_t* out) {
   if (counter_ > kCounterMax) return false;
   if (lane_ != 0 && !aead_) aead_ = std::make_unique<Aead>(suite_, keys_.key, Aead::Use::kSeal);
   Aead& aead = aead_ ? *aead_ : shared_aead(owner_, suite_, keys_.key, Aead::Use::kSeal);
@@ -61,10 +69,9 @@ bool Sealer::seal(PacketBuffer& buffer) {
   header.receiver_index = receiver_index_;
   header.salt = salt_;
   header.counter = counter_++;
-  const MutableBytes text = buffer.bytes();
-  header.write(buffer.prepend(DataHeader::kBytes));
-  aead.seal(make_nonce(keys_, header), {buffer.data(), DataHeader::kBytes}, text,
-            buffer.append(kAeadTagBytes));
+  header.write(out);
+  std::uint8_t* const text = out + DataHeader::kBytes;
+  aead.seal(make_nonce(keys_, header), {out, DataHeader::kBytes}, plain, text, text + plain.size());
   return true;
 }
 
@@ -74,17 +81,23 @@ Opener::Opener(CipherSuite suite, const DirectionKeys& keys, bool workers)
 }
 
 std::optional<MutableBytes> Opener::open(MutableBytes packet, OpenFailure* why) {
+  std::uint8_t* const text = packet.data() + DataHeader::kBytes;
+  if (!open(packet, text, why)) return std::nullopt;
+  return MutableBytes(text, packet.size() - kSealedBytes);
+}
+
+bool Opener::open(ByteView packet, std::uint8_t* out, OpenFailure* why) {
   const auto header = DataHeader::parse(packet);
   if (!header || header->lane >= kLanesMax || failed() >= kFailedOpeningsMax) {
     *why = OpenFailure::kMalformed;
-    return std::nullopt;
+    return false;
   }
   if (header->lane == 0) {
     const std::lock_guard lock(control_lock_);
     const auto aead = [this]() -> Aead& {
       return shared_aead(owner_, suite_, keys_.key, Aead::Use::kOpen);
     };
-    return open_on(control_window_, aead, *header, packet, why);
+    return open_on(control_window_, aead, *header, packet, out, why);
   }
   if (!workers_) workers_ = std::make_unique<WorkerSide>();  // then there is but one thread
   const std::lock_guard lock(workers_->lock);
@@ -94,31 +107,29 @@ std::optional<MutableBytes> Opener::open(MutableBytes packet, OpenFailure* why) 
     }
     return *workers_->aead;
   };
-  return open_on(workers_->windows[header->lane], aead, *header, packet, why);
+  return open_on(workers_->windows[header->lane], aead, *header, packet, out, why);
 }
 
 template <typename AeadOf>
-std::optional<MutableBytes> Opener::open_on(std::optional<ReplayWindow>& window, AeadOf aead,
-                                            const DataHeader& header, MutableBytes packet,
-                                            OpenFailure* why) {
+bool Opener::open_on(std::optional<ReplayWindow>& window, AeadOf aead, const DataHeader& header,
+                     ByteView packet, std::uint8_t* out, OpenFailure* why) {
   if (window && !window->would_accept(header.counter)) {
     *why = OpenFailure::kReplayed;
-    return std::nullopt;
+    return false;
   }
-  const MutableBytes text =
-      packet.subspan(DataHeader::kBytes, packet.size() - DataHeader::kBytes - kAeadTagBytes);
-  if (!aead().open(make_nonce(keys_, header), packet.first(DataHeader::kBytes), text,
+  const ByteView text = packet.subspan(DataHeader::kBytes, packet.size() - kSealedBytes);
+  if (!aead().open(make_nonce(keys_, header), packet.first(DataHeader::kBytes), text, out,
                    text.data() + text.size())) {
     failed_.fetch_add(1, std::memory_order_relaxed);
     *why = OpenFailure::kForged;
-    return std::nullopt;
+    return false;
   }
   if (!window) {
     window.emplace(header.lane == 0 ? kControlReplayWindowPackets : kReplayWindowPackets);
   }
   window->accept(header.counter);
   *why = OpenFailure::kNone;
-  return text;
+  return true;
 }
 
 }  // namespace wow

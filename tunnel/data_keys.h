@@ -20,6 +20,8 @@
 namespace wow {
 
 inline constexpr int kLanesMax = 8;
+// What sealing puts around kind byte and payload.
+inline constexpr std::size_t kSealedBytes = DataHeader::kBytes + kAeadTagBytes;
 // RFC 6479. The control thread's lane carries little and needs no more than a short one.
 inline constexpr std::uint64_t kReplayWindowPackets = 8192;
 inline constexpr std::uint64_t kControlReplayWindowPackets = 512;
@@ -61,6 +63,8 @@ class Sealer {
   // In: kind byte and payload in `buffer`. Out: a whole data packet. False when the counter is used
   // up.
   bool seal(PacketBuffer& buffer);
+  // The same from `plain` into `out`, which has plain.size() + kSealedBytes bytes apart from it.
+  bool seal(ByteView plain, std::uint8_t* out);
   std::uint64_t sealed() const { return counter_; }
 
  private:
@@ -86,6 +90,9 @@ class Opener {
   // Opens in place; returns kind byte and payload, a view into `packet`, or nothing and why.
   // Nothing changes, and the buffer is wiped, unless the tag holds. Any thread.
   std::optional<MutableBytes> open(MutableBytes packet, OpenFailure* why);
+  // The same from `packet` into `out`, which has packet.size() - kSealedBytes bytes apart from it,
+  // wiped unless the tag holds. A packet no longer than kSealedBytes is malformed.
+  bool open(ByteView packet, std::uint8_t* out, OpenFailure* why);
   std::uint64_t failed() const { return failed_.load(std::memory_order_relaxed); }
 
  private:
@@ -96,9 +103,8 @@ class Opener {
     std::array<std::optional<ReplayWindow>, kLanesMax> windows;
   };
   template <typename AeadOf>
-  std::optional<MutableBytes> open_on(std::optional<ReplayWindow>& window, AeadOf aead,
-                                      const DataHeader& header, MutableBytes packet,
-                                      OpenFailure* why);
+  bool open_on(std::optional<ReplayWindow>& window, AeadOf aead, const DataHeader& header,
+               ByteView packet, std::uint8_t* out, OpenFailure* why);
 
   CipherSuite suite_;
   DirectionKeys keys_;
