@@ -62,14 +62,4 @@ Writer& Writer::integer(std::uint64_t v, int width) {
   return *this;
 }
 
-void put_big_endian(std::uint8_t* at, std::uint64_t value, int width) {
-  for (int i = width - 1; i >= 0; --i, value >>= 8) at[i] = static_cast<std::uint8_t>(value);
-}
-
-std::uint64_t get_big_endian(const std::uint8_t* at, int width) {
-  std::uint64_t value = 0;
-  for (int i = 0; i < width; ++i) value = value << 8 | at[i];
-  return value;
-}
-
 }  // namespace wow

@@ -10,12 +10,19 @@
 
 namespace wow {
 
-// One datagram to send, as two parts so that a header need not be copied in front of its payload.
+// One datagram to send, as two parts so that a header need not be copied in front of its payload;
+// or many of one size to one endpoint, that lie one behind the other.
 struct Datagram {
   Endpoint to;
   ByteView head;
   ByteView body;
   std::uint8_t ecn = 0;  // RFC 3168 codepoint, 0..3
+  // Not 0: `head` is empty, and `body` is sent as datagrams of so many bytes, the last of what is
+  // left. At most kSegmentsMax of them and kSegmentedBytesMax together.
+  std::uint16_t segment_bytes = 0;
+
+  static constexpr std::size_t kSegmentsMax = 64;  // UDP_MAX_SEGMENTS of older kernels
+  static constexpr std::size_t kSegmentedBytesMax = 65000;
 };
 
 class Transport {

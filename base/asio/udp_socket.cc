@@ -3,12 +3,15 @@
 #include <ifaddrs.h>
 #include <linux/filter.h>
 #include <net/if.h>
+#include <netinet/udp.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+
+#include "base/log.h"
 
 namespace wow {
 namespace {
@@ -67,6 +70,21 @@ void set_options(int fd, bool v6, bool shared) {
   }
 }
 
+// What the kernel says beside a datagram: how it was coalesced, and its ECN mark.
+void read_control(msghdr& header, UdpReceiver::Received& out) {
+  constexpr std::uint8_t kEcnMask = 3;
+  for (cmsghdr* at = CMSG_FIRSTHDR(&header); at != nullptr; at = CMSG_NXTHDR(&header, at)) {
+    int value = 0;
+    std::memcpy(&value, CMSG_DATA(at), std::min(sizeof value, at->cmsg_len - CMSG_LEN(0)));
+    if (at->cmsg_level == SOL_UDP && at->cmsg_type == UDP_GRO && value > 0) {
+      out.segment_bytes = static_cast<std::size_t>(value);
+    } else if ((at->cmsg_level == IPPROTO_IP && at->cmsg_type == IP_TOS) ||
+               (at->cmsg_level == IPPROTO_IPV6 && at->cmsg_type == IPV6_TCLASS)) {
+      out.ecn = static_cast<std::uint8_t>(value) & kEcnMask;
+    }
+  }
+}
+
 }  // namespace
 
 Result<UdpSocket> UdpSocket::open(std::uint16_t port, bool shared) {
@@ -97,12 +115,16 @@ Result<UdpSocket> UdpSocket::open(std::uint16_t port, bool shared) {
 }
 
 UdpSocket::UdpSocket(UdpSocket&& other) noexcept
-    : fd_(std::exchange(other.fd_, -1)), port_(other.port_), v6_(other.v6_) {}
+    : fd_(std::exchange(other.fd_, -1)),
+      port_(other.port_),
+      v6_(other.v6_),
+      segments_(other.segments_.load()) {}
 
 UdpSocket& UdpSocket::operator=(UdpSocket&& other) noexcept {
   std::swap(fd_, other.fd_);
   port_ = other.port_;
   v6_ = other.v6_;
+  segments_ = other.segments_.load();
   return *this;
 }
 
@@ -110,33 +132,100 @@ UdpSocket::~UdpSocket() {
   if (fd_ >= 0) close(fd_);
 }
 
+void UdpSocket::coalesce() const {
+  const int on = 1;
+  setsockopt(fd_, SOL_UDP, UDP_GRO, &on, sizeof on);
+  setsockopt(fd_, IPPROTO_IP, IP_RECVTOS, &on, sizeof on);
+  if (v6_) setsockopt(fd_, IPPROTO_IPV6, IPV6_RECVTCLASS, &on, sizeof on);
+}
+
+// What sendmmsg needs for one batch.
+struct UdpSocket::Messages {
+  static constexpr std::size_t kControlBytes =
+      CMSG_SPACE(sizeof(std::uint16_t)) + CMSG_SPACE(sizeof(int));
+  std::array<mmsghdr, kBatch> headers;
+  std::array<std::array<iovec, 2>, kBatch> parts;
+  std::array<SocketAddress, kBatch> to;
+  alignas(cmsghdr) std::array<std::array<std::uint8_t, kControlBytes>, kBatch> control;
+
+  void set(std::size_t i, const Datagram& d, bool v6) {
+    to[i] = to_sockaddr(d.to, v6);
+    parts[i][0] = {const_cast<std::uint8_t*>(d.head.data()), d.head.size()};
+    parts[i][1] = {const_cast<std::uint8_t*>(d.body.data()), d.body.size()};
+    msghdr& header = headers[i].msg_hdr;
+    header = {};
+    header.msg_name = &to[i].storage;
+    header.msg_namelen = to[i].length;
+    header.msg_iov = parts[i].data();
+    header.msg_iovlen = d.body.empty() ? 1 : 2;
+    if (d.segment_bytes != 0) add_control(i, SOL_UDP, UDP_SEGMENT, d.segment_bytes);
+    if (d.ecn != 0 && d.to.ip.is_v4()) add_control(i, IPPROTO_IP, IP_TOS, int{d.ecn});
+    if (d.ecn != 0 && !d.to.ip.is_v4()) add_control(i, IPPROTO_IPV6, IPV6_TCLASS, int{d.ecn});
+  }
+  template <typename Value>
+  void add_control(std::size_t i, int level, int type, Value value) {
+    msghdr& header = headers[i].msg_hdr;
+    auto* at = reinterpret_cast<cmsghdr*>(control[i].data() + header.msg_controllen);
+    at->cmsg_level = level;
+    at->cmsg_type = type;
+    at->cmsg_len = CMSG_LEN(sizeof value);
+    std::memcpy(CMSG_DATA(at), &value, sizeof value);
+    header.msg_control = control[i].data();
+    header.msg_controllen += CMSG_SPACE(sizeof value);
+  }
+};
+
 void UdpSocket::send(std::span<const Datagram> batch, MetricSlot& metrics) const {
+  Messages messages;
   while (!batch.empty()) {
-    const std::size_t count = std::min(batch.size(), kBatch);
-    std::array<mmsghdr, kBatch> messages{};
-    std::array<std::array<iovec, 2>, kBatch> parts;
-    std::array<SocketAddress, kBatch> to;
-    for (std::size_t i = 0; i < count; ++i) {
-      const Datagram& d = batch[i];
-      to[i] = to_sockaddr(d.to, v6_);
-      parts[i][0] = {const_cast<std::uint8_t*>(d.head.data()), d.head.size()};
-      parts[i][1] = {const_cast<std::uint8_t*>(d.body.data()), d.body.size()};
-      msghdr& header = messages[i].msg_hdr;
-      header.msg_name = &to[i].storage;
-      header.msg_namelen = to[i].length;
-      header.msg_iov = parts[i].data();
-      header.msg_iovlen = d.body.empty() ? 1 : 2;
+    if (batch[0].segment_bytes != 0 && !segments_.load(std::memory_order_relaxed)) {
+      send_singly(batch[0], metrics);
+      batch = batch.subspan(1);
+      continue;
     }
-    int sent = sendmmsg(fd_, messages.data(), static_cast<unsigned>(count), 0);
+    const std::size_t count = std::min(batch.size(), kBatch);
+    for (std::size_t i = 0; i < count; ++i) messages.set(i, batch[i], v6_);
+    int sent = sendmmsg(fd_, messages.headers.data(), static_cast<unsigned>(count), 0);
     if (sent <= 0) {
       // Only the first datagram is at fault (no route, no IPv6, full buffer): skip it and go on.
-      metrics.add(Metric::kDropSendFailed);
       sent = 1;
+      if (batch[0].segment_bytes != 0 && cannot_segment(errno)) {
+        send_singly(batch[0], metrics);
+      } else {
+        metrics.add(Metric::kDropSendFailed);
+      }
     } else {
-      metrics.add(Metric::kDatagramsOut, static_cast<std::uint64_t>(sent));
-      for (int i = 0; i < sent; ++i) metrics.add(Metric::kBytesOut, messages[i].msg_len);
+      for (int i = 0; i < sent; ++i) {
+        const std::size_t bytes = messages.headers[i].msg_len, segment = batch[i].segment_bytes;
+        metrics.add(Metric::kDatagramsOut, segment == 0 ? 1 : (bytes + segment - 1) / segment);
+        metrics.add(Metric::kBytesOut, bytes);
+      }
     }
     batch = batch.subspan(static_cast<std::size_t>(sent));
+  }
+}
+
+// Whether it would do to send the same one by one: kernels before 4.18 and segments larger than a
+// path's MTU give EINVAL or EMSGSIZE, a device that computes no checksums EIO, for ever.
+bool UdpSocket::cannot_segment(int error) const {
+  if (error == EIO && segments_.exchange(false)) {
+    log_warn("datagrams are sent one by one, which costs speed",
+             {{"why", "the network device computes no UDP checksums"}});
+  }
+  return error == EIO || error == EINVAL || error == EMSGSIZE;
+}
+
+void UdpSocket::send_singly(const Datagram& segmented, MetricSlot& metrics) const {
+  std::array<Datagram, kBatch> singles;
+  std::size_t count = 0;
+  for (ByteView left = segmented.body; !left.empty();) {
+    const ByteView one = left.first(std::min<std::size_t>(left.size(), segmented.segment_bytes));
+    left = left.subspan(one.size());
+    singles[count++] = {segmented.to, one, {}, segmented.ecn, 0};
+    if (count == kBatch || left.empty()) {
+      send({singles.data(), count}, metrics);
+      count = 0;
+    }
   }
 }
 
@@ -156,35 +245,47 @@ bool UdpSocket::steer_by_receiver_index(int sockets) const {
   return setsockopt(fd_, SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, &filter, sizeof filter) == 0;
 }
 
-UdpReceiver::UdpReceiver() : storage_(UdpSocket::kBatch * kDatagramBytesMax) {
-  received_.reserve(UdpSocket::kBatch);
+UdpReceiver::UdpReceiver(Kind kind)
+    : batch_(kind == kSingle ? UdpSocket::kBatch : UdpSocket::kBatch / 2),
+      slot_bytes_(kind == kSingle ? kDatagramBytesMax : kCoalescedBytesMax),
+      storage_(new std::uint8_t[batch_ * slot_bytes_]) {
+  received_.reserve(batch_);
 }
 
 std::span<const UdpReceiver::Received> UdpReceiver::receive(const UdpSocket& socket,
                                                             MetricSlot& metrics) {
+  constexpr std::size_t kControlBytes = 2 * CMSG_SPACE(sizeof(int));
   std::array<mmsghdr, UdpSocket::kBatch> messages{};
   std::array<iovec, UdpSocket::kBatch> parts;
   std::array<sockaddr_storage, UdpSocket::kBatch> from;
-  for (std::size_t i = 0; i < messages.size(); ++i) {
-    parts[i] = {storage_.data() + i * kDatagramBytesMax, kDatagramBytesMax};
+  alignas(cmsghdr) std::array<std::array<std::uint8_t, kControlBytes>, UdpSocket::kBatch> control;
+  for (std::size_t i = 0; i < batch_; ++i) {
+    parts[i] = {storage_.get() + i * slot_bytes_, slot_bytes_};
     msghdr& header = messages[i].msg_hdr;
     header.msg_name = &from[i];
     header.msg_namelen = sizeof from[i];
     header.msg_iov = &parts[i];
     header.msg_iovlen = 1;
+    header.msg_control = control[i].data();
+    header.msg_controllen = kControlBytes;
   }
   received_.clear();
-  const int count = recvmmsg(socket.fd(), messages.data(), messages.size(), MSG_DONTWAIT, nullptr);
+  const int count =
+      recvmmsg(socket.fd(), messages.data(), static_cast<unsigned>(batch_), MSG_DONTWAIT, nullptr);
   for (int i = 0; i < count; ++i) {
-    metrics.add(Metric::kDatagramsIn);
-    metrics.add(Metric::kBytesIn, messages[i].msg_len);
+    const std::size_t bytes = messages[i].msg_len;
+    Received got{
+        to_endpoint(from[i]), {static_cast<std::uint8_t*>(parts[i].iov_base), bytes}, bytes, 0};
+    read_control(messages[i].msg_hdr, got);
+    const std::size_t datagrams =
+        bytes == 0 ? 1 : (bytes + got.segment_bytes - 1) / got.segment_bytes;
+    metrics.add(Metric::kDatagramsIn, datagrams);
+    metrics.add(Metric::kBytesIn, bytes);
     if (messages[i].msg_hdr.msg_flags & MSG_TRUNC) {
       metrics.add(Metric::kDropGarbage);
       continue;
     }
-    received_.push_back(
-        {to_endpoint(from[i]),
-         {storage_.data() + static_cast<std::size_t>(i) * kDatagramBytesMax, messages[i].msg_len}});
+    received_.push_back(got);
   }
   return received_;
 }

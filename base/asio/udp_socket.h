@@ -5,7 +5,9 @@
 
 #include <netinet/in.h>
 
+#include <atomic>
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <vector>
 
@@ -31,7 +33,12 @@ class UdpSocket {
   int fd() const { return fd_; }
   std::uint16_t port() const { return port_; }
 
-  // What the kernel refuses is counted and lost.
+  // From now on datagrams of one flow may be received as one (UDP_GRO), with ECN marks: the reader
+  // must be an UdpReceiver::kCoalesced. Without it in the kernel they come singly.
+  void coalesce() const;
+
+  // What the kernel refuses is counted and lost. Segments go out in one call where the kernel and
+  // the device can cut them, else one by one.
   void send(std::span<const Datagram> batch, MetricSlot& metrics) const;
 
   // Among sockets that share the port, data packets go to socket (receiver index mod `sockets`), so
@@ -40,11 +47,16 @@ class UdpSocket {
   bool steer_by_receiver_index(int sockets) const;
 
  private:
+  struct Messages;
+
   UdpSocket(int fd, std::uint16_t port, bool v6) : fd_(fd), port_(port), v6_(v6) {}
+  void send_singly(const Datagram& segmented, MetricSlot& metrics) const;
+  bool cannot_segment(int error) const;
 
   int fd_ = -1;
   std::uint16_t port_ = 0;
   bool v6_ = false;
+  mutable std::atomic<bool> segments_{true};
 };
 
 // Receives batches into buffers of its own. One thread.
@@ -52,17 +64,24 @@ class UdpReceiver {
  public:
   // Larger datagrams are cut by the kernel and dropped here: nobody sends such (jumbo frames fit).
   static constexpr std::size_t kDatagramBytesMax = 9216;
+  // What a coalescing socket hands over at once.
+  static constexpr std::size_t kCoalescedBytesMax = 65536;
 
   struct Received {
     Endpoint from;
     MutableBytes packet;
+    std::size_t segment_bytes = 0;  // coalesced: of each datagram but the last; else all of it
+    std::uint8_t ecn = 0;           // a coalescing socket's: RFC 3168 codepoint
   };
-  UdpReceiver();
+  enum Kind : std::uint8_t { kSingle, kCoalesced };
+  explicit UdpReceiver(Kind kind = kSingle);
   // What is there now, without waiting; valid until the next call.
   std::span<const Received> receive(const UdpSocket& socket, MetricSlot& metrics);
 
  private:
-  std::vector<std::uint8_t> storage_;
+  const std::size_t batch_;
+  const std::size_t slot_bytes_;
+  std::unique_ptr<std::uint8_t[]> storage_;  // touched only as far as it is used
   std::vector<Received> received_;
 };
 

@@ -34,9 +34,9 @@ class UdpTransport::Reading : public std::enable_shared_from_this<UdpTransport::
     // A few batches, then timers and others have their turn.
     for (int turn = 0; turn < 4 && !stopped_; ++turn) {
       const auto batch = receiver_.receive(socket_, metrics_);
-      for (const auto& [from, packet] : batch) {
+      for (const auto& got : batch) {
         if (stopped_) return;
-        receive_(packet, from);
+        receive_(got.packet, got.from);
       }
       if (batch.size() < UdpSocket::kBatch) break;
     }

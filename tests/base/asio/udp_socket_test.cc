@@ -79,7 +79,7 @@ TEST_F(UdpSocketTest, MoreThanABatchIsSentAndReceivedInSeveral) {
   while (got.size() < texts.size() && readable(*b, 5000)) {
     const auto some = receiver.receive(*b, metrics_);
     EXPECT_LE(some.size(), UdpSocket::kBatch);
-    for (const auto& [from, packet] : some) got.push_back(to_string(packet));
+    for (const auto& one : some) got.push_back(to_string(one.packet));
   }
   EXPECT_EQ(got, texts);
 }
@@ -167,7 +167,7 @@ TEST_F(UdpSocketTest, DataIsSteeredByReceiverIndexAndAllElseToTheFirst) {
   const auto count = [&](const UdpSocket& socket, std::uint32_t parity) {
     std::size_t data = 0;
     while (readable(socket, 200)) {
-      for (const auto& [from, packet] : receiver.receive(socket, metrics_)) {
+      for (const auto& [from, packet, segment, ecn] : receiver.receive(socket, metrics_)) {
         const auto header = DataHeader::parse(packet);
         if (!header) {
           ++others;
