@@ -16,6 +16,7 @@
 #include "tap/pinger.h"
 #include "tap/resolver.h"
 #include "tap/service_host.h"
+#include "tunnel/frame_headers.h"
 
 namespace wow {
 namespace {
@@ -36,6 +37,8 @@ class VirtualNetwork::Impl {
   Inbound::Hooks inbound_hooks();
   Outbound::Hooks outbound_hooks();
   LeaseAgent::Hooks lease_hooks();
+  // `facts`: of the frame's kind byte (proto/headers.h).
+  void take_frame(const Session& from, ByteView frame, std::uint8_t facts);
   void on_message(const Address& from, ByteView message);
   void on_not_mine(const Address& from, const pb::NotMine& message);
   void send(const Address& to, const pb::VnetMessage& message);
@@ -102,8 +105,7 @@ void VirtualNetwork::Impl::start() {
   node_.set_handler(Service::kVnet,
                     [this](const Address& from, ByteView message) { on_message(from, message); });
   node_.set_frame_handler([this](Session& from, ByteView frame, std::uint8_t facts) {
-    if (facts & kFactChecksumPartial) return metrics_.add(Metric::kDropFrameKind);
-    inbound_.take(from.peer(), frame);
+    take_frame(from, frame, facts);
   });
   node_.set_session_observer([this](const Address&, Session* session) {
     publish_soon();
@@ -160,6 +162,15 @@ LeaseAgent::Hooks VirtualNetwork::Impl::lease_hooks() {
           },
       .usable_changed = [this] { publish(); },
   };
+}
+
+void VirtualNetwork::Impl::take_frame(const Session& from, ByteView frame, std::uint8_t facts) {
+  if ((facts & kFactChecksumPartial) == 0) return inbound_.take(from.peer(), frame);
+  const auto headers = FrameHeaders::parse(frame);
+  if (!headers) return metrics_.add(Metric::kDropMalformed);
+  Bytes completed = to_bytes(frame);
+  complete_checksum(completed, *headers);
+  inbound_.take(from.peer(), completed);
 }
 
 void VirtualNetwork::Impl::on_message(const Address& from, ByteView bytes) {
@@ -243,8 +254,7 @@ void VirtualNetwork::on_frame_out(ByteView frame, std::uint8_t facts) {
   impl_->outbound_.take(frame, facts);
 }
 void VirtualNetwork::on_frame_in(Session& from, ByteView frame, std::uint8_t facts) {
-  if (facts & kFactChecksumPartial) return impl_->metrics_.add(Metric::kDropFrameKind);
-  impl_->inbound_.take(from.peer(), frame);
+  impl_->take_frame(from, frame, facts);
 }
 void VirtualNetwork::follow_names(Duration interval) {
   impl_->directory_.follow(interval, [this](const std::vector<LeaseRow>& rows) {

@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "tunnel/forwarding.h"
+#include "tunnel/linux/tap_queue.h"
 
 namespace wow {
 
@@ -19,8 +20,11 @@ class TapDevice {
   // `name` goes through interface_name(). The interface is made with its MAC address and MTU, down,
   // without an address; router advertisements and redirects are not believed on it. Errors say what
   // is missing and the cure.
-  static Result<TapDevice> open(const std::string& name, const MacAddress& mac, int mtu,
-                                int queues);
+  // kAll: what the kernel knows of checksum and segmentation offloads; what it does not know is
+  // missed once in the log, and queues() says what was got.
+  enum class Offloads { kNone, kAll };
+  static Result<TapDevice> open(const std::string& name, const MacAddress& mac, int mtu, int queues,
+                                Offloads offloads = Offloads::kNone);
   TapDevice(TapDevice&&) noexcept;
   TapDevice& operator=(TapDevice&&) = delete;
   ~TapDevice();
@@ -29,12 +33,14 @@ class TapDevice {
   int index() const { return index_; }
   // Non-blocking.
   const std::vector<int>& fds() const { return fds_; }
+  std::vector<TapQueue> queues() const;
 
  private:
   TapDevice() = default;
 
   std::string name_;
   int index_ = 0;
+  TapQueue kind_;  // of each queue, but for its descriptor
   std::vector<int> fds_;
 };
 

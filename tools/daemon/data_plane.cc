@@ -1,8 +1,11 @@
 #include "tools/daemon/data_plane.h"
 
-#include <unistd.h>
+#include <sys/uio.h>
 
+#include <array>
 #include <boost/asio/post.hpp>
+
+#include "tunnel/linux/vnet_header.h"
 
 namespace wow {
 
@@ -13,16 +16,21 @@ constexpr Duration kCollectAfter = 1s;
 
 void TapPort::write(std::span<const ByteView> frames) {
   for (const ByteView frame : frames) {
-    const bool written =
-        ::write(fd_, frame.data(), frame.size()) == static_cast<ssize_t>(frame.size());
+    // All zero: nothing is left to the host.
+    std::array<std::uint8_t, kVnetHeaderBytes> header{};
+    const std::size_t header_bytes = tap_.vnet_header ? header.size() : 0;
+    const std::array<iovec, 2> parts = {
+        {{header.data(), header_bytes}, {const_cast<std::uint8_t*>(frame.data()), frame.size()}}};
+    const bool written = ::writev(tap_.fd, parts.data(), parts.size()) ==
+                         static_cast<ssize_t>(header_bytes + frame.size());
     metrics_.add(written ? Metric::kFramesIn : Metric::kDropQueueFull);
   }
 }
 
-DataPlane::DataPlane(NodeHost& host, std::vector<int> tap_fds)
+DataPlane::DataPlane(NodeHost& host, std::vector<TapQueue> taps)
     : host_(host),
-      tap_fds_(std::move(tap_fds)),
-      tables_(static_cast<int>(tap_fds_.size())),
+      taps_(std::move(taps)),
+      tables_(static_cast<int>(taps_.size())),
       punts_([this, executor = host.executor(), alive = std::weak_ptr<bool>(alive_)] {
         boost::asio::post(executor, [this, alive] {
           if (alive.lock()) take_punts();
@@ -34,11 +42,11 @@ DataPlane::~DataPlane() { workers_.clear(); }
 
 void DataPlane::start(VirtualNetwork& network) {
   network_ = &network;
-  const int count = static_cast<int>(tap_fds_.size());
+  const int count = static_cast<int>(taps_.size());
   for (int i = 0; i < count; ++i) {
     workers_.push_back(std::make_unique<PacketWorker>(
-        PacketWorker::Parts{i, count, host_.socket(i), tap_fds_[static_cast<std::size_t>(i)],
-                            tables_, punts_, host_.metrics().add_slot(), host_.random()}));
+        PacketWorker::Parts{i, count, host_.socket(i), taps_[static_cast<std::size_t>(i)], tables_,
+                            punts_, host_.metrics().add_slot(), host_.random()}));
   }
 }
 

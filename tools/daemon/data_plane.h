@@ -17,18 +17,18 @@ namespace wow {
 // Frames from the control thread into the TAP.
 class TapPort final : public FramePort {
  public:
-  TapPort(int fd, MetricSlot& metrics) : fd_(fd), metrics_(metrics) {}
+  TapPort(const TapQueue& tap, MetricSlot& metrics) : tap_(tap), metrics_(metrics) {}
   void write(std::span<const ByteView> frames) override;
 
  private:
-  int fd_;
+  const TapQueue tap_;
   MetricSlot& metrics_;
 };
 
 class DataPlane {
  public:
   // One worker per socket of `host` and queue of the TAP.
-  DataPlane(NodeHost& host, std::vector<int> tap_fds);
+  DataPlane(NodeHost& host, std::vector<TapQueue> taps);
   ~DataPlane();  // stops the workers
 
   // Starts the workers; punted frames go to `network`, all else to the node.
@@ -39,7 +39,7 @@ class DataPlane {
   void take_punts();
 
   NodeHost& host_;
-  std::vector<int> tap_fds_;
+  std::vector<TapQueue> taps_;
   Published<ForwardingTables> tables_;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
   PuntQueue punts_;

@@ -30,7 +30,8 @@ Result<std::unique_ptr<HostSide>> HostSide::open(NodeHost& host, const DaemonOpt
                                                 "--subnet, or come up with --ignore-routes"};
   }
   auto tap = TapDevice::open("wow-" + options.pool, mac_of(host.node().address()),
-                             static_cast<int>(host.settings().mtu()), options.workers);
+                             static_cast<int>(host.settings().mtu()), options.workers,
+                             TapDevice::Offloads::kAll);
   if (!tap) return tap.error();
   return std::unique_ptr<HostSide>(
       new HostSide(host, options, std::move(*tap), std::move(names), std::move(hook)));
@@ -43,8 +44,8 @@ HostSide::HostSide(NodeHost& host, const DaemonOptions& options, TapDevice tap,
       tap_(std::move(tap)),
       names_(std::move(names)),
       hook_(std::move(hook)),
-      port_(tap_.fds().front(), host.metric_slot()),
-      plane_(host, tap_.fds()) {}
+      port_(tap_.queues().front(), host.metric_slot()),
+      plane_(host, tap_.queues()) {}
 
 HostSide::~HostSide() = default;
 

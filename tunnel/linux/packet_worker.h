@@ -8,27 +8,34 @@
 #include <thread>
 
 #include "base/asio/udp_socket.h"
+#include "base/clock.h"
 #include "base/metrics.h"
 #include "base/published.h"
 #include "base/random.h"
 #include "tunnel/forwarding.h"
 #include "tunnel/linux/punt_queue.h"
+#include "tunnel/linux/tap_queue.h"
 
 namespace wow {
 
 class PacketWorker {
  public:
+  static constexpr Duration kPollFor = std::chrono::microseconds(50);
+
   // `number` counts from 0; the worker seals on lane number + 1 and reads the tables as reader
   // `number`. Descriptors and references outlive the worker.
   struct Parts {
     int number = 0;
     int workers = 1;
     const UdpSocket& socket;
-    int tap_fd = -1;
+    TapQueue tap;
     Published<ForwardingTables>& tables;
     PuntQueue& punts;
     MetricSlot& metrics;
     Random& random;  // thread-safe
+    // After traffic, look for more this long before sleeping, as long as nobody else wants the
+    // processor; zero: never.
+    Duration poll_for = kPollFor;
   };
   explicit PacketWorker(const Parts& parts);
   ~PacketWorker();  // stops and joins

@@ -89,7 +89,7 @@ TEST_F(PacketWorkerTest, WhatTheTablesDoNotVouchForGoesToTheControlThread) {
       short_header,
       long_total,
       options,
-      plain_of(frame(good), static_cast<std::uint8_t>(DataKind::kFrame) | kFactChecksumPartial),
+      plain_of(frame(good), static_cast<std::uint8_t>(DataKind::kFrame) | 0x80),  // no such fact
       plain_of(frame(good), static_cast<std::uint8_t>(DataKind::kControl)),
       Bytes{static_cast<std::uint8_t>(DataKind::kFrame)},
       Bytes{0xff}};

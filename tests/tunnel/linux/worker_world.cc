@@ -135,8 +135,9 @@ std::unique_ptr<ForwardingTables> WorkerWorld::tables_for(const std::vector<cons
 
 void WorkerWorld::start(const std::array<int, kWorkers>& tap_fds) {
   for (int i = 0; i < kWorkers; ++i) {
-    workers_.push_back(std::make_unique<PacketWorker>(PacketWorker::Parts{
-        i, kWorkers, sockets_[i], tap_fds[i], tables_, punts_, metrics_.add_slot(), random_}));
+    workers_.push_back(std::make_unique<PacketWorker>(
+        PacketWorker::Parts{i, kWorkers, sockets_[i], TapQueue{tap_fds[i]}, tables_, punts_,
+                            metrics_.add_slot(), random_}));
   }
 }
 
