@@ -12,8 +12,7 @@ constexpr std::uint8_t kFin = 0x01, kPush = 0x08, kCwr = 0x80;
 
 }  // namespace
 
-FrameCutter::FrameCutter(MutableBytes frame, const FrameHeaders& headers,
-                         std::size_t segment_bytes)
+FrameCutter::FrameCutter(MutableBytes frame, const FrameHeaders& headers, std::size_t segment_bytes)
     : frame_(frame), headers_(headers), segment_bytes_(segment_bytes), next_(headers.payload) {
   assert(segment_bytes_ != 0);
   std::copy_n(frame.begin(), headers.payload, template_.begin());
@@ -22,8 +21,7 @@ FrameCutter::FrameCutter(MutableBytes frame, const FrameHeaders& headers,
 MutableBytes FrameCutter::next() {
   if (is_over()) return {};
   const std::size_t payload = std::min(segment_bytes_, frame_.size() - next_);
-  const MutableBytes out =
-      frame_.subspan(next_ - headers_.payload, headers_.payload + payload);
+  const MutableBytes out = frame_.subspan(next_ - headers_.payload, headers_.payload + payload);
   const bool first = number_ == 0, last = next_ + payload == frame_.size();
   if (!first) std::copy_n(template_.begin(), headers_.payload, out.begin());
   if (!headers_.is_v6) {

@@ -44,8 +44,8 @@ void put(std::uint8_t* at, std::uint16_t sum) { put_big_endian(at, sum, 2); }
 
 void write_ipv4_checksum(std::uint8_t* ip) {
   put(ip + 10, 0);
-  put(ip + 10, static_cast<std::uint16_t>(
-                   ~ones_sum({ip, static_cast<std::size_t>(ip[0] & 15) * 4})));
+  put(ip + 10,
+      static_cast<std::uint16_t>(~ones_sum({ip, static_cast<std::size_t>(ip[0] & 15) * 4})));
 }
 
 // Where the byte with the ECN bits is, and how far up they are in it; null without IP.
@@ -149,8 +149,7 @@ void complete_checksum(MutableBytes frame, const FrameHeaders& headers) {
 }
 
 std::uint8_t ecn_of(ByteView frame) {
-  const TrafficClass at =
-      traffic_class({const_cast<std::uint8_t*>(frame.data()), frame.size()});
+  const TrafficClass at = traffic_class({const_cast<std::uint8_t*>(frame.data()), frame.size()});
   return at.byte == nullptr ? 0 : *at.byte >> at.shift & kEcnMask;
 }
 

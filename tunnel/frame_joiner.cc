@@ -44,9 +44,7 @@ std::uint32_t sequence_of(ByteView frame, const FrameHeaders& headers) {
 }  // namespace
 
 FrameJoiner::FrameJoiner(const Limits& limits, FrameSink& sink)
-    : limits_(limits),
-      sink_(sink),
-      storage_(kHeadroom + 1 + kFrameBytesMax + kOpenedBytesMax) {
+    : limits_(limits), sink_(sink), storage_(kHeadroom + 1 + kFrameBytesMax + kOpenedBytesMax) {
   begin_ = end_ = kHeadroom + 1;
 }
 

@@ -3,8 +3,8 @@
 #include <intel-ipsec-mb.h>
 #include <openssl/crypto.h>
 
-// The functions that libipsec-mb picks on such a processor. By its manager, which names every cipher
-// on every processor, they would bring 15 MB of others with them.
+// The functions that libipsec-mb picks on such a processor. By its manager, which names every
+// cipher on every processor, they would bring 15 MB of others with them.
 extern "C" {
 void aes_keyexp_256_enc_avx512(const void* key, void* expanded);
 void aes_gcm_precomp_256_vaes_avx512(gcm_key_data* key);

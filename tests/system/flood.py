@@ -14,6 +14,8 @@ import time
 
 CAUGHT = 200
 ETH_P_ALL = 3  # only who listens to all sees what goes out
+SOL_PACKET, PACKET_VNET_HDR = 263, 15  # linux/if_packet.h
+VNET_HEADER, ETHERNET_HEADER = 10, 14
 PACKET_TYPES = (0x01, 0x02, 0x03, 0x10, 0x11)
 
 
@@ -28,15 +30,19 @@ def udp(packet):
 
 
 def catch(port, to_ip, to_port):
-    link = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(ETH_P_ALL))
+    link = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_ALL))
+    link.setsockopt(SOL_PACKET, PACKET_VNET_HDR, 1)
     link.bind(("eth0", ETH_P_ALL))
     link.settimeout(10)
     caught, source = [], None
     while len(caught) < CAUGHT:
-        found = udp(link.recv(1 << 16))
+        got = link.recv(1 << 17)
+        found = udp(got[VNET_HEADER + ETHERNET_HEADER:])
         if found and found[1:4] == (socket.inet_aton(to_ip), port, to_port):
             source = found[0]
-            caught.append(found[4])
+            # Several may leave together, to be cut at this size.
+            size = struct.unpack("=H", got[4:6])[0] or len(found[4]) or 1
+            caught += [found[4][i:i + size] for i in range(0, len(found[4]), size)]
     return source, caught
 
 

@@ -58,7 +58,8 @@ TEST_P(FrameCutterTest, OnlyTheFirstSaysThatTheWindowWasReduced) {
 
 TEST_P(FrameCutterTest, UdpDatagramsKeepTheirBounds) {
   const Bytes all = pattern(2500);
-  const auto datagrams = cut(TestFrame{.v6 = GetParam(), .tcp = false, .payload = all}.bytes(), 1200);
+  const auto datagrams =
+      cut(TestFrame{.v6 = GetParam(), .tcp = false, .payload = all}.bytes(), 1200);
   ASSERT_EQ(datagrams.size(), 3u);
   for (std::size_t i = 0; i < 3; ++i) {
     const auto from = all.begin() + static_cast<std::ptrdiff_t>(i) * 1200;

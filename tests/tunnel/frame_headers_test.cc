@@ -77,9 +77,9 @@ TEST(FrameHeaders, ACompletedChecksumSumsToAllOnes) {
       for (const std::size_t size : {0, 1, 2, 1000, 1001}) {
         Bytes frame = TestFrame{.v6 = v6, .tcp = tcp, .payload = pattern(size)}.bytes();
         const auto headers = *FrameHeaders::parse(frame);
-        EXPECT_EQ(ones_sum(ByteView(frame).subspan(headers.transport),
-                           pseudo_header_sum(frame, headers)),
-                  0xffff);
+        EXPECT_EQ(
+            ones_sum(ByteView(frame).subspan(headers.transport), pseudo_header_sum(frame, headers)),
+            0xffff);
         EXPECT_TRUE(v6 || ones_sum(ByteView(frame).subspan(kIp, 20)) == 0xffff);
       }
     }

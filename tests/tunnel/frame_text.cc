@@ -33,7 +33,8 @@ Bytes TestFrame::bytes() const {
 
 Bytes pattern(std::size_t count, std::uint8_t from) {
   Bytes out(count);
-  for (std::size_t i = 0; i < count; ++i) out[i] = static_cast<std::uint8_t>(from + i * 7 + i / 256);
+  for (std::size_t i = 0; i < count; ++i)
+    out[i] = static_cast<std::uint8_t>(from + i * 7 + i / 256);
   return out;
 }
 

@@ -203,6 +203,12 @@ void add_start_command(CLI::App& app, CommandContext& context, bool router) {
         ->check(CLI::Range(1, 7))
         ->capture_default_str();
     command
+        ->add_option("--poll-us", arguments->daemon.poll_us,
+                     "Microseconds that packet threads look for more before they sleep, while a "
+                     "processor is free; 0: never")
+        ->check(CLI::Range(0, 1000))
+        ->capture_default_str();
+    command
         ->add_option("--names", arguments->daemon.names,
                      "How this host learns the pool's names: auto, resolved, hosts or off")
         ->check(CLI::IsMember({"auto", "resolved", "hosts", "off"}))

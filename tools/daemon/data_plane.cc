@@ -27,9 +27,10 @@ void TapPort::write(std::span<const ByteView> frames) {
   }
 }
 
-DataPlane::DataPlane(NodeHost& host, std::vector<TapQueue> taps)
+DataPlane::DataPlane(NodeHost& host, std::vector<TapQueue> taps, Duration poll_for)
     : host_(host),
       taps_(std::move(taps)),
+      poll_for_(poll_for),
       tables_(static_cast<int>(taps_.size())),
       punts_([this, executor = host.executor(), alive = std::weak_ptr<bool>(alive_)] {
         boost::asio::post(executor, [this, alive] {
@@ -46,7 +47,7 @@ void DataPlane::start(VirtualNetwork& network) {
   for (int i = 0; i < count; ++i) {
     workers_.push_back(std::make_unique<PacketWorker>(
         PacketWorker::Parts{i, count, host_.socket(i), taps_[static_cast<std::size_t>(i)], tables_,
-                            punts_, host_.metrics().add_slot(), host_.random()}));
+                            punts_, host_.metrics().add_slot(), host_.random(), poll_for_}));
   }
 }
 

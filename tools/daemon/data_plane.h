@@ -28,7 +28,8 @@ class TapPort final : public FramePort {
 class DataPlane {
  public:
   // One worker per socket of `host` and queue of the TAP.
-  DataPlane(NodeHost& host, std::vector<TapQueue> taps);
+  // `poll_for`: PacketWorker's.
+  DataPlane(NodeHost& host, std::vector<TapQueue> taps, Duration poll_for);
   ~DataPlane();  // stops the workers
 
   // Starts the workers; punted frames go to `network`, all else to the node.
@@ -40,6 +41,7 @@ class DataPlane {
 
   NodeHost& host_;
   std::vector<TapQueue> taps_;
+  const Duration poll_for_;
   Published<ForwardingTables> tables_;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
   PuntQueue punts_;

@@ -45,7 +45,7 @@ HostSide::HostSide(NodeHost& host, const DaemonOptions& options, TapDevice tap,
       names_(std::move(names)),
       hook_(std::move(hook)),
       port_(tap_.queues().front(), host.metric_slot()),
-      plane_(host, tap_.queues()) {}
+      plane_(host, tap_.queues(), std::chrono::microseconds(options.poll_us)) {}
 
 HostSide::~HostSide() = default;
 

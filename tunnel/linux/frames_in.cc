@@ -38,9 +38,9 @@ bool is_deliverable(ByteView plain, const ReceiveEntry& entry, const ForwardingT
   const ByteView frame = plain.subspan(1);
   const auto ip = Ipv4Frame::parse(frame);
   return ip && entry.source_ip.is_v4() && tables.own_ip.is_v4() &&
-         mac_key(frame.data()) == tables.own_mac &&
-         mac_key(frame.data() + 6) == entry.source_mac && ip->source == entry.source_ip.v4_value() &&
-         ip->destination == tables.own_ip.v4_value() && !steers_the_host(*ip);
+         mac_key(frame.data()) == tables.own_mac && mac_key(frame.data() + 6) == entry.source_mac &&
+         ip->source == entry.source_ip.v4_value() && ip->destination == tables.own_ip.v4_value() &&
+         !steers_the_host(*ip);
 }
 
 FrameJoiner::Limits limits_of(const TapQueue& tap) {
@@ -52,11 +52,7 @@ FrameJoiner::Limits limits_of(const TapQueue& tap) {
 
 FramesIn::FramesIn(const UdpSocket& socket, const TapQueue& tap, PuntQueue& punts,
                    MetricSlot& metrics)
-    : socket_(socket),
-      tap_(tap),
-      punts_(punts),
-      metrics_(metrics),
-      joiner_(limits_of(tap), *this) {
+    : socket_(socket), tap_(tap), punts_(punts), metrics_(metrics), joiner_(limits_of(tap), *this) {
   socket_.coalesce();
 }
 

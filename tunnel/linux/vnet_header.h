@@ -16,9 +16,9 @@ static_assert(kVnetHeaderBytes <= FrameJoiner::kHeadroom);
 // What the host left to us of a frame that it sends. The kernel's word, but checked before use.
 struct LeftToUs {
   bool checksum = false;
-  std::size_t checksum_from = 0;   // of the frame: sum from here,
-  std::size_t checksum_at = 0;     // and put it here
-  std::size_t segment_bytes = 0;   // cut into segments with so much payload; 0: it is one
+  std::size_t checksum_from = 0;  // of the frame: sum from here,
+  std::size_t checksum_at = 0;    // and put it here
+  std::size_t segment_bytes = 0;  // cut into segments with so much payload; 0: it is one
 };
 LeftToUs read_vnet_header(const std::uint8_t* at);
 

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <boost/asio/io_context.hpp>
+#include <cstring>
 
 #include "base/asio/udp_transport.h"
 #include "proto/headers.h"
@@ -65,6 +66,68 @@ TEST_F(UdpSocketTest, DatagramsArriveWholeInOrderFromWhereTheyCame) {
   EXPECT_EQ(metrics_.get(Metric::kDatagramsIn), 4u);
   EXPECT_EQ(metrics_.get(Metric::kBytesIn), metrics_.get(Metric::kBytesOut));
   EXPECT_TRUE(receiver.receive(*b, metrics_).empty());
+}
+
+// One message of 40 segments, the last a short one; then marks and a datagram by itself.
+TEST_F(UdpSocketTest, SegmentsGoTogetherAndComeTogetherWhereTheReaderCan) {
+  const auto a = UdpSocket::open(0), single = UdpSocket::open(0), together = UdpSocket::open(0);
+  Bytes all(39 * 1200 + 7);
+  for (std::size_t i = 0; i < all.size(); ++i) all[i] = static_cast<std::uint8_t>(i / 1200);
+  together->coalesce();
+  UdpReceiver coalesced(UdpReceiver::kCoalesced), plain;
+  for (const auto* to : {&*together, &*single}) {
+    Datagram segmented = datagram(*to, {});
+    segmented.head = {};
+    segmented.body = all;
+    segmented.segment_bytes = 1200;
+    segmented.ecn = 1;
+    a->send(std::vector{segmented}, metrics_);
+    UdpReceiver& receiver = to == &*together ? coalesced : plain;
+    Bytes got;
+    std::size_t datagrams = 0;
+    while (got.size() < all.size()) {
+      ASSERT_TRUE(readable(*to, 5000));
+      for (const auto& one : receiver.receive(*to, metrics_)) {
+        if (to == &*together) {
+          EXPECT_EQ(one.ecn, 1);
+          EXPECT_TRUE(one.segment_bytes == 1200 || one.segment_bytes == one.packet.size());
+        } else {
+          EXPECT_LE(one.packet.size(), 1200u);
+          EXPECT_EQ(one.segment_bytes, one.packet.size());
+        }
+        datagrams += (one.packet.size() + one.segment_bytes - 1) / one.segment_bytes;
+        got.insert(got.end(), one.packet.begin(), one.packet.end());
+      }
+    }
+    EXPECT_EQ(got, all);
+    EXPECT_EQ(datagrams, 40u);
+  }
+  EXPECT_EQ(metrics_.get(Metric::kDatagramsOut), 80u);
+  EXPECT_EQ(metrics_.get(Metric::kDatagramsIn), 80u);
+}
+
+// The kernel refuses to cut segments larger than the path's MTU; one by one they are fragmented.
+TEST_F(UdpSocketTest, SegmentsThatTheKernelDoesNotCutGoOneByOne) {
+  const auto a = UdpSocket::open(0), b = UdpSocket::open(0);
+  ifreq request{};
+  std::strcpy(request.ifr_name, "lo");
+  request.ifr_mtu = 1280;
+  ASSERT_EQ(ioctl(a->fd(), SIOCSIFMTU, &request), 0);
+  const Bytes all(3 * 2000 + 5, 9);
+  Datagram segmented = datagram(*b, {});
+  segmented.head = {};
+  segmented.body = all;
+  segmented.segment_bytes = 2000;
+  a->send(std::vector{segmented, datagram(*b, view_of("next"))}, metrics_);
+  UdpReceiver receiver;
+  std::vector<std::size_t> sizes;
+  while (sizes.size() < 5 && readable(*b, 5000)) {
+    for (const auto& one : receiver.receive(*b, metrics_)) sizes.push_back(one.packet.size());
+  }
+  EXPECT_EQ(sizes, (std::vector<std::size_t>{2000, 2000, 2000, 5, 4}));
+  EXPECT_EQ(metrics_.get(Metric::kDropSendFailed), 0u);
+  request.ifr_mtu = 65536;
+  ASSERT_EQ(ioctl(a->fd(), SIOCSIFMTU, &request), 0);
 }
 
 TEST_F(UdpSocketTest, MoreThanABatchIsSentAndReceivedInSeveral) {

@@ -3,6 +3,7 @@
 #include <thread>
 
 #include "tests/tunnel/linux/worker_world.h"
+#include "tunnel/frame_headers.h"
 
 namespace wow {
 namespace {
@@ -103,6 +104,23 @@ TEST_F(PacketWorkerTest, WhatTheTablesDoNotVouchForGoesToTheControlThread) {
   }
   peer_sends(even_.socket, even_.seal(plain_of(frame(good))));
   EXPECT_EQ(tap_receives(0), frame(good)) << "the first to reach the TAP";
+}
+
+// A TAP without vnet headers: what a peer with offloads leaves to us is done here.
+TEST_F(PacketWorkerTest, WithoutOffloadsChecksumsAreCompletedAndNothingIsJoined) {
+  start();
+  for (int i = 0; i < 3; ++i) {
+    Writer udp;
+    udp.u16(1000).u16(9).u16(8 + 5).u16(0xbad).bytes(view_of("hello"));
+    FrameParts parts = even_.from_it(to_string(udp.view()));
+    parts.protocol = 17;
+    Bytes wanted = frame(parts);
+    peer_sends(even_.socket,
+               even_.seal(plain_of(
+                   wanted, static_cast<std::uint8_t>(DataKind::kFrame) | kFactChecksumPartial)));
+    complete_checksum(wanted, *FrameHeaders::parse(wanted));
+    EXPECT_EQ(tap_receives(0), wanted);
+  }
 }
 
 TEST_F(PacketWorkerTest, AFrameFromAnotherEndpointIsReportedNotDelivered) {

@@ -30,7 +30,7 @@ class TapQueuesTest : public WorkerWorld {
     at.sll_protocol = htons(ETH_P_ALL);
     at.sll_ifindex = device_->index();
     ASSERT_EQ(bind(host_, reinterpret_cast<sockaddr*>(&at), sizeof at), 0);
-    start({device_->fds()[0], device_->fds()[1]});
+    start(device_->queues());
   }
   void TearDown() override {
     stop();

@@ -133,11 +133,11 @@ std::unique_ptr<ForwardingTables> WorkerWorld::tables_for(const std::vector<cons
   return out;
 }
 
-void WorkerWorld::start(const std::array<int, kWorkers>& tap_fds) {
+void WorkerWorld::start(const std::vector<TapQueue>& taps) {
   for (int i = 0; i < kWorkers; ++i) {
     workers_.push_back(std::make_unique<PacketWorker>(
-        PacketWorker::Parts{i, kWorkers, sockets_[i], TapQueue{tap_fds[i]}, tables_, punts_,
-                            metrics_.add_slot(), random_}));
+        PacketWorker::Parts{i, kWorkers, sockets_[i], taps[static_cast<std::size_t>(i)], tables_,
+                            punts_, metrics_.add_slot(), random_}));
   }
 }
 

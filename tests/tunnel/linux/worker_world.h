@@ -73,8 +73,8 @@ class WorkerWorld : public testing::Test {
   // Tables that name both peers.
   static std::unique_ptr<ForwardingTables> tables_for(const std::vector<const Peer*>& peers);
   void publish(const std::vector<const Peer*>& peers) { tables_.publish(tables_for(peers)); }
-  void start(const std::array<int, kWorkers>& tap_fds);
-  void start() { start(queue_ends_); }
+  void start(const std::vector<TapQueue>& taps);
+  void start() { start({TapQueue{queue_ends_[0]}, TapQueue{queue_ends_[1]}}); }
   void stop() { workers_.clear(); }
 
   void tap_sends(int queue, ByteView frame);
