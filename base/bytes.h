@@ -2,6 +2,7 @@
 // packets.
 #pragma once
 
+#include <bit>
 #include <cstdint>
 #include <cstring>
 #include <initializer_list>
@@ -79,10 +80,41 @@ class Writer {
 };
 
 // Big-endian integers at a fixed place, for headers written in front of a payload without a copy.
+// Whole words where the width is known, for the data path does this some dozen times a packet.
 inline void put_big_endian(std::uint8_t* at, std::uint64_t value, int width) {
-  for (int i = width - 1; i >= 0; --i, value >>= 8) at[i] = static_cast<std::uint8_t>(value);
+  if (std::endian::native == std::endian::little && width == 8) {
+    const std::uint64_t word = __builtin_bswap64(value);
+    std::memcpy(at, &word, sizeof word);
+  } else if (std::endian::native == std::endian::little && width == 4) {
+    const std::uint32_t word = __builtin_bswap32(static_cast<std::uint32_t>(value));
+    std::memcpy(at, &word, sizeof word);
+  } else if (std::endian::native == std::endian::little && width == 2) {
+    const std::uint16_t word = __builtin_bswap16(static_cast<std::uint16_t>(value));
+    std::memcpy(at, &word, sizeof word);
+  } else if (width == 6) {
+    put_big_endian(at, value >> 32, 2);
+    put_big_endian(at + 2, value, 4);
+  } else {
+    for (int i = width - 1; i >= 0; --i, value >>= 8) at[i] = static_cast<std::uint8_t>(value);
+  }
 }
 inline std::uint64_t get_big_endian(const std::uint8_t* at, int width) {
+  if (std::endian::native == std::endian::little && width == 8) {
+    std::uint64_t word;
+    std::memcpy(&word, at, sizeof word);
+    return __builtin_bswap64(word);
+  }
+  if (std::endian::native == std::endian::little && width == 4) {
+    std::uint32_t word;
+    std::memcpy(&word, at, sizeof word);
+    return __builtin_bswap32(word);
+  }
+  if (std::endian::native == std::endian::little && width == 2) {
+    std::uint16_t word;
+    std::memcpy(&word, at, sizeof word);
+    return __builtin_bswap16(word);
+  }
+  if (width == 6) return get_big_endian(at, 2) << 32 | get_big_endian(at + 2, 4);
   std::uint64_t value = 0;
   for (int i = 0; i < width; ++i) value = value << 8 | at[i];
   return value;

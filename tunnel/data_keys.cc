@@ -11,11 +11,13 @@ constexpr std::uint64_t kCounterMax = (1ull << 48) - 1;
 
 // IV xor | salt 4 | lane 1 | 0 | counter 6 |.
 AeadNonce make_nonce(const DirectionKeys& keys, const DataHeader& header) {
-  AeadNonce nonce{};
-  put_big_endian(nonce.data(), header.salt, 4);
-  nonce[4] = header.lane;
-  put_big_endian(nonce.data() + 6, header.counter, 6);
-  for (std::size_t i = 0; i < nonce.size(); ++i) nonce[i] ^= keys.iv[i];
+  // In two words: the cipher reads it at once, and would wait for single bytes to be written.
+  const std::uint64_t high =
+      std::uint64_t{header.salt} << 32 | std::uint64_t{header.lane} << 24 | header.counter >> 32;
+  AeadNonce nonce;
+  put_big_endian(nonce.data(), get_big_endian(keys.iv.data(), 8) ^ high, 8);
+  put_big_endian(nonce.data() + 8,
+                 get_big_endian(keys.iv.data() + 8, 4) ^ (header.counter & 0xffffffff), 4);
   return nonce;
 }
 
@@ -28,20 +30,20 @@ DirectionKeys::~DirectionKeys() {
 
 bool ReplayWindow::would_accept(std::uint64_t counter) const {
   if (!any_ || counter > newest_) return true;
-  if (newest_ - counter >= (words_ - 1) * 64ull) return false;
-  return (seen_[counter / 64 % words_] >> counter % 64 & 1) == 0;
+  if (newest_ - counter >= words_ * 64) return false;
+  return (seen_[counter / 64 & mask_] >> counter % 64 & 1) == 0;
 }
 
 void ReplayWindow::accept(std::uint64_t counter) {
   if (!any_ || counter > newest_) {
     // RFC 6479, 4: one word more than the window, so that whole words are cleared as it moves.
     const std::uint64_t from = any_ ? newest_ / 64 : 0;
-    const std::uint64_t words = std::min<std::uint64_t>(counter / 64 - from, words_);
-    for (std::uint64_t i = 0; i < words; ++i) seen_[(counter / 64 - i) % words_] = 0;
+    const std::uint64_t words = std::min(counter / 64 - from, mask_ + 1);
+    for (std::uint64_t i = 0; i < words; ++i) seen_[(counter / 64 - i) & mask_] = 0;
     newest_ = counter;
     any_ = true;
   }
-  seen_[counter / 64 % words_] |= 1ull << counter % 64;
+  seen_[counter / 64 & mask_] |= 1ull << counter % 64;
 }
 
 Sealer::Sealer(CipherSuite suite, const DirectionKeys& keys, std::uint32_t receiver_index,

@@ -6,6 +6,7 @@
 
 #include <array>
 #include <atomic>
+#include <bit>
 #include <cstdint>
 #include <memory>
 #include <mutex>
@@ -39,13 +40,15 @@ struct DirectionKeys {
 class ReplayWindow {
  public:
   explicit ReplayWindow(std::uint64_t packets = kReplayWindowPackets)
-      : words_(static_cast<std::uint32_t>(packets / 64 + 1)),
-        seen_(std::make_unique<std::uint64_t[]>(words_)) {}
+      : words_(packets / 64),
+        mask_(std::bit_ceil(words_ + 1) - 1),
+        seen_(std::make_unique<std::uint64_t[]>(mask_ + 1)) {}
   bool would_accept(std::uint64_t counter) const;
   void accept(std::uint64_t counter);
 
  private:
-  std::uint32_t words_;  // one more than the window has
+  std::uint64_t words_;  // of the window; there is at least one more
+  std::uint64_t mask_;
   bool any_ = false;
   std::uint64_t newest_ = 0;
   std::unique_ptr<std::uint64_t[]> seen_;
