@@ -1,10 +1,10 @@
 #include "tunnel/linux/packet_worker.h"
 
 #include <poll.h>
-#include <sched.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <system_error>
@@ -19,8 +19,11 @@ namespace {
 
 std::int64_t now_ns() { return AsioClock::boot_now().time_since_epoch().count(); }
 
-// To yield costs less than this where nobody waits for the processor.
-constexpr std::int64_t kYieldNs = 5000;
+// A look that found nothing takes a microsecond or two; one that took longer was interrupted by
+// somebody who wants the processor.
+constexpr std::int64_t kLookNs = 20'000;
+// Polling would then take others' time, and our own priority: not for so long, doubled each time.
+constexpr std::int64_t kPauseNs = 10'000'000, kPauseMaxNs = 1'000'000'000;
 
 }  // namespace
 
@@ -58,30 +61,32 @@ class PacketWorker::Loop {
 
  private:
   void work_while_there_is_any() {
-    std::int64_t last_work_ns = 0;
+    std::int64_t last_work_ns = 0, last_look_ns = 0;
     while (!stop_.load(std::memory_order_relaxed)) {
       p_.tables.quiet(p_.number);
       const std::int64_t now = now_ns();
       const ForwardingTables& tables = p_.tables.read();
       const bool came_in = in_.turn(tables, now), went_out = out_.turn(tables, now);
       if (came_in || went_out) {
+        // What was worth waiting for.
+        if (last_look_ns != 0) pause_ns_ = kPauseNs;
         last_work_ns = now;
-      } else if (now - last_work_ns >= p_.poll_for.count() || !is_processor_free()) {
-        return;
+        last_look_ns = 0;
+        continue;
       }
+      if (last_look_ns != 0 && now - last_look_ns > kLookNs) {
+        no_polling_before_ns_ = now + pause_ns_;
+        pause_ns_ = std::min(2 * pause_ns_, kPauseMaxNs);
+      }
+      if (now - last_work_ns >= p_.poll_for.count() || now < no_polling_before_ns_) return;
+      last_look_ns = now;
     }
-  }
-
-  // Lets others run; false if there were any, for then polling would take their time.
-  static bool is_processor_free() {
-    const std::int64_t before = now_ns();
-    sched_yield();
-    return now_ns() - before < kYieldNs;
   }
 
   const Parts p_;
   int event_fd_ = -1;
   std::atomic<bool> stop_{false};
+  std::int64_t no_polling_before_ns_ = 0, pause_ns_ = kPauseNs;
   SendBatch batch_;
   FramesIn in_;
   FramesOut out_;
