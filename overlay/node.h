@@ -89,8 +89,9 @@ class Node {
 
   // What the owner of the socket hands in.
   void on_datagram(MutableBytes packet, const Endpoint& from);
-  void on_opened(std::uint32_t receive_index, ByteView plain,
-                 const Endpoint& from);  // from a packet worker
+  // `circuit`: it came through it, from a relay at `from`; 0: directly. From a packet worker.
+  void on_opened(std::uint32_t receive_index, ByteView plain, const Endpoint& from,
+                 std::uint32_t circuit = 0);
   // Addresses of this machine changed (netlink), or it slept: tell everybody at once.
   void on_network_change();
   // What the names among the bootstraps stand for now; those told before are forgotten.

@@ -210,14 +210,18 @@ void VirtualNetwork::Impl::publish() {
   std::map<Address, IpAddress> ip_of;
   resolver_.for_each([&](const Binding& binding) { ip_of.emplace(binding.node, binding.ip); });
   node_.sessions().for_each([&](Session& session) {
-    const auto keys = session.is_direct() ? session.keys() : nullptr;
+    const auto keys = session.is_direct() || session.is_relayed() ? session.keys() : nullptr;
     if (!keys) return;
     const MacAddress mac = mac_of(session.peer());
-    const Endpoint to = session.path().path.endpoint;
-    ReceiveEntry receive{keys, to, mac_key(mac.data()), {}};
+    const Path& path = session.path().path;
+    // A relay's is the endpoint on our direct path to it.
+    const Session* relay = path.is_relayed() ? node_.session(path.via) : &session;
+    if (relay == nullptr || !relay->is_direct()) return;
+    const Endpoint to = relay->path().path.endpoint;
+    ReceiveEntry receive{keys, to, mac_key(mac.data()), {}, path.circuit};
     if (const auto ip = ip_of.find(session.peer()); ip != ip_of.end()) {
       receive.source_ip = ip->second;
-      if (own_ip) tables->by_mac[mac_key(mac.data())] = {keys, to};
+      if (own_ip) tables->by_mac[mac_key(mac.data())] = {keys, to, path.circuit};
     }
     tables->by_index[keys->receive_index] = std::move(receive);
   });

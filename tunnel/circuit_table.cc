@@ -41,6 +41,7 @@ bool CircuitTable::add_passed_on(std::uint32_t id, const Address& peer, std::uin
   CircuitLeg& out = legs_[onward_id];
   out.peer = onward_peer;
   out.onward = id;
+  in.rate = out.rate = RateLimit(leg_rate_);
   out.last_used = now;
   ++legs_of_peer_[peer];
   ++legs_of_peer_[onward_peer];

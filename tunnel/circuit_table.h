@@ -5,6 +5,7 @@
 // and asks both ends, Sessions looks legs up. Control thread only.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -37,6 +38,10 @@ class CircuitTable {
   static constexpr std::size_t kLegsPerPeerMax = 48;
   static constexpr int kPacketsPerSecond = 50'000;  // passed on, of all circuits together
   static constexpr Duration kIdle = 90s;            // without a packet: forgotten
+
+  // `packets_per_second`: passed on from one leg.
+  explicit CircuitTable(int packets_per_second = CircuitLeg::kPacketsPerSecond)
+      : leg_rate_(packets_per_second), rate_(std::max(packets_per_second, kPacketsPerSecond)) {}
 
   // A number that no leg has here.
   std::uint32_t draw(Random& random) const;
@@ -73,7 +78,8 @@ class CircuitTable {
   std::map<std::uint32_t, CircuitLeg> legs_;
   std::map<Address, std::size_t> legs_of_peer_;
   std::size_t ends_ = 0;
-  RateLimit rate_{kPacketsPerSecond};
+  const int leg_rate_;
+  RateLimit rate_;
 };
 
 }  // namespace wow

@@ -21,6 +21,7 @@ inline std::uint64_t mac_key(const std::uint8_t* mac) { return get_big_endian(ma
 struct SendEntry {
   std::shared_ptr<SessionKeys> keys;
   Endpoint to;
+  std::uint32_t circuit = 0;  // not 0: `to` is the relay's, which knows the way by this number
 };
 
 // What may come in under one receiver index.
@@ -29,6 +30,7 @@ struct ReceiveEntry {
   Endpoint from;  // the path in use; another source endpoint is reported to the control thread
   std::uint64_t source_mac = 0;  // the only inner source MAC allowed; 0: no frames taken by workers
   IpAddress source_ip;  // the only inner source IP allowed; unset: frames go to the control thread
+  std::uint32_t circuit = 0;  // of the path in use; 0: it is direct
 };
 
 struct ForwardingTables {

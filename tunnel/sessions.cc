@@ -291,9 +291,10 @@ void Sessions::on_routed_packet(const Address& source, const Address& via, Mutab
   impl_->on_packet(packet, Path::routed(via), {source, ingress});
 }
 
-void Sessions::on_opened(std::uint32_t receive_index, ByteView plain, const Endpoint& from) {
+void Sessions::on_opened(std::uint32_t receive_index, ByteView plain, const Endpoint& from,
+                         std::uint32_t circuit) {
   Impl::Entry entry(*impl_);
-  impl_->on_opened(receive_index, plain, from);
+  impl_->on_opened(receive_index, plain, from, circuit);
 }
 
 Session* Sessions::find(const Address& peer) { return impl_->find(peer); }

@@ -49,6 +49,8 @@ struct SessionLimits {
   std::size_t staged_packets_max =
       32;  // a session being opened; full: the oldest is dropped and counted
   int unknown_index_replies_per_second = 20;
+  // Passed on for others, from each end of a circuit.
+  int circuit_packets_per_second = CircuitLeg::kPacketsPerSecond;
   int workers = 0;                      // sealing lanes beside lane 0
   CipherSuite suite = fastest_suite();  // used if the peer prefers it too; else ChaCha20-Poly1305
 };
@@ -145,7 +147,9 @@ class Sessions {
   void on_routed_packet(const Address& source, const Address& via, MutableBytes packet,
                         const Address& ingress = {});
   // A data packet that a worker has opened (not a frame): kind byte and payload.
-  void on_opened(std::uint32_t receive_index, ByteView plain, const Endpoint& from);
+  // `circuit`: that it came through, from a relay at `from`; 0: directly.
+  void on_opened(std::uint32_t receive_index, ByteView plain, const Endpoint& from,
+                 std::uint32_t circuit = 0);
 
   Session* find(const Address& peer);
   std::size_t size() const;

@@ -48,7 +48,8 @@ class Sessions::Impl final : public Handshaker::Events {
 
   // Packets in.
   void on_packet(MutableBytes packet, const Path& path, const Handshaker::Sender& sender);
-  void on_opened(std::uint32_t receive_index, ByteView plain, const Endpoint& from);
+  void on_opened(std::uint32_t receive_index, ByteView plain, const Endpoint& from,
+                 std::uint32_t circuit);
   void on_relayed(MutableBytes packet, const Endpoint& from);
 
   // Handshaker::Events.
@@ -64,7 +65,7 @@ class Sessions::Impl final : public Handshaker::Events {
   SessionParts parts;
   std::unordered_map<Address, std::unique_ptr<LiveSession>, AddressHash> sessions;
   Handshaker handshaker;
-  CircuitTable circuits;
+  CircuitTable circuits{parts.limits.circuit_packets_per_second};
 
  private:
   struct Receiver {

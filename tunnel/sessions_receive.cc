@@ -43,11 +43,16 @@ void Sessions::Impl::on_data(MutableBytes packet, const Path& path) {
   deliver(*session, *keys, *plain, path);
 }
 
-void Sessions::Impl::on_opened(std::uint32_t receive_index, ByteView plain, const Endpoint& from) {
+void Sessions::Impl::on_opened(std::uint32_t receive_index, ByteView plain, const Endpoint& from,
+                               std::uint32_t circuit) {
   const auto found = by_index_.find(receive_index);
   if (found == by_index_.end() || plain.empty()) return;
   const auto [session, keys] = found->second;
-  deliver(*session, *keys, plain, Path::direct(from));
+  if (circuit == 0) return deliver(*session, *keys, plain, Path::direct(from));
+  // Agreed to when the worker opened it; it may have ended since.
+  const CircuitLeg* leg = circuits.find(circuit);
+  if (leg == nullptr || !leg->ends_here()) return parts.metrics.add(Metric::kDropCircuit);
+  deliver(*session, *keys, plain, Path::relayed(leg->peer, circuit));
 }
 
 void Sessions::Impl::deliver(LiveSession& s, KeySet& keys, ByteView plain, const Path& path) {

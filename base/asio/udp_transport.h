@@ -19,7 +19,9 @@ class UdpTransport final : public Transport {
       : socket_(socket), metrics_(metrics), with_loopback_(with_loopback) {}
   ~UdpTransport() override { stop(); }
 
-  void send(std::span<const Datagram> batch) override { socket_.send(batch, metrics_); }
+  // What was received a moment ago and is sent on waits for the end of its batch, and leaves with
+  // what followed it as it came.
+  void send(std::span<const Datagram> batch) override;
   std::vector<Endpoint> local_endpoints() const override;
 
   // Calls `receive` on the executor for each datagram until stop().

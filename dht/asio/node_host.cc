@@ -113,6 +113,7 @@ Result<void> NodeHost::load(NodeOptions& node_options) {
   node_options.virtual_subnet = Prefix::parse(settings_.subnet());
   node_options.allow_loopback = options_.allow_loopback;
   node_options.limits.workers = options_.workers;
+  node_options.limits.circuit_packets_per_second = options_.relay_rate;
   auto credentials = TlsCredentials::make(*membership, clock_, build_date());
   if (!credentials) return credentials.error();
   credentials_ = std::move(*credentials);

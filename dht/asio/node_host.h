@@ -42,7 +42,9 @@ struct NodeHostOptions {
   bool allow_loopback = false;
   std::string name;    // told to the pool beside the address, for people
   bool router = true;  // told likewise: whether this node has no virtual interface
-  int workers = 0;     // sockets that packet workers will read, one each; 0: the executor reads one
+  int relay_rate = CircuitLeg::kPacketsPerSecond;  // packets that each end of a circuit may have
+                                                   // passed on in a second
+  int workers = 0;  // sockets that packet workers will read, one each; 0: the executor reads one
 };
 
 class NodeHost {

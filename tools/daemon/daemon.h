@@ -11,6 +11,7 @@
 
 #include "base/endpoint.h"
 #include "base/error.h"
+#include "tunnel/circuit_table.h"
 
 namespace wow {
 
@@ -28,6 +29,7 @@ struct DaemonOptions {
   bool no_port_map = false;             // the router in front of us is not asked for a port
   bool allow_loopback = false;
   int workers = 1;
+  int relay_rate = CircuitLeg::kPacketsPerSecond;  // see NodeHostOptions
   int poll_us = 50;  // how long a worker looks for more before it sleeps, while a core is free
   std::string names = "auto";  // auto, resolved, hosts or off: how the host learns the pool's names
   std::string on_change;       // program to run when the pool's names or addresses changed; or none

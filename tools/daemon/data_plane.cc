@@ -63,7 +63,7 @@ void DataPlane::take_punts() {
         host_.node().on_datagram(punt.bytes, punt.from);
         break;
       case Punt::Kind::kOpened:
-        host_.node().on_opened(punt.index, punt.bytes, punt.from);
+        host_.node().on_opened(punt.index, punt.bytes, punt.from, punt.circuit);
         break;
       case Punt::Kind::kFrameOut:
         network_->on_frame_out(punt.bytes, punt.facts);

@@ -62,7 +62,7 @@ bool FramesIn::turn(const ForwardingTables& tables, std::int64_t now_ns) {
   for (const UdpReceiver::Received& got : batch) {
     for (MutableBytes left = got.packet;;) {
       const MutableBytes one = left.first(std::min(left.size(), got.segment_bytes));
-      take({one, got}, tables);
+      take(one, got, tables);
       left = left.subspan(one.size());
       if (left.empty()) break;
     }
@@ -71,13 +71,23 @@ bool FramesIn::turn(const ForwardingTables& tables, std::int64_t now_ns) {
   return !batch.empty();
 }
 
-void FramesIn::take(const Datagram& datagram, const ForwardingTables& tables) {
-  const ByteView packet = datagram.packet;
-  const auto header = DataHeader::parse(packet);
+void FramesIn::take(MutableBytes packet, const UdpReceiver::Received& with,
+                    const ForwardingTables& tables) {
+  Datagram datagram{packet, with, 0};
+  if (const auto relayed = RelayHeader::parse(packet);
+      relayed && relayed->hops <= RelayHeader::kHopsMax) {
+    datagram.packet = packet.subspan(RelayHeader::kBytes);
+    datagram.circuit = relayed->circuit;
+  }
+  const auto header = DataHeader::parse(datagram.packet);
   if (header && header->lane != 0 && open(datagram, tables)) return;
   // A flood of nothing must not push handshakes and probes out of the queue.
   if (!packet_type(packet)) return metrics_.add(Metric::kDropGarbage);
-  punt({Punt::Kind::kDatagram, 0, 0, datagram.with.from, to_bytes(packet)});
+  punt({Punt::Kind::kDatagram, 0, 0, with.from, to_bytes(packet), 0});
+}
+
+bool FramesIn::is_on_path(const Datagram& datagram, const ReceiveEntry& entry) {
+  return datagram.with.from == entry.from && datagram.circuit == entry.circuit;
 }
 
 bool FramesIn::open(const Datagram& datagram, const ForwardingTables& tables) {
@@ -85,6 +95,9 @@ bool FramesIn::open(const Datagram& datagram, const ForwardingTables& tables) {
   const auto found = tables.by_index.find(DataHeader::parse(packet)->receiver_index);
   if (found == tables.by_index.end()) return false;
   const ReceiveEntry& entry = found->second;
+  const bool on_path = is_on_path(datagram, entry);
+  // Only the control thread knows who may use another circuit.
+  if (datagram.circuit != 0 && !on_path) return false;
   const std::size_t plain_bytes = packet.size() - kSealedBytes;
   std::uint8_t* const place = joiner_.place(plain_bytes);
   OpenFailure why = OpenFailure::kNone;
@@ -94,8 +107,7 @@ bool FramesIn::open(const Datagram& datagram, const ForwardingTables& tables) {
     return true;
   }
   // From elsewhere it says nothing of the path in use; the control thread accounts for it.
-  if (datagram.with.from == entry.from)
-    entry.keys->last_received_ns.store(now_ns_, std::memory_order_relaxed);
+  if (on_path) entry.keys->last_received_ns.store(now_ns_, std::memory_order_relaxed);
   entry.keys->bytes_in.fetch_add(packet.size(), std::memory_order_relaxed);
   deliver({place, plain_bytes}, datagram, entry, tables);
   return true;
@@ -103,8 +115,9 @@ bool FramesIn::open(const Datagram& datagram, const ForwardingTables& tables) {
 
 void FramesIn::deliver(MutableBytes plain, const Datagram& datagram, const ReceiveEntry& entry,
                        const ForwardingTables& tables) {
-  if (datagram.with.from != entry.from || !is_deliverable(plain, entry, tables)) {
-    punt({Punt::Kind::kOpened, 0, entry.keys->receive_index, datagram.with.from, to_bytes(plain)});
+  if (!is_on_path(datagram, entry) || !is_deliverable(plain, entry, tables)) {
+    punt({Punt::Kind::kOpened, 0, entry.keys->receive_index, datagram.with.from, to_bytes(plain),
+          datagram.circuit});
     return joiner_.drop();
   }
   if (!apply_outer_ecn(plain.subspan(1), datagram.with.ecn)) {

@@ -21,11 +21,14 @@ class FramesIn final : private FrameSink {
  private:
   // One datagram of those that came together.
   struct Datagram {
-    MutableBytes packet;
+    MutableBytes packet;  // of the session, without the relay's header
     const UdpReceiver::Received& with;
+    std::uint32_t circuit = 0;  // that it came through; 0: directly
   };
-  void take(const Datagram& datagram, const ForwardingTables& tables);
-  // False if the tables do not know the session: the control thread then opens it.
+  void take(MutableBytes packet, const UdpReceiver::Received& with, const ForwardingTables& tables);
+  static bool is_on_path(const Datagram& datagram, const ReceiveEntry& entry);
+  // False if the tables do not know the session, or not by this circuit: the control thread then
+  // opens it.
   bool open(const Datagram& datagram, const ForwardingTables& tables);
   void deliver(MutableBytes plain, const Datagram& datagram, const ReceiveEntry& entry,
                const ForwardingTables& tables);

@@ -97,8 +97,11 @@ void FramesOut::send(MutableBytes frame, std::uint8_t facts, const SendEntry& to
   sealer.set_salt(salt_);
   const ByteView plain(kind, frame.size() + 1);
   // Place first: what is sealed already goes out if it fills the batch.
-  if (!sealer.seal(plain, batch_.place())) return metrics_.add(Metric::kDropSendFailed);
-  batch_.add(to.to, plain.size() + kSealedBytes, to.keys->receive_index, ecn_of(frame));
+  std::uint8_t* const place = batch_.place();
+  const std::size_t head = to.circuit == 0 ? 0 : RelayHeader::kBytes;
+  if (to.circuit != 0) RelayHeader{0, to.circuit}.write(place);
+  if (!sealer.seal(plain, place + head)) return metrics_.add(Metric::kDropSendFailed);
+  batch_.add(to.to, head + plain.size() + kSealedBytes, to.keys->receive_index, ecn_of(frame));
 }
 
 void FramesOut::account(const SendEntry& to, std::size_t bytes) {
@@ -111,7 +114,7 @@ void FramesOut::account(const SendEntry& to, std::size_t bytes) {
 // The control thread and the ring carry whole frames only.
 void FramesOut::punt(MutableBytes frame, bool partial, const std::optional<FrameHeaders>& headers) {
   if (partial) complete_checksum(frame, *headers);
-  Punt punt{Punt::Kind::kFrameOut, 0, 0, {}, {}};
+  Punt punt{Punt::Kind::kFrameOut, 0, 0, {}, {}, 0};
   punt.bytes = to_bytes(frame);
   if (!punts_.push(std::move(punt))) metrics_.add(Metric::kDropQueueFull);
 }

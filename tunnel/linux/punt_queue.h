@@ -24,6 +24,7 @@ struct Punt {
   std::uint32_t index = 0;
   Endpoint from;
   Bytes bytes;
+  std::uint32_t circuit = 0;  // kOpened: that it came through, from a relay at `from`; 0: directly
 };
 
 class PuntQueue {

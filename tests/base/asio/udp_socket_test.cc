@@ -286,5 +286,48 @@ TEST_F(UdpSocketTest, ATransportHandsOnDatagramsUntilStopped) {
   EXPECT_EQ(local.front(), (Endpoint{kLocal, b->port()}));
 }
 
+// What a relay passes on, changed where it lies, leaves together as it came; and nothing else
+// waits.
+TEST_F(UdpSocketTest, WhatIsPassedOnLeavesTogether) {
+  boost::asio::io_context io{1};
+  const auto a = UdpSocket::open(0), relay = UdpSocket::open(0), b = UdpSocket::open(0);
+  b->coalesce();
+  MetricSlot relay_metrics;
+  UdpTransport transport(*relay, relay_metrics);
+  std::size_t passed = 0;
+  transport.start(io.get_executor(), [&](MutableBytes packet, const Endpoint&) {
+    packet[0] = 0x77;
+    transport.send(std::vector{datagram(*b, packet)});
+    if (++passed % 10 == 0) transport.send(std::vector{datagram(*b, view_of("its own"))});
+    if (passed == 30) io.stop();
+  });
+  Bytes all(30 * 1000 - 100, 0);
+  for (std::size_t i = 0; i < all.size(); ++i) all[i] = static_cast<std::uint8_t>(i / 1000);
+  Datagram segmented = datagram(*relay, {});
+  segmented.head = {};
+  segmented.body = all;
+  segmented.segment_bytes = 1000;
+  a->send(std::vector{segmented}, metrics_);
+  io.run_for(std::chrono::seconds(20));
+  ASSERT_EQ(passed, 30u);
+  UdpReceiver receiver(UdpReceiver::kCoalesced);
+  Bytes got;
+  int own = 0;
+  while (got.size() < all.size() || own < 3) {
+    ASSERT_TRUE(readable(*b, 5000));
+    for (const auto& one : receiver.receive(*b, metrics_)) {
+      if (to_string(one.packet) == "its own") {
+        ++own;
+      } else {
+        got.insert(got.end(), one.packet.begin(), one.packet.end());
+      }
+    }
+  }
+  for (std::size_t i = 0; i < all.size(); i += 1000) all[i] = 0x77;
+  EXPECT_EQ(got, all);
+  EXPECT_EQ(relay_metrics.get(Metric::kDatagramsOut), 33u);
+  EXPECT_EQ(relay_metrics.get(Metric::kDropSendFailed), 0u);
+}
+
 }  // namespace
 }  // namespace wow

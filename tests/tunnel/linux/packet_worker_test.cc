@@ -1,5 +1,8 @@
 #include "tunnel/linux/packet_worker.h"
 
+#include <poll.h>
+#include <sys/socket.h>
+
 #include <thread>
 
 #include "tests/tunnel/linux/worker_world.h"
@@ -133,6 +136,68 @@ TEST_F(PacketWorkerTest, AFrameFromAnotherEndpointIsReportedNotDelivered) {
   EXPECT_EQ(punt.bytes, plain);
   stop();
   EXPECT_EQ(even_.ours->last_received_ns, 0) << "the path in use is not known to live";
+}
+
+Bytes with_relay(std::uint32_t circuit, const Bytes& packet, std::uint8_t hops = 1) {
+  Bytes head(RelayHeader::kBytes);
+  RelayHeader{hops, circuit}.write(head.data());
+  return concat({head, packet});
+}
+
+// The peer's socket stands for the relay's.
+TEST_F(PacketWorkerTest, ThroughACircuitFramesGoAndComeAsOnADirectPath) {
+  constexpr std::uint32_t kCircuit = 77;
+  auto tables = tables_for({&even_});
+  tables->by_mac[even_.mac].circuit = kCircuit;
+  tables->by_index[even_.index].circuit = kCircuit;
+  tables_.publish(std::move(tables));
+  start();
+  tap_sends(0, frame(even_.to_it()));
+  Bytes packet(2000);
+  pollfd wait{even_.socket.fd(), POLLIN, 0};
+  ASSERT_EQ(poll(&wait, 1, 5000), 1);
+  packet.resize(static_cast<std::size_t>(recv(even_.socket.fd(), packet.data(), 2000, 0)));
+  const auto relayed = RelayHeader::parse(packet);
+  ASSERT_TRUE(relayed);
+  EXPECT_EQ(relayed->circuit, kCircuit);
+  EXPECT_EQ(relayed->hops, 0);
+  Bytes inner(packet.begin() + RelayHeader::kBytes, packet.end());
+  OpenFailure why{};
+  const auto plain = even_.opener->open(inner, &why);
+  ASSERT_TRUE(plain);
+  EXPECT_EQ(to_bytes(*plain), plain_of(frame(even_.to_it())));
+
+  const Bytes in = frame(even_.from_it());
+  peer_sends(even_.socket, with_relay(kCircuit, even_.seal(plain_of(in))));
+  EXPECT_EQ(tap_receives(0), in);
+
+  // What the tables do not vouch for is opened, and judged, by the control thread.
+  const Bytes arp = [&] {
+    FrameParts parts = even_.from_it();
+    parts.type = 0x0806;
+    return plain_of(frame(parts));
+  }();
+  peer_sends(even_.socket, with_relay(kCircuit, even_.seal(arp)));
+  Punt punt = punted();
+  EXPECT_EQ(punt.kind, Punt::Kind::kOpened);
+  EXPECT_EQ(punt.circuit, kCircuit);
+  EXPECT_EQ(punt.bytes, arp);
+  for (const Bytes& other : {with_relay(kCircuit + 1, even_.seal(plain_of(in))),
+                             with_relay(kCircuit, even_.seal(plain_of(in)), 3)}) {
+    peer_sends(even_.socket, other);
+    punt = punted();
+    EXPECT_EQ(punt.kind, Punt::Kind::kDatagram);
+    EXPECT_EQ(punt.bytes, other) << "as it came, and still sealed";
+  }
+  const Bytes from_elsewhere = with_relay(kCircuit, even_.seal(plain_of(in)));
+  peer_sends(odd_.socket, from_elsewhere);
+  punt = punted();
+  EXPECT_EQ(punt.kind, Punt::Kind::kDatagram);
+  EXPECT_EQ(punt.bytes, from_elsewhere);
+  peer_sends(even_.socket, even_.seal(plain_of(in)));
+  punt = punted();
+  EXPECT_EQ(punt.kind, Punt::Kind::kOpened) << "directly, which the tables do not expect";
+  EXPECT_EQ(punt.circuit, 0u);
 }
 
 TEST_F(PacketWorkerTest, FramesOfAPeerWithoutALeaseGoToTheControlThread) {
