@@ -4,11 +4,15 @@
 
 #include <algorithm>
 #include <charconv>
+#include <utility>
 
 namespace wow {
 namespace {
 
 constexpr std::array<std::uint8_t, 12> kMappedPrefix = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+
+constexpr std::array<std::pair<std::string_view, Carrier>, 2> kSchemes = {
+    {{"tcp://", Carrier::kTcp}, {"tls://", Carrier::kTls}}};
 
 template <typename T>
 std::optional<T> parse_number(std::string_view text) {
@@ -129,6 +133,13 @@ IpAddress Prefix::at(std::uint64_t offset) const {
 }
 
 std::optional<Endpoint> Endpoint::parse(std::string_view text) {
+  Carrier carrier = Carrier::kUdp;
+  for (const auto& [name, meant] : kSchemes) {
+    if (!text.starts_with(name)) continue;
+    carrier = meant;
+    text.remove_prefix(name.size());
+    break;
+  }
   const auto colon = text.rfind(':');
   if (colon == std::string_view::npos) return std::nullopt;
   std::string_view host = text.substr(0, colon);
@@ -137,26 +148,42 @@ std::optional<Endpoint> Endpoint::parse(std::string_view text) {
   const auto ip = IpAddress::parse(host);
   const auto port = parse_number<std::uint16_t>(text.substr(colon + 1));
   if (!ip || !port || *port == 0 || bracketed == ip->is_v4()) return std::nullopt;
-  return Endpoint{*ip, *port};
+  return Endpoint{*ip, *port, carrier};
 }
 
 std::optional<Endpoint> Endpoint::from_bytes(ByteView b) {
+  Carrier carrier = Carrier::kUdp;
+  if (b.size() == 7 || b.size() == 19) {
+    carrier = static_cast<Carrier>(b.back());
+    if (carrier != Carrier::kTcp && carrier != Carrier::kTls) return std::nullopt;
+    b = b.first(b.size() - 1);
+  }
   if (b.size() != 6 && b.size() != 18) return std::nullopt;
   const auto ip = IpAddress::from_bytes(b.first(b.size() - 2));
-  return Endpoint{*ip, static_cast<std::uint16_t>(get_big_endian(b.data() + b.size() - 2, 2))};
+  return Endpoint{*ip, static_cast<std::uint16_t>(get_big_endian(b.data() + b.size() - 2, 2)),
+                  carrier};
 }
 
-Bytes Endpoint::bytes() const { return Writer().bytes(ip.bytes()).u16(port).take(); }
+Bytes Endpoint::bytes() const {
+  Writer out;
+  out.bytes(ip.bytes()).u16(port);
+  if (is_stream()) out.u8(static_cast<std::uint8_t>(carrier));
+  return out.take();
+}
 
 std::string Endpoint::text() const {
-  return (ip.is_v4() ? ip.text() : "[" + ip.text() + "]") + ":" + std::to_string(port);
+  std::string out = carrier == Carrier::kAccepted ? "stream from " : "";
+  for (const auto& [name, meant] : kSchemes) {
+    if (meant == carrier) out = name;
+  }
+  return out + (ip.is_v4() ? ip.text() : "[" + ip.text() + "]") + ":" + std::to_string(port);
 }
 
 std::size_t EndpointHash::operator()(const Endpoint& e) const {
   const ByteView raw = e.ip.mapped();
   const std::uint64_t mixed =
       (get_big_endian(raw.data(), 8) ^ get_big_endian(raw.data() + 8, 8)) * 0x9e3779b97f4a7c15 ^
-      e.port * 0xc2b2ae3d27d4eb4f;
+      (e.port | static_cast<std::uint64_t>(e.carrier) << 16) * 0xc2b2ae3d27d4eb4f;
   return static_cast<std::size_t>(mixed ^ mixed >> 29);
 }
 

@@ -1,5 +1,5 @@
-// IP addresses, prefixes and UDP endpoints, IPv4 and IPv6, as values. Text in and out; no name
-// look-up.
+// IP addresses, prefixes and endpoints of UDP and streams, IPv4 and IPv6, as values. Text in and
+// out; no name look-up.
 #pragma once
 
 #include <array>
@@ -57,17 +57,31 @@ struct Prefix {
   bool operator==(const Prefix&) const = default;
 };
 
-// Where a datagram comes from or goes to.
+// How packets travel to an endpoint. Numbers are on the wire.
+enum class Carrier : std::uint8_t {
+  kUdp = 0,
+  kTcp = 1,       // a stream of packets, each with its length before it
+  kTls = 2,       // the same in WebSocket messages inside TLS
+  kAccepted = 3,  // a stream that was opened from there: packets go back on it, nobody dials it
+};
+
+// Where a packet comes from or goes to. Of two nodes one stream at most leads from an endpoint to a
+// listener, so that the far endpoint names the stream.
 struct Endpoint {
   IpAddress ip;
   std::uint16_t port = 0;
+  Carrier carrier = Carrier::kUdp;
 
-  // "198.51.100.7:4433" or "[2001:db8::7]:4433".
+  // "198.51.100.7:4433" or "[2001:db8::7]:4433"; with "tcp://" or "tls://" before it, a stream.
   static std::optional<Endpoint> parse(std::string_view text);
-  static std::optional<Endpoint> from_bytes(ByteView six_or_eighteen);
-  Bytes bytes() const;  // address (4 or 16), port (2), big-endian
+  // As bytes() makes them; nothing for a carrier that cannot be dialled.
+  static std::optional<Endpoint> from_bytes(ByteView bytes);
+  // Address (4 or 16), port (2), big-endian; and of a stream its carrier (1).
+  Bytes bytes() const;
   std::string text() const;
   bool is_set() const { return port != 0; }
+  bool is_stream() const { return carrier != Carrier::kUdp; }
+  bool can_be_dialled() const { return is_set() && carrier != Carrier::kAccepted; }
 
   auto operator<=>(const Endpoint&) const = default;
 };

@@ -50,6 +50,12 @@ namespace wow {
   X(kDropNotMine, "drop_not_mine", "frames for an address not held here")                      \
   X(kDropNoDestination, "drop_no_destination", "frames for an address nobody holds")           \
   X(kDropCongestion, "drop_congestion", "marked on the way as congested, and not ECN-capable") \
+  X(kStreamsDialled, "streams_dialled", "streams begun towards others")                        \
+  X(kStreamsAccepted, "streams_accepted", "streams that others began")                         \
+  X(kStreamsRefused, "streams_refused", "streams of others refused or ended to make room")     \
+  X(kStreamBytesIn, "stream_bytes_in", "bytes received in streams")                            \
+  X(kStreamBytesOut, "stream_bytes_out", "bytes sent in streams")                              \
+  X(kDropStream, "drop_stream", "packets whose stream was full, or could not be opened")       \
   X(kDropSendFailed, "drop_send_failed", "datagrams that the kernel refused to send")          \
   X(kRetryTokensSent, "retry_tokens_sent", "handshakes answered with a token under load")      \
   X(kReferred, "referred", "newcomers referred to others while too many were shaking hands")   \

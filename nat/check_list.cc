@@ -7,7 +7,7 @@ namespace {
 
 bool usable(const Endpoint& e, const CandidateRules& rules) {
   const IpAddress& ip = e.ip;
-  return e.port != 0 && !ip.is_unspecified() && !ip.is_multicast() && !ip.is_link_local() &&
+  return e.can_be_dialled() && !ip.is_unspecified() && !ip.is_multicast() && !ip.is_link_local() &&
          (rules.allow_loopback || !ip.is_loopback()) &&
          !(rules.virtual_subnet && rules.virtual_subnet->contains(ip));
 }
@@ -24,16 +24,44 @@ std::vector<Endpoint> usable_candidates(const std::vector<Endpoint>& offered,
   return out;
 }
 
+Duration head_start(Carrier carrier) {
+  if (carrier == Carrier::kUdp) return Duration::zero();
+  return carrier == Carrier::kTls ? kTlsHeadStart : kTcpHeadStart;
+}
+
+std::vector<Endpoint> streams_to(const std::vector<Endpoint>& endpoints) {
+  constexpr std::uint16_t kHttps = 443;
+  std::vector<Endpoint> out;
+  for (const Endpoint& e : endpoints) {
+    if (e.is_stream() && e.can_be_dialled()) out.push_back(e);
+  }
+  if (out.empty()) {
+    for (const Endpoint& e : endpoints) {
+      if (!e.can_be_dialled() || out.size() >= kStreamsTried) continue;
+      out.push_back({e.ip, e.port, Carrier::kTcp});
+      out.push_back({e.ip, kHttps, Carrier::kTls});
+    }
+  }
+  std::ranges::stable_sort(out, {}, &Endpoint::carrier);
+  if (out.size() > kStreamsTried) out.resize(kStreamsTried);
+  return out;
+}
+
+bool CheckList::Entry::is_done() const {
+  return tries >= (endpoint.is_stream() ? kStreamCheckTries : kCheckTries);
+}
+
 std::optional<Endpoint> CheckList::next(TimePoint now) {
   const auto due = next_due();
   if (!due || *due > now) return std::nullopt;
   // First of equals, so that the best candidate leads.
   Entry* chosen = nullptr;
   for (Entry& e : entries_) {
-    if (e.tries < kCheckTries && (!chosen || e.due < chosen->due)) chosen = &e;
+    if (!e.is_done() && (!chosen || e.due < chosen->due)) chosen = &e;
   }
   if (chosen->tries == 0) chosen->begun = now;
-  chosen->due = now + kCheckRetransmit * (1 << chosen->tries++);
+  const Duration first = chosen->endpoint.is_stream() ? kStreamCheckRetransmit : kCheckRetransmit;
+  chosen->due = now + first * (1 << chosen->tries++);
   last_sent_ = now;
   ++checks_sent_;
   return chosen->endpoint;
@@ -42,7 +70,7 @@ std::optional<Endpoint> CheckList::next(TimePoint now) {
 std::optional<TimePoint> CheckList::next_due() const {
   std::optional<TimePoint> earliest;
   for (const Entry& e : entries_) {
-    if (e.tries < kCheckTries) earliest = std::min(e.due, earliest.value_or(e.due));
+    if (!e.is_done()) earliest = std::min(e.due, earliest.value_or(e.due));
   }
   if (earliest) earliest = std::max(*earliest, last_sent_ + kCheckPace);
   return earliest;
@@ -51,7 +79,8 @@ std::optional<TimePoint> CheckList::next_due() const {
 void CheckList::add(const std::vector<Endpoint>& candidates, TimePoint now) {
   for (const Endpoint& candidate : candidates) {
     const auto lately = [&](const Entry& e) {
-      return e.endpoint == candidate && e.tries > 0 && now - e.begun < kCheckRestart;
+      if (e.endpoint != candidate) return false;
+      return e.tries > 0 ? now - e.begun < kCheckRestart : candidate.is_stream();
     };
     if (std::any_of(entries_.begin(), entries_.end(), lately)) continue;
     std::erase_if(entries_, [&](const Entry& e) { return e.endpoint == candidate; });
@@ -60,6 +89,8 @@ void CheckList::add(const std::vector<Endpoint>& candidates, TimePoint now) {
                                       [](auto& a, auto& b) { return a.tries < b.tries; }));
     }
     entries_.push_back({candidate});
+    if (candidate.is_stream() && !streams_at_once_)
+      entries_.back().due = now + head_start(candidate.carrier);
   }
 }
 

@@ -19,10 +19,17 @@ inline constexpr Duration kCheckPace =
 inline constexpr Duration kCheckRetransmit = 100ms;  // first repetition of a check; doubles
 inline constexpr Duration kCheckRestart = 2s;  // whoever names an endpoint again has it no sooner
 inline constexpr int kCheckTries = 7;          // the last one goes out about 6 s after the first
+// UDP comes first. A stream is opened only if that has not answered meanwhile (RFC 8305 does so
+// between families), and repairs its losses itself.
+inline constexpr Duration kTcpHeadStart = 500ms;
+inline constexpr Duration kTlsHeadStart = 800ms;
+inline constexpr Duration kStreamCheckRetransmit = 1s;
+inline constexpr int kStreamCheckTries = 3;
+Duration head_start(Carrier carrier);
 
 // What may be checked at all: never loopback (unless the caller's underlay is), multicast,
-// link-local, unspecified, port 0, our own virtual subnet. Keeps order, drops repetitions, takes at
-// most kCandidatesMax.
+// link-local, unspecified, port 0, a stream that cannot be dialled, our own virtual subnet. Keeps
+// order, drops repetitions, takes at most kCandidatesMax.
 struct CandidateRules {
   std::optional<Prefix> virtual_subnet;
   bool allow_loopback = false;  // tests and single-host pools
@@ -30,9 +37,20 @@ struct CandidateRules {
 std::vector<Endpoint> usable_candidates(const std::vector<Endpoint>& offered,
                                         const CandidateRules& rules);
 
+// Where streams to a node are worth a try: those among `endpoints`; if it has told none, where it
+// listens for them by default beside its first UDP endpoints. Plain TCP first; at most
+// kStreamsTried.
+inline constexpr std::size_t kStreamsTried = 4;
+std::vector<Endpoint> streams_to(const std::vector<Endpoint>& endpoints);
+
 class CheckList {
  public:
-  explicit CheckList(std::vector<Endpoint> candidates) { add(candidates, {}); }  // best first
+  // Best first.
+  explicit CheckList(const std::vector<Endpoint>& candidates, TimePoint now = {},
+                     bool streams_at_once = false)
+      : streams_at_once_(streams_at_once) {
+    add(candidates, now);
+  }
   // The next check due at `now`, if any; counts as sent.
   std::optional<Endpoint> next(TimePoint now);
   // When next() may give something again (maybe in the past); nothing when the list is exhausted.
@@ -48,11 +66,13 @@ class CheckList {
 
  private:
   struct Entry {
+    bool is_done() const;
     Endpoint endpoint;
     int tries = 0;
     TimePoint due{};
     TimePoint begun{};  // the first of these tries
   };
+  const bool streams_at_once_;  // UDP has no head start: it is known to be silent
   std::vector<Entry> entries_;
   TimePoint last_sent_ = TimePoint::min();
   int checks_sent_ = 0;

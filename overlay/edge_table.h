@@ -32,6 +32,7 @@ struct Edge {
   std::uint8_t far_trials = 0;      // others that were measured for its far role of ours
   int role_repeats = 0;             // how often we tell `ours` once more
   std::vector<Endpoint> endpoints;  // the peer's candidates, as told last
+  std::vector<Endpoint> met_at;     // of a leaf edge of ours: the endpoints we dialled it at
   std::vector<Address> knows;       // its neighbours, as told last
   std::string list;                 // the same with where to reach them, if it said: pb::Neighbours
   std::uint32_t list_sent = 0, list_heard = 0;  // versions of the last lists, ours and the peer's

@@ -13,7 +13,8 @@ Join::Join(Hub& hub, Handlers handlers)
       handlers_(std::move(handlers)),
       tick_(hub.clock),
       lonely_(hub.clock),
-      compare_(hub.clock) {}
+      compare_(hub.clock),
+      streams_(hub.clock) {}
 
 void Join::start() {
   for (const Endpoint& e : hub_.options.bootstraps) starts_.push_back({{}, {e}, true});
@@ -41,6 +42,7 @@ void Join::stop() {
   tick_.cancel();
   lonely_.cancel();
   compare_.cancel();
+  streams_.cancel();
 }
 
 void Join::on_open(Session& session) {
@@ -49,13 +51,17 @@ void Join::on_open(Session& session) {
   if (outside) std::erase_if(lost_, [&](const Member& m) { return m.address == session.peer(); });
   for (Start& start : starts_) {
     const bool meant = std::any_of(paths.begin(), paths.end(), [&](const PathState& p) {
-      return p.path.is_direct() && std::find(start.endpoints.begin(), start.endpoints.end(),
-                                             p.path.endpoint) != start.endpoints.end();
+      if (!p.path.is_direct()) return false;
+      const auto ends = p.path.is_stream() ? streams_to(start.endpoints) : start.endpoints;
+      return std::find(ends.begin(), ends.end(), p.path.endpoint) != ends.end();
     });
     if (!meant && start.address != session.peer()) continue;
     outside = outside || (hub_.edges.on_ring() && start.address != session.peer());
     if (start.address.is_zero()) start.address = session.peer();
-    if (Edge* edge = hub_.edges.find(session.peer())) hub_.take_role(*edge, EdgeRole::kLeaf);
+    if (Edge* edge = hub_.edges.find(session.peer())) {
+      edge->met_at = start.endpoints;
+      hub_.take_role(*edge, EdgeRole::kLeaf);
+    }
   }
   if (outside) handlers_.met_outsider(session.peer());
   handlers_.state_changed();
@@ -74,9 +80,7 @@ void Join::on_referred(const Path& path, const std::vector<Endpoint>& endpoints)
   if (!started_ || hub_.edges.on_ring()) return;
   const auto referrals = std::count_if(starts_.begin(), starts_.end(),
                                        [](const Start& start) { return start.is_referral; });
-  const bool has_leaf = std::any_of(starts_.begin(), starts_.end(),
-                                    [this](const Start& start) { return connected(start); });
-  if (has_leaf || referrals >= static_cast<int>(ring::kReferralsMax)) return;
+  if (has_leaf() || referrals >= static_cast<int>(ring::kReferralsMax)) return;
   std::size_t taken = 0;
   for (const Endpoint& e :
        usable_candidates(endpoints, {hub_.options.virtual_subnet, hub_.options.allow_loopback})) {
@@ -169,12 +173,44 @@ void Join::tick() {
     for (const Member& m : lost_) {
       if (dials++ < ring::kDialsMax) dial(m);
     }
+    if (hub_.options.streams && dials > 0)
+      streams_.after(kTcpHeadStart, [this] { dial_streams(Carrier::kTcp); });
   } else {
     trim_leaves();
     if (hub_.clock.now() >= next_outsider_) dial_outsider();
   }
   tick_.after(hub_.random.jittered(wait_), [this] { tick(); });
   wait_ = std::min<Duration>(wait_ * 2, longest);
+}
+
+bool Join::has_leaf() const {
+  return std::any_of(starts_.begin(), starts_.end(),
+                     [this](const Start& start) { return connected(start); });
+}
+
+void Join::dial_streams(Carrier carrier) {
+  if (hub_.edges.on_ring() || has_leaf()) return;
+  const auto own = hub_.transport.local_endpoints();
+  std::size_t dialled = 0;
+  // Others have their turn with the next tick.
+  if (carrier == Carrier::kTcp && starts_.size() > 1)
+    std::rotate(starts_.begin(), starts_.begin() + 1, starts_.end());
+  for (const Start& start : starts_) {
+    const bool ours = std::any_of(own.begin(), own.end(), [&](const Endpoint& o) {
+      return std::find(start.endpoints.begin(), start.endpoints.end(), o) != start.endpoints.end();
+    });
+    if (ours) continue;
+    bool any = false;
+    for (const Endpoint& e : streams_to(start.endpoints)) {
+      if (e.carrier != carrier) continue;
+      any = true;
+      hub_.sessions.dial(start.is_bootstrap || start.is_referral ? Address() : start.address,
+                         Path::direct(e));
+    }
+    if (any && ++dialled >= ring::kStreamStarts) break;
+  }
+  if (carrier == Carrier::kTcp)
+    streams_.after(kTlsHeadStart - kTcpHeadStart, [this] { dial_streams(Carrier::kTls); });
 }
 
 bool Join::connected(const Start& start) const {
@@ -189,7 +225,7 @@ void Join::dial(const Start& start) {
 void Join::dial(const Member& member) {
   const auto own = hub_.transport.local_endpoints();
   for (const Endpoint& e : member.endpoints) {
-    if (std::find(own.begin(), own.end(), e) != own.end()) continue;
+    if (e.is_stream() || std::find(own.begin(), own.end(), e) != own.end()) continue;
     hub_.sessions.dial(member.address, Path::direct(e));
   }
 }

@@ -56,6 +56,9 @@ class Join {
   void tick();
   void dial(const Start& start);
   void dial(const Member& member);
+  // What UDP does not reach: streams to a few, once it has had a head start.
+  void dial_streams(Carrier carrier);
+  bool has_leaf() const;
   void dial_outsider();
   void dial_if_outside(const Member& member);
   void compare_leaves();
@@ -71,7 +74,7 @@ class Join {
   std::vector<Start> starts_;
   std::deque<Member> lost_;      // the newest last
   std::set<Address> outsiders_;  // dialled while on the ring, not open yet
-  Timer tick_, lonely_, compare_;
+  Timer tick_, lonely_, compare_, streams_;
   Duration wait_{};
   TimePoint lonely_since_{};
   TimePoint next_outsider_{};

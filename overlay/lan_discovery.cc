@@ -43,7 +43,9 @@ void LanDiscovery::tick() {
 
 void LanDiscovery::announce() {
   LanBeacon beacon{handlers_.seeks(), {credentials_.address(), {}}};
-  beacon.member.endpoints = usable_candidates(transport_.local_endpoints(), {});
+  auto own = transport_.local_endpoints();
+  std::erase_if(own, [](const Endpoint& e) { return e.is_stream(); });
+  beacon.member.endpoints = usable_candidates(own, {});
   if (!beacon.member.endpoints.empty())
     handlers_.send(seal_.seal(PacketType::kBeacon, beacon.write()));
 }

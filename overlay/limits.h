@@ -58,7 +58,8 @@ inline constexpr Duration kDialMax = 15s;
 inline constexpr Duration kAskLeafMax = 2s;
 inline constexpr Duration kAskLeafAgain = 300ms;  // our place, if no reply has come; doubles
 inline constexpr Duration kAloneAfter = 3s;
-inline constexpr std::size_t kDialsMax = 32;  // at once, bootstraps and remembered members
+inline constexpr std::size_t kDialsMax = 32;     // at once, bootstraps and remembered members
+inline constexpr std::size_t kStreamStarts = 3;  // of those, over streams
 inline constexpr std::size_t kLeavesKept =
     2;  // bootstraps kept for life, as a way back after a move
 inline constexpr std::size_t kRememberedMax = 64;
@@ -82,6 +83,11 @@ inline constexpr Duration kCheckPause = 50ms;    // when that is used up
 inline constexpr std::size_t kDirectDials = 2;   // candidates that get the first flight
 inline constexpr double kCandidatesPerPeer = 1;  // taken, a second
 inline constexpr double kCandidatesPerPeerBurst = 10;
+
+// Streams.
+inline constexpr Duration kUpgradeEvery = 5s;       // a session on a stream is tried by UDP
+inline constexpr std::size_t kUpgradesPerTurn = 8;  // so many of them
+inline constexpr Duration kUpgradePace = 50ms;      // between two turns when UDP has just come back
 
 // Relays.
 inline constexpr Duration kRelayAfter = 1s;  // a near edge without a direct path gets one

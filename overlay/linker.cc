@@ -59,9 +59,12 @@ void Linker::on_open(Session& session) {
   const Address peer = session.peer();
   const auto it = attempts_.find(peer);
   // Whichever CTM was lost, the session now tells both where to find the other.
-  if (!session.is_direct()) handlers_.tell_candidates(peer, false);
+  const bool by_udp = session.is_direct() && !session.path().path.is_stream();
+  if (!by_udp) handlers_.tell_candidates(peer, false);
   if (it == attempts_.end()) return;
   if (Edge* edge = hub_.edges.find(peer)) {
+    // Should UDP end, its streams are in here.
+    if (hub_.options.streams && edge->endpoints.empty()) edge->endpoints = it->second->told;
     for (const auto role : kAllRoles) {
       if ((it->second->roles & role_bit(role)) != 0) hub_.take_role(*edge, role);
     }
@@ -76,7 +79,7 @@ void Linker::on_path_changed(Session& session) {
   const Edge* edge = hub_.edges.find(peer);
   if (attempts_.contains(peer) || edge == nullptr) return;
   // The direct path was lost: both ends look for another while traffic is routed.
-  if (begin(peer, edge->endpoints, edge->ours != 0) == nullptr) return;
+  if (begin(peer, candidates_of(*edge), edge->ours != 0) == nullptr) return;
   handlers_.tell_candidates(peer, false);
   wake(peer, hub_.clock.now());
 }
@@ -93,7 +96,7 @@ void Linker::restart_all() {
   for (const auto& [peer, edge] : hub_.edges.all()) {
     if (edge.direct) continue;
     attempts_.erase(peer);
-    if (begin(peer, edge.endpoints, edge.ours != 0) == nullptr) return;
+    if (begin(peer, candidates_of(edge), edge.ours != 0) == nullptr) return;
     wake(peer, hub_.clock.now());
   }
 }
@@ -110,7 +113,8 @@ Linker::Attempt* Linker::begin(const Address& peer, const std::vector<Endpoint>&
     return nullptr;
   }
   auto& attempt = attempts_[peer];
-  attempt = std::make_unique<Attempt>(hub_.clock, usable(candidates));
+  attempt = std::make_unique<Attempt>(hub_.clock, usable(candidates),
+                                      hub_.options.streams && hub_.sessions.udp_is_silent());
   attempt->ours = ours;
   attempt->started = hub_.clock.now();
   return attempt.get();
@@ -154,6 +158,7 @@ void Linker::dial_directly(const Address& peer, const std::vector<Endpoint>& can
   if (session == nullptr || is_open(session)) return;
   std::size_t dialled = 0;
   for (const Endpoint& e : candidates) {
+    if (e.is_stream()) continue;
     if (++dialled > ring::kDirectDials || !checks_.take({}, hub_.clock.now())) return;
     hub_.sessions.dial(peer, Path::direct(e));
   }
@@ -210,7 +215,7 @@ void Linker::next_round(const Address& peer, Attempt& attempt) {
   if (attempt.ask_again > now) return wake(peer, attempt.ask_again);
   attempt.resting = false;
   handlers_.ask(peer, first_role(edge->ours));
-  attempt.checks.add(edge->endpoints, now);
+  attempt.checks.add(candidates_of(*edge), now);
   wake(peer, now + ring::kAskFirst);
 }
 
@@ -227,7 +232,22 @@ void Linker::end(const Address& peer, bool failed) {
 }
 
 std::vector<Endpoint> Linker::usable(const std::vector<Endpoint>& endpoints) const {
-  return usable_candidates(endpoints, {hub_.options.virtual_subnet, hub_.options.allow_loopback});
+  auto out =
+      usable_candidates(endpoints, {hub_.options.virtual_subnet, hub_.options.allow_loopback});
+  if (!hub_.options.streams) std::erase_if(out, [](const Endpoint& e) { return e.is_stream(); });
+  return out;
+}
+
+// A bootstrap that we met on a direct path has told us nothing: where it listens is guessed.
+std::vector<Endpoint> Linker::candidates_of(const Edge& edge) const {
+  auto out = edge.endpoints;
+  if (!hub_.options.streams || (edge.ours & kLeafBit) == 0) return out;
+  const auto known = out.empty() ? edge.met_at : out;
+  if (out.empty()) out = known;
+  for (const Endpoint& e : streams_to(known)) {
+    if (std::ranges::find(out, e) == out.end()) out.push_back(e);
+  }
+  return out;
 }
 
 }  // namespace wow

@@ -45,15 +45,16 @@ class Linker {
 
  private:
   struct Attempt {
-    Attempt(Clock& clock, std::vector<Endpoint> candidates)
-        : checks(std::move(candidates)), timer(clock) {}
+    Attempt(Clock& clock, std::vector<Endpoint> candidates, bool streams_at_once)
+        : told(std::move(candidates)), checks(told, clock.now(), streams_at_once), timer(clock) {}
     Roles roles = 0;    // wanted, granted when the session opens
     bool ours = false;  // we asked; else the peer did
     TimePoint started{};
     int asked = 0;
     TimePoint ask_again{};
-    int rounds = 0;        // of checks that came to nothing
-    bool resting = false;  // until ask_again
+    int rounds = 0;              // of checks that came to nothing
+    bool resting = false;        // until ask_again
+    std::vector<Endpoint> told;  // the candidates that it began with
     CheckList checks;
     Timer timer;
   };
@@ -70,6 +71,7 @@ class Linker {
   void wake(const Address& peer, TimePoint at);
   void end(const Address& peer, bool failed);
   std::vector<Endpoint> usable(const std::vector<Endpoint>& endpoints) const;
+  std::vector<Endpoint> candidates_of(const Edge& edge) const;
 
   Hub& hub_;
   Handlers handlers_;

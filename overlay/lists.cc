@@ -130,7 +130,8 @@ std::vector<Member> Lists::known_near(const Address& target) const {
 Member Lists::described(const Edge& edge) const {
   Member out{edge.peer, {}};
   if (const Session* session = hub_.sessions.find(edge.peer);
-      session != nullptr && session->is_direct()) {
+      session != nullptr && session->is_direct() &&
+      session->path().path.endpoint.can_be_dialled()) {
     out.endpoints.push_back(session->path().path.endpoint);
   }
   for (const Endpoint& e : edge.endpoints) {

@@ -76,7 +76,7 @@ void Merge::introduce(const Address& to, const Address& whom) {
   const Session* session = hub_.sessions.find(whom);
   if (edge == nullptr || session == nullptr) return;
   Member member{whom, edge->endpoints};
-  if (session->is_direct()) {
+  if (session->is_direct() && session->path().path.endpoint.can_be_dialled()) {
     member.endpoints.insert(member.endpoints.begin(), session->path().path.endpoint);
   }
   pb::Link link;

@@ -16,6 +16,9 @@ void Node::stop() { impl_->stop(); }
 void Node::on_datagram(MutableBytes packet, const Endpoint& from) {
   if (impl_->takes_from(from)) impl_->sessions_.on_datagram(packet, from);
 }
+void Node::on_stream_closed(const Endpoint& far) {
+  if (!impl_->stopped_) impl_->sessions_.on_stream_closed(far);
+}
 void Node::on_opened(std::uint32_t receive_index, ByteView plain, const Endpoint& from,
                      std::uint32_t circuit) {
   if (impl_->takes_from(from)) impl_->sessions_.on_opened(receive_index, plain, from, circuit);

@@ -46,6 +46,7 @@ struct NodeOptions {
   std::vector<Remembered> remembered;
   std::optional<Prefix> virtual_subnet;  // never a candidate
   bool allow_loopback = false;           // candidates on 127.0.0.1, for tests and examples
+  bool streams = false;  // the transport can open streams: they are dialled where UDP leads nowhere
   SessionLimits limits;
 };
 
@@ -57,7 +58,8 @@ struct EdgeInfo {
   Duration round_trip{};
   Duration open_for{};
   std::uint64_t bytes_in = 0, bytes_out = 0;
-  bool direct = false;
+  bool direct = false;  // by UDP
+  bool stream = false;
   bool relayed = false;  // by circuit: path.via is the relay
 };
 
@@ -87,8 +89,9 @@ class Node {
   // Says goodbye to peers; nothing is sent afterwards.
   void stop();
 
-  // What the owner of the socket hands in.
+  // What the owner of the sockets hands in: a datagram, or a packet of a stream.
   void on_datagram(MutableBytes packet, const Endpoint& from);
+  void on_stream_closed(const Endpoint& far);  // whoever closed it; or it could not be opened
   // `circuit`: it came through it, from a relay at `from`; 0: directly. From a packet worker.
   void on_opened(std::uint32_t receive_index, ByteView plain, const Endpoint& from,
                  std::uint32_t circuit = 0);

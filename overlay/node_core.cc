@@ -50,6 +50,7 @@ Node::Impl::Impl(Credentials& credentials, Clock& clock, Random& random, Transpo
                          std::uint32_t hops) { on_broadcast(origin, service, payload, hops); }),
       merge_(*this, merge_handlers()),
       join_(*this, join_handlers()),
+      upgrades_(*this),
       later_timer_(clock),
       sweep_timer_(clock) {}
 
@@ -157,6 +158,7 @@ void Node::Impl::stop() {
   far_.stop();
   whereabouts_.stop();
   linker_.stop();
+  upgrades_.stop();
   relays_.stop();
   circuit_requests_.stop();
   forwarder_.stop();
@@ -255,6 +257,7 @@ void Node::Impl::on_open(Session& session) {
   join_.on_open(session);
   if (merge_.is_expected(peer)) later([this, peer] { merge_.on_contact(peer); });
   linker_.on_open(session);
+  upgrades_.on_path_changed(session);
   if (edge.role_repeats == 0) roles_.remind(edge);  // none is news, too, if either has restarted
   messages_.on_open(peer);
   note_usable(edge);
@@ -277,7 +280,8 @@ void Node::Impl::on_closed(const Address& peer, const Path& path, CloseReason re
     if (edge.is_near() && !stopped_) ring_.lost(edge);
     if (edge.is_member() && reason == CloseReason::kDead) {
       Member member{peer, edge.endpoints};
-      if (path.is_direct()) member.endpoints.insert(member.endpoints.begin(), path.endpoint);
+      if (path.endpoint.can_be_dialled())
+        member.endpoints.insert(member.endpoints.begin(), path.endpoint);
       join_.remember(std::move(member));
     }
     messages_.on_closed(peer);
@@ -289,6 +293,7 @@ void Node::Impl::on_closed(const Address& peer, const Path& path, CloseReason re
   relays_.on_lost(peer, true);
   circuit_requests_.on_lost(peer, reason == CloseReason::kDead || reason == CloseReason::kTimeout);
   linker_.on_closed(peer);
+  upgrades_.on_closed(peer);
 }
 
 void Node::Impl::on_path_changed(Session& session) {
@@ -302,6 +307,7 @@ void Node::Impl::on_path_changed(Session& session) {
   if (was_near && !edge->up) ring_.lost(*edge);
   if (was_relayed) relays_.want(session.peer());
   linker_.on_path_changed(session);
+  upgrades_.on_path_changed(session);
   relays_.on_path_changed(session);
   circuit_requests_.on_path_changed(session);
   observe(session.peer(), &session);

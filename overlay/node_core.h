@@ -24,6 +24,7 @@
 #include "overlay/role_talk.h"
 #include "overlay/settings_spread.h"
 #include "overlay/shortcuts.h"
+#include "overlay/upgrades.h"
 #include "overlay/whereabouts.h"
 
 namespace wow {
@@ -125,6 +126,7 @@ class Node::Impl final : public Hub, public Sessions::Listener {
   Broadcasts broadcasts_;
   Merge merge_;
   Join join_;
+  Upgrades upgrades_;
 
   std::deque<std::function<void()>> later_;
   Timer later_timer_, sweep_timer_;

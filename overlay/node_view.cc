@@ -24,7 +24,8 @@ std::vector<EdgeInfo> Node::Impl::edges_info() {
       info.bytes_in = keys->bytes_in.load(std::memory_order_relaxed);
       info.bytes_out = keys->bytes_out.load(std::memory_order_relaxed);
     }
-    info.direct = session->is_direct();
+    info.stream = session->is_direct() && info.path.is_stream();
+    info.direct = session->is_direct() && !info.stream;
     info.relayed = session->is_relayed();
     out.push_back(std::move(info));
   }
@@ -64,7 +65,8 @@ std::vector<Endpoint> Node::Impl::referrals() {
   for (const auto& [peer, edge] : edges_.all()) {
     const Session* session = sessions_.find(peer);
     if (session == nullptr || !edge.usable() || !session->is_direct()) continue;
-    out.push_back(session->path().path.endpoint);
+    const Endpoint& endpoint = session->path().path.endpoint;
+    if (endpoint.can_be_dialled()) out.push_back(endpoint);
   }
   for (std::size_t i = 0; i < std::min(out.size(), Sessions::kReferralsMax); ++i) {
     std::swap(out[i], out[i + random.below(out.size() - i)]);

@@ -8,20 +8,35 @@
 #include "proto/overlay.pb.h"
 
 namespace wow {
+namespace {
+
+constexpr std::size_t kStreamsTold = 3;
+
+}  // namespace
 
 std::vector<Endpoint> Whereabouts::candidates() const {
+  const CandidateRules rules{hub_.options.virtual_subnet, hub_.options.allow_loopback};
   std::vector<Endpoint> all = hub_.transport.local_endpoints();
   auto reflexive = votes_.endpoints(all, hub_.clock.now());
   if (mapped_) {
     std::erase(reflexive, *mapped_);
     reflexive.insert(reflexive.begin(), *mapped_);
   }
+  // Behind a NAT nobody can open a stream to us.
+  const bool translated = !reflexive.empty();
+  std::vector<Endpoint> streams;
+  for (const Endpoint& e : all) {
+    if (e.is_stream() && !(translated && e.ip.is_private()) && streams.size() < kStreamsTold)
+      streams.push_back(e);
+  }
+  std::erase_if(all, [](const Endpoint& e) { return e.is_stream(); });
   // However many addresses a host has, what it looks like from outside must be among the few.
   const std::size_t room = kCandidatesMax - std::min(reflexive.size(), kCandidatesMax);
-  const CandidateRules rules{hub_.options.virtual_subnet, hub_.options.allow_loopback};
   all = usable_candidates(all, rules);
-  if (all.size() > room) all.resize(room);
+  const std::size_t kept = room - std::min(streams.size(), room);
+  if (all.size() > kept) all.resize(kept);
   all.insert(all.end(), reflexive.begin(), reflexive.end());
+  all.insert(all.end(), streams.begin(), streams.end());
   return usable_candidates(all, rules);
 }
 

@@ -26,7 +26,7 @@ class Whereabouts {
       : hub_(hub), handlers_(std::move(handlers)), announce_(hub.clock) {}
   void stop() { announce_.cancel(); }
 
-  // Host, mapped, then reflexive ones; at most kCandidatesMax.
+  // Host, mapped, then reflexive ones, then streams; at most kCandidatesMax.
   std::vector<Endpoint> candidates() const;
   // What a router in front of us passes on to us; nothing: nothing any more.
   void set_mapped(const std::optional<Endpoint>& endpoint);

@@ -35,7 +35,8 @@ bool Handshaker::dial(const Address& peer, const Path& path, std::uint32_t repla
     under_way->flight->send_on(path);
     return true;
   }
-  if (outgoing_.size() >= parts_.limits.dials_max) {
+  const std::size_t more = path.is_stream() ? parts_.limits.stream_dials_max : 0;
+  if (outgoing_.size() >= parts_.limits.dials_max + more) {
     parts_.metrics.add(Metric::kDropQueueFull);
     return false;
   }

@@ -11,21 +11,26 @@
 
 namespace wow {
 
-enum class PathKind : std::uint8_t { kNone, kDirect, kRelayed, kRouted };
+enum class PathKind : std::uint8_t { kNone, kDirect, kStream, kRelayed, kRouted };
 
 struct Path {
   PathKind kind = PathKind::kNone;
-  Endpoint endpoint;  // direct: the peer's
+  Endpoint endpoint;  // direct, stream: the peer's
   Address via;        // routed: a node to pass, which knows the peer; zero: plain greedy routing.
                       // relayed: who passes our packets on, with whom we have a direct path
   std::uint32_t circuit = 0;  // relayed: what that relay knows it by
 
-  static Path direct(const Endpoint& to) { return {PathKind::kDirect, to, {}, 0}; }
+  // By UDP, or over a stream: straight to the peer either way.
+  static Path direct(const Endpoint& to) {
+    return {to.is_stream() ? PathKind::kStream : PathKind::kDirect, to, {}, 0};
+  }
   static Path relayed(const Address& relay, std::uint32_t circuit) {
     return {PathKind::kRelayed, {}, relay, circuit};
   }
   static Path routed(const Address& via = {}) { return {PathKind::kRouted, {}, via, 0}; }
-  bool is_direct() const { return kind == PathKind::kDirect; }
+  // To an endpoint of the peer, with nobody between: UDP or a stream.
+  bool is_direct() const { return kind == PathKind::kDirect || kind == PathKind::kStream; }
+  bool is_stream() const { return kind == PathKind::kStream; }
   bool is_relayed() const { return kind == PathKind::kRelayed; }
   bool is_routed() const { return kind == PathKind::kRouted; }
   std::string text() const;

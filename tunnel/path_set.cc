@@ -13,11 +13,17 @@ constexpr int kHysteresisDivisor = 5;
 // A path without a measured round trip comes after those with one.
 constexpr Duration kUnmeasured = 1s;
 
-constexpr int kRanks = 3;  // of a kind, and again of those that are suspect
+constexpr int kRanks = 4;  // of a kind, and again of those that are suspect
+
+constexpr int kRankRelayed = 2;
 
 int rank(const PathRecord& r) {
   if (!r.is_usable()) return 2 * kRanks;
-  const int kind = r.state.path.is_direct() ? 0 : r.state.path.is_relayed() ? 1 : 2;
+  const Path& path = r.state.path;
+  const int kind = path.is_stream()    ? 1
+                   : path.is_direct()  ? 0
+                   : path.is_relayed() ? kRankRelayed
+                                       : 3;
   return r.suspect ? kRanks + kind : kind;
 }
 
@@ -107,7 +113,8 @@ void PathSet::choose() {
 void PathSet::follow(const Path& path) {
   const PathRecord* theirs = find(path);
   const PathRecord* ours = best();
-  if (theirs == nullptr || ours == nullptr || rank(*theirs) != rank(*ours) || rank(*ours) > 1) {
+  if (theirs == nullptr || ours == nullptr || rank(*theirs) != rank(*ours) ||
+      rank(*ours) > kRankRelayed) {
     return;
   }
   if (!worth_moving(*ours, *theirs)) use(static_cast<std::size_t>(theirs - records_.data()));

@@ -59,8 +59,8 @@ class PathSet {
   const PathRecord* best() const { return best_ == kNone ? nullptr : &records_[best_]; }
   // Grows whenever another path is in use than before.
   std::uint32_t changes() const { return changes_; }
-  // Looks for a better one than is in use. Order: proven direct paths by round trip, proven relayed
-  // ones likewise, routed ones, then suspect ones of each kind.
+  // Looks for a better one than is in use. Order: proven direct paths by round trip, streams,
+  // proven relayed ones likewise, routed ones, then suspect ones of each kind.
   void choose();
   // Uses `path`, if it is as good in kind as the one in use and not so slow that choose() would go
   // back.

@@ -297,6 +297,46 @@ void Sessions::on_opened(std::uint32_t receive_index, ByteView plain, const Endp
   impl_->on_opened(receive_index, plain, from, circuit);
 }
 
+void Sessions::on_stream_closed(const Endpoint& far) {
+  Impl::Entry entry(*impl_);
+  const Path path = Path::direct(far);
+  std::vector<Address> peers;
+  for (const auto& [peer, session] : impl_->sessions) {
+    if (session->path_set.find(path) != nullptr) peers.push_back(peer);
+  }
+  for (const Address& peer : peers) {
+    if (LiveSession* s = impl_->find(peer)) impl_->on_stream_closed(*s, path);
+  }
+}
+
+bool Sessions::udp_is_silent() const {
+  constexpr Duration kSilent = 500ms;
+  const TimePoint now = impl_->parts.now();
+  bool by_stream = false, by_udp = false, doubted = false;
+  for (const auto& [peer, session] : impl_->sessions) {
+    for (const PathRecord& record : session->path_set.records()) {
+      if (!record.proven || !record.state.path.is_direct()) continue;
+      if (record.state.path.is_stream()) {
+        by_stream = by_stream || !record.suspect;
+        continue;
+      }
+      if (now - session->heard_on(record) < kSilent) return false;
+      (record.suspect ? doubted : by_udp) = true;
+    }
+  }
+  return doubted || (by_stream && !by_udp);
+}
+
+std::unordered_set<Endpoint, EndpointHash> Sessions::streams() const {
+  std::unordered_set<Endpoint, EndpointHash> out;
+  for (const auto& [peer, session] : impl_->sessions) {
+    for (const PathRecord& record : session->path_set.records()) {
+      if (record.proven && record.state.path.is_stream()) out.insert(record.state.path.endpoint);
+    }
+  }
+  return out;
+}
+
 Session* Sessions::find(const Address& peer) { return impl_->find(peer); }
 std::size_t Sessions::size() const { return impl_->sessions.size(); }
 

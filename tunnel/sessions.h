@@ -9,6 +9,7 @@
 #include <memory>
 #include <span>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include "base/clock.h"
@@ -41,11 +42,12 @@ struct SessionLimits {
   Duration idle_routed_close = 2min;  // a session with no traffic, no keepalive and no direct path
   std::size_t sessions_max = 8192;
   Duration idle_gives_way = 10s;  // at sessions_max, one without keepalive is closed for a newcomer
-  std::size_t handshakes_max = 40;  // as responder, at once; half of it reached: retry tokens; all
-                                    // of it: newcomers are referred to others
-  std::size_t dials_max = 24;       // as initiator, at once
-  std::size_t paths_max = 8;        // a session
-  int amplification = 3;            // RFC 9000, 8.1
+  std::size_t handshakes_max = 40;   // as responder, at once; half of it reached: retry tokens; all
+                                     // of it: newcomers are referred to others
+  std::size_t dials_max = 24;        // as initiator, at once
+  std::size_t stream_dials_max = 8;  // beside those: what UDP does not reach must not wait for it
+  std::size_t paths_max = 8;         // a session
+  int amplification = 3;             // RFC 9000, 8.1
   std::size_t staged_packets_max =
       32;  // a session being opened; full: the oldest is dropped and counted
   int unknown_index_replies_per_second = 20;
@@ -140,12 +142,20 @@ class Sessions {
   // Drops every session whose peer the settings no longer welcome.
   void drop_unwelcome();
 
-  // A datagram from the underlay.
+  // A packet from the underlay: a datagram, or one of a stream.
   void on_datagram(MutableBytes packet, const Endpoint& from);
   // A handshake or data packet that came along the ring from `source`; `via` is the way back, zero
   // for plain routing, and `ingress` the neighbour that handed it to us: a source can be invented.
   void on_routed_packet(const Address& source, const Address& via, MutableBytes packet,
                         const Address& ingress = {});
+  // A stream has ended. Where it is in use and can be dialled the peer is asked over it, which
+  // dials it anew; else it is no path any more.
+  void on_stream_closed(const Endpoint& far);
+  // Whether there is reason to think that UDP gets nowhere at all: some path has stopped answering,
+  // or all peers are reached over streams, and nobody was heard by UDP for half a second.
+  bool udp_is_silent() const;
+  // The streams that lead to a peer that has proven itself: others are a stranger's.
+  std::unordered_set<Endpoint, EndpointHash> streams() const;
   // A data packet that a worker has opened (not a frame): kind byte and payload.
   // `circuit`: that it came through, from a relay at `from`; 0: directly.
   void on_opened(std::uint32_t receive_index, ByteView plain, const Endpoint& from,

@@ -51,6 +51,7 @@ class Sessions::Impl final : public Handshaker::Events {
   void on_opened(std::uint32_t receive_index, ByteView plain, const Endpoint& from,
                  std::uint32_t circuit);
   void on_relayed(MutableBytes packet, const Endpoint& from);
+  void on_stream_closed(LiveSession& s, const Path& path);
 
   // Handshaker::Events.
   bool admits(const Agreement& agreement) override;

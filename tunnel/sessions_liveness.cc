@@ -41,7 +41,9 @@ void Sessions::Impl::run_probes(LiveSession& s) {
     // harm, even to an address that is not the peer's.
     const bool patient = record.state.path.is_direct() && !record.answered && !busy;
     // One that is not in use is asked twice as long: a short outage is then undone in place.
-    const int spare = s.path_set.best() == &record ? 1 : 2;
+    // So is a stream, which repairs its losses itself, in longer steps.
+    const bool in_use = s.path_set.best() == &record && !record.state.path.is_stream();
+    const int spare = in_use ? 1 : 2;
     const int unanswered_max = limits.probes_unanswered_max * (patient ? kOpeningPatience : spare);
     if (record.unanswered >= unanswered_max) dead.push_back(record.state.path);
     if (record.unanswered >= limits.probes_until_suspect && !record.suspect) doubt_best(s, record);
@@ -102,6 +104,19 @@ void Sessions::Impl::doubt_best(LiveSession& s, PathRecord& silent) {
     if (!record.state.path.is_routed() && now - sign_of_life > PathSet::kFresh) record.doubt();
     if (!record.probing) record.start_probing(now);
   }
+}
+
+void Sessions::Impl::on_stream_closed(LiveSession& s, const Path& path) {
+  PathRecord* record = s.path_set.find(path);
+  if (record == nullptr) return;
+  if (s.is_open() && record == s.path_set.best() && path.endpoint.can_be_dialled()) {
+    doubt_best(s, *record);
+    if (!record->probing) record->start_probing(parts.now());
+    update_path(s);
+    if (!s.is_closed()) run_probes(s);
+    return;
+  }
+  drop_path(s, path);
 }
 
 // Uses the best path there is, and tells the listener if that changed anything for it.

@@ -124,7 +124,7 @@ void Sessions::Impl::on_challenge(LiveSession& s, KeySet& keys, const PathMessag
   PathMessage response;
   response.op = PathMessage::Op::kResponse;
   response.token = message.token;
-  if (path.is_direct()) response.observed = path.endpoint.bytes();
+  if (path.is_direct() && !path.is_stream()) response.observed = path.endpoint.bytes();
   transmit(s, keys, path, static_cast<std::uint8_t>(DataKind::kPath), response.write());
   if (path.is_routed()) return;
   if ((message.flags & PathMessage::kMoved) != 0) {

@@ -1,6 +1,9 @@
 #include "dht/asio/node_host.h"
 
 #include <fcntl.h>
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
+#include <openssl/sha.h>
 #include <sys/file.h>
 #include <unistd.h>
 
@@ -28,6 +31,22 @@ constexpr Duration kSaveEvery = 1min;
 constexpr Duration kNodeRecordLife = 365 * 24h;
 constexpr Duration kNodeRecordRenewed = 24h;
 constexpr Duration kNodeRecordRetry = 30s;
+
+// The path that the pool's TLS streams ask for: strangers cannot know it.
+std::string stream_target(ByteView pool_key) {
+  constexpr std::string_view kPurpose = "wow stream 1";
+  constexpr std::size_t kShown = 16;
+  std::array<std::uint8_t, SHA256_DIGEST_LENGTH> digest{};
+  HMAC(EVP_sha256(), pool_key.data(), static_cast<int>(pool_key.size()), view_of(kPurpose).data(),
+       kPurpose.size(), digest.data(), nullptr);
+  std::string out = "/";
+  for (std::size_t i = 0; i < kShown; ++i) {
+    constexpr char kDigits[] = "0123456789abcdef";
+    out += kDigits[digest[i] >> 4];
+    out += kDigits[digest[i] & 15];
+  }
+  return out;
+}
 }  // namespace
 
 NodeHost::NodeHost(boost::asio::any_io_executor executor, NodeHostOptions options)
@@ -54,8 +73,9 @@ Result<std::unique_ptr<NodeHost>> NodeHost::open(boost::asio::any_io_executor ex
   host->store_ = std::move(*store);
 
   NodeHost& h = *host;
-  h.transport_ =
-      std::make_unique<UdpTransport>(h.sockets_.front(), h.slot_, options.allow_loopback);
+  h.udp_ = std::make_unique<UdpTransport>(h.sockets_.front(), h.slot_, options.allow_loopback);
+  if (auto done = h.open_streams(); !done) return done.error();
+  h.transport_ = std::make_unique<NodeTransport>(*h.udp_, *h.streams_);
   h.node_ = std::make_unique<Node>(*h.credentials_, h.clock_, h.random_, *h.transport_, h.slot_,
                                    node_options);
   h.network_ = std::make_unique<NodeNetwork>(*h.node_);
@@ -112,6 +132,7 @@ Result<void> NodeHost::load(NodeOptions& node_options) {
   node_options.expects_more = options_.lan || !bootstrap_names_.empty();
   node_options.virtual_subnet = Prefix::parse(settings_.subnet());
   node_options.allow_loopback = options_.allow_loopback;
+  node_options.streams = true;
   node_options.limits.workers = options_.workers;
   node_options.limits.circuit_packets_per_second = options_.relay_rate;
   auto credentials = TlsCredentials::make(*membership, clock_, build_date());
@@ -175,12 +196,29 @@ Result<void> NodeHost::open_sockets() {
   return {};
 }
 
-void NodeHost::start() {
-  if (options_.workers == 0) {
-    transport_->start(executor_, [this](MutableBytes packet, const Endpoint& from) {
-      node_->on_datagram(packet, from);
-    });
+Result<void> NodeHost::open_streams() {
+  StreamOptions options;
+  options.target = stream_target(credentials_->pool_key());
+  options.proxy = options_.proxy;
+  streams_ = std::make_unique<StreamTransport>(executor_, options, slot_);
+  if (options_.listen_tcp != 0) {
+    auto done = streams_->listen(Carrier::kTcp, options_.listen_tcp.value_or(port()));
+    if (!done && options_.listen_tcp) return done.error();
+    if (!done) log_warn("no streams accepted", {{"why", done.error().message}});
   }
+  if (options_.listen_tls.value_or(0) != 0)
+    return streams_->listen(Carrier::kTls, *options_.listen_tls);
+  return {};
+}
+
+void NodeHost::start() {
+  const auto take = [this](MutableBytes packet, const Endpoint& from) {
+    node_->on_datagram(packet, from);
+  };
+  if (options_.workers == 0) udp_->start(executor_, take);
+  streams_->start({.packet = take,
+                   .closed = [this](const Endpoint& far) { node_->on_stream_closed(far); },
+                   .proven = [this] { return node_->sessions().streams(); }});
   // First the store: should the node find itself alone, the store has waited as long, and founds at
   // once.
   dht_->start();
@@ -200,6 +238,7 @@ void NodeHost::open_lan() {
 }
 
 void NodeHost::on_network_change() {
+  streams_->redial_all();
   if (lan_socket_) lan_socket_->refresh();
   node_->on_network_change();
   names_->start();
@@ -214,7 +253,8 @@ void NodeHost::stop() {
   save_timer_.cancel();
   record_timer_.cancel();
   node_->stop();
-  transport_->stop();
+  udp_->stop();
+  streams_->stop();
 }
 
 void NodeHost::load_state(NodeOptions& node_options) {

@@ -1,6 +1,6 @@
-// A node with what it stands on: membership files, UDP sockets, clock, randomness, metrics, the
-// store's file. The public Router and the daemon are both made of one. On one Asio executor (one
-// thread or a strand).
+// A node with what it stands on: membership files, UDP sockets, streams, clock, randomness,
+// metrics, the store's file. The public Router and the daemon are both made of one. On one Asio
+// executor (one thread or a strand).
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>
@@ -11,8 +11,8 @@
 
 #include "base/asio/asio_clock.h"
 #include "base/asio/lan_multicast.h"
+#include "base/asio/node_transport.h"
 #include "base/asio/system_random.h"
-#include "base/asio/udp_transport.h"
 #include "base/error.h"
 #include "base/metrics.h"
 #include "dht/asio/bootstrap_names.h"
@@ -37,6 +37,11 @@ inline constexpr const char* kLockFile = "lock";          // held while a daemon
 struct NodeHostOptions {
   std::filesystem::path directory;
   std::optional<std::uint16_t> listen;  // empty: the port used before, or any
+  // Where streams are accepted: plain TCP (empty: at the number of the UDP port, if it is free; 0:
+  // nowhere), and such as look like HTTPS.
+  std::optional<std::uint16_t> listen_tcp;
+  std::optional<std::uint16_t> listen_tls;
+  std::optional<Proxy> proxy;           // for the streams that we open
   std::vector<std::string> bootstraps;  // ADDRESS:PORT or NAME:PORT, beside the invite's
   bool lan = false;                     // finds members on the LAN by multicast
   bool allow_loopback = false;
@@ -68,6 +73,7 @@ class NodeHost {
   MetricSlot& metric_slot() { return slot_; }
   const UdpSocket& socket(int worker) const { return sockets_[static_cast<std::size_t>(worker)]; }
   std::uint16_t port() const { return sockets_.front().port(); }
+  StreamTransport& streams() { return *streams_; }
   TlsCredentials& credentials() { return *credentials_; }
   const pb::Settings& settings() const { return settings_; }
   ByteView invite_id() const { return invite_id_; }
@@ -85,6 +91,7 @@ class NodeHost {
   NodeHost(boost::asio::any_io_executor executor, NodeHostOptions options);
   Result<void> lock();
   Result<void> open_sockets();
+  Result<void> open_streams();
   Result<void> load(NodeOptions& node_options);
   void load_state(NodeOptions& node_options);
   void sort_bootstraps(const std::vector<std::string>& texts, NodeOptions& node_options);
@@ -108,7 +115,9 @@ class NodeHost {
   Bytes invite_id_;
   std::unique_ptr<TlsCredentials> credentials_;
   std::unique_ptr<FileStore> store_;
-  std::unique_ptr<UdpTransport> transport_;
+  std::unique_ptr<UdpTransport> udp_;
+  std::unique_ptr<StreamTransport> streams_;
+  std::unique_ptr<NodeTransport> transport_;
   std::unique_ptr<Node> node_;
   std::unique_ptr<NodeNetwork> network_;
   std::unique_ptr<Dht> dht_;

@@ -123,6 +123,34 @@ TEST(Endpoint, BytesGoThereAndBack) {
   EXPECT_FALSE(Endpoint().is_set());
 }
 
+TEST(Endpoint, StreamsAreEndpointsOfTheirOwn) {
+  const Endpoint udp = *Endpoint::parse("198.51.100.7:4433"),
+                 tcp = *Endpoint::parse("tcp://198.51.100.7:4433"),
+                 tls = *Endpoint::parse("tls://[2001:db8::7]:443");
+  EXPECT_TRUE(tcp.is_stream() && tls.is_stream() && !udp.is_stream());
+  EXPECT_NE(tcp, udp);
+  EXPECT_NE(EndpointHash()(tcp), EndpointHash()(udp));
+  EXPECT_EQ(tcp.text(), "tcp://198.51.100.7:4433");
+  EXPECT_EQ(tls.text(), "tls://[2001:db8::7]:443");
+  EXPECT_EQ(to_hex(tcp.bytes()), "c6336407115101");
+  EXPECT_EQ(to_hex(tls.bytes()), "20010db800000000000000000000000701bb02");
+  EXPECT_EQ(Endpoint::from_bytes(tcp.bytes()), tcp);
+  EXPECT_EQ(Endpoint::from_bytes(tls.bytes()), tls);
+}
+
+TEST(Endpoint, WhoeverDialledUsCannotBeNamedToOthers) {
+  Endpoint accepted = *Endpoint::parse("198.51.100.7:50000");
+  accepted.carrier = Carrier::kAccepted;
+  EXPECT_FALSE(accepted.can_be_dialled());
+  EXPECT_FALSE(Endpoint::from_bytes(accepted.bytes()));
+  EXPECT_FALSE(Endpoint::parse(accepted.text()));
+  Bytes unknown = accepted.bytes();
+  unknown.back() = 9;
+  EXPECT_FALSE(Endpoint::from_bytes(unknown));
+  unknown.back() = 0;
+  EXPECT_FALSE(Endpoint::from_bytes(unknown)) << "UDP has one form only";
+}
+
 TEST(Endpoint, HashTellsNeighboursApart) {
   std::set<std::size_t> hashes;
   for (std::uint16_t port = 1; port <= 100; ++port) {

@@ -110,5 +110,44 @@ TEST(CheckList, APeerThatKeepsOfferingNeverGrowsTheList) {
   EXPECT_EQ(run(list).size(), kCheckListMax * kCheckTries);
 }
 
+TEST(UsableCandidates, RefusesStreamsThatNobodyCanDial) {
+  Endpoint accepted = peer(1);
+  accepted.carrier = Carrier::kAccepted;
+  EXPECT_TRUE(usable_candidates({accepted}, {}).empty());
+  EXPECT_EQ(usable_candidates({at("tcp://198.51.100.1:4433")}, {}).size(), 1u);
+}
+
+TEST(StreamsTo, AreThoseToldElseWhereTheyAreByDefault) {
+  const Endpoint tcp = at("tcp://198.51.100.1:4433"), tls = at("tls://198.51.100.1:443");
+  EXPECT_EQ(streams_to({peer(1)}), (std::vector<Endpoint>{tcp, tls}));
+  EXPECT_EQ(streams_to({peer(2), tls}), std::vector<Endpoint>{tls}) << "it has told";
+  EXPECT_LE(streams_to({peer(1), peer(2), peer(3), peer(4)}).size(), kStreamsTried);
+}
+
+TEST(CheckList, UdpHasAHeadStart) {
+  const Endpoint tcp = at("tcp://198.51.100.1:4433"), tls = at("tls://198.51.100.1:443");
+  CheckList list({tls, tcp, peer(1)}, kNow);
+  std::map<Endpoint, std::vector<Duration>> sent;
+  for (const auto& [when, endpoint] : run(list)) sent[endpoint].push_back(when);
+  EXPECT_EQ(sent[peer(1)].front(), 0ms);
+  EXPECT_EQ(sent[tcp].front(), kTcpHeadStart);
+  EXPECT_EQ(sent[tls].front(), kTlsHeadStart);
+  EXPECT_EQ(sent[tcp].size(), static_cast<std::size_t>(kStreamCheckTries));
+}
+
+TEST(CheckList, NamedAgainAStreamWaitsNoLonger) {
+  const Endpoint tcp = at("tcp://198.51.100.1:4433");
+  CheckList list({tcp}, kNow);
+  list.add({tcp}, kNow + 300ms);
+  EXPECT_EQ(list.next(kNow + kTcpHeadStart), tcp);
+}
+
+TEST(CheckList, WhereUdpIsKnownToBeSilentStreamsDoNotWait) {
+  const Endpoint tcp = at("tcp://198.51.100.1:4433");
+  CheckList list({peer(1), tcp}, kNow, true);
+  EXPECT_EQ(list.next(kNow), peer(1));
+  EXPECT_EQ(list.next(kNow + kCheckPace), tcp);
+}
+
 }  // namespace
 }  // namespace wow

@@ -4,6 +4,7 @@
 
 #include "base/endpoint.h"
 #include "base/random.h"
+#include "base/stream_framer.h"
 #include "tests/proto/golden.h"
 
 namespace wow {
@@ -290,6 +291,14 @@ TEST(Headers, NoiseEitherParsesAndRoundTripsOrIsRefused) {
   EXPECT_GT((round_trips<RoutedHeader>(2, 60, [](const auto& h) { return written(h); })), 100);
   EXPECT_GT((round_trips<MessageHeader>(3, 10, [](const auto& h) { return written(h); })), 100);
   EXPECT_GT((round_trips<PathMessage>(4, 40, [](const auto& h) { return h.write(); })), 100);
+}
+
+TEST(Streams, CandidatesAndFramesAreGolden) {
+  EXPECT_EQ(Endpoint::parse("tcp://198.51.100.7:4433")->bytes(), golden("candidate_tcp"));
+  EXPECT_EQ(Endpoint::parse("tls://[2001:db8::7]:443")->bytes(), golden("candidate_tls"));
+  Bytes framed;
+  frame_packet(framed, UnknownIndex{0x01020304}.write(), {});
+  EXPECT_EQ(framed, golden("framed"));
 }
 
 }  // namespace

@@ -33,6 +33,7 @@ struct UpArguments {
   std::string ip;
   std::vector<std::string> bootstraps;
   std::optional<std::uint16_t> listen;
+  std::string proxy = "auto";
   DaemonOptions daemon;
 };
 
@@ -57,6 +58,16 @@ void set_level(const std::string& level) {
                                   : LogLevel::kInfo);
 }
 
+// "auto": what the environment says; a word there that cannot be used is no reason to stay down.
+std::optional<Proxy> proxy_of(const std::string& word) {
+  if (word == "off") return std::nullopt;
+  if (word != "auto") return value_or_throw(Proxy::parse(word));
+  std::string why;
+  auto proxy = proxy_from_environment(&why);
+  if (!why.empty()) std::cerr << "Proxy ignored: " << why << ".\n";
+  return proxy;
+}
+
 // Files first, then what they name: everything that can be wrong is said before anything is
 // started.
 DaemonOptions prepare(const CommandContext& context, CLI::App& command, UpArguments& arguments,
@@ -79,6 +90,7 @@ DaemonOptions prepare(const CommandContext& context, CLI::App& command, UpArgume
   options.directory = context.paths.member_directory(pool);
   options.socket = context.paths.runtime / (pool + ".sock");
   options.listen = arguments.listen;
+  options.proxy = proxy_of(arguments.proxy);
   options.name_is_explicit = !options.name.empty();
   if (!options.name_is_explicit) options.name = default_host_name();
   if (!is_valid_name(options.name))
@@ -183,8 +195,23 @@ void add_start_command(CLI::App& app, CommandContext& context, bool router) {
       ->add_option("--listen", arguments->listen, "UDP port; default: the one used before, or any")
       ->check(CLI::Range(1, 65535));
   command
+      ->add_option("--listen-tcp", arguments->daemon.listen_tcp,
+                   "TCP port for members whose UDP is blocked; default: the number of the UDP "
+                   "port; 0: none")
+      ->check(CLI::Range(0, 65535));
+  command
+      ->add_option("--listen-tls", arguments->daemon.listen_tls,
+                   "TCP port for streams that look like HTTPS, 443 best; default: none")
+      ->check(CLI::Range(0, 65535));
+  command
+      ->add_option("--proxy", arguments->proxy,
+                   "http://[USER:PASSWORD@]HOST:PORT or socks5://..., for streams of ours; auto: "
+                   "https_proxy or all_proxy say it; off: none")
+      ->capture_default_str();
+  command
       ->add_option("--bootstrap", arguments->bootstraps,
-                   "ADDRESS:PORT or NAME:PORT to start from, beside the invite's; may be repeated")
+                   "ADDRESS:PORT or NAME:PORT to start from, beside the invite's; may be repeated. "
+                   "tcp://ADDRESS:PORT or tls://ADDRESS:PORT: by stream only")
       ->allow_extra_args(false);
   command->add_flag("--no-lan", arguments->daemon.no_lan,
                     "Do not look for members on the LAN by multicast");

@@ -71,7 +71,8 @@ json::object status_json(const ControlContext& c) {
 // The store, which knows names, takes round trips.
 void peers(const ControlContext& c, bool with_names, Reply reply) {
   const auto answer = [&c, reply](const NodeNames& names) {
-    reply(json::object{{"peers", peers_json(c.host.node().edges(), names)},
+    const auto via = [&c](const Endpoint& far) { return c.host.streams().via(far); };
+    reply(json::object{{"peers", peers_json(c.host.node().edges(), names, via)},
                        {"ring_state", ring_state(c.host.node())}});
   };
   if (!with_names) return answer({});

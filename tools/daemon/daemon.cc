@@ -70,6 +70,9 @@ class Daemon {
     NodeHostOptions host_options;
     host_options.directory = options_.directory;
     host_options.listen = options_.listen;
+    host_options.listen_tcp = options_.listen_tcp;
+    host_options.listen_tls = options_.listen_tls;
+    host_options.proxy = options_.proxy;
     host_options.bootstraps = options_.bootstraps;
     host_options.lan = !options_.no_lan;
     host_options.allow_loopback = options_.allow_loopback;

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "base/asio/proxy.h"
 #include "base/endpoint.h"
 #include "base/error.h"
 #include "tunnel/circuit_table.h"
@@ -24,6 +25,9 @@ struct DaemonOptions {
   bool name_is_explicit = false;
   std::optional<IpAddress> ip;
   std::optional<std::uint16_t> listen;
+  std::optional<std::uint16_t> listen_tcp;  // empty: the number of the UDP port; 0: nowhere
+  std::optional<std::uint16_t> listen_tls;
+  std::optional<Proxy> proxy;
   std::vector<std::string> bootstraps;  // ADDRESS:PORT or NAME:PORT
   bool no_lan = false;                  // no search for members on the LAN
   bool no_port_map = false;             // the router in front of us is not asked for a port

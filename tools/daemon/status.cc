@@ -29,7 +29,13 @@ std::string counters_prometheus(const Metrics& metrics, const std::string& pool)
 namespace {
 
 // A relay has a name, as any other member.
-std::string path_text(const Path& path, const NodeNames& names) {
+std::string path_text(const Path& path, const NodeNames& names,
+                      const std::function<std::string(const Endpoint&)>& via) {
+  if (path.is_stream() && via) {
+    const std::string through = via(path.endpoint);
+    std::string text = path.text();
+    return through.empty() ? text : text.insert(text.size() - 1, " " + through);
+  }
   const auto relay = names.find(path.via);
   if (!path.is_relayed() || relay == names.end() || relay->second.name.empty()) return path.text();
   return "relayed via " + relay->second.name;
@@ -37,7 +43,8 @@ std::string path_text(const Path& path, const NodeNames& names) {
 
 }  // namespace
 
-json::array peers_json(const std::vector<EdgeInfo>& edges, const NodeNames& names) {
+json::array peers_json(const std::vector<EdgeInfo>& edges, const NodeNames& names,
+                       const std::function<std::string(const Endpoint&)>& via) {
   json::array out;
   for (const EdgeInfo& edge : edges) {
     json::array roles;
@@ -45,8 +52,9 @@ json::array peers_json(const std::vector<EdgeInfo>& edges, const NodeNames& name
     json::object row{{"address", edge.peer.hex()},
                      {"roles", std::move(roles)},
                      {"direct", edge.direct},
+                     {"stream", edge.stream},
                      {"relayed", edge.relayed},
-                     {"path", path_text(edge.path, names)},
+                     {"path", path_text(edge.path, names, via)},
                      {"round_trip", to_seconds(edge.round_trip)},
                      {"open_for", to_seconds(edge.open_for)},
                      {"bytes_in", edge.bytes_in},

@@ -5,6 +5,8 @@
 
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
+#include <functional>
+#include <string>
 #include <unordered_map>
 #include <vector>
 
@@ -20,7 +22,9 @@ boost::json::object counters_json(const Metrics& metrics);
 // The same as lines of the Prometheus text format.
 std::string counters_prometheus(const Metrics& metrics, const std::string& pool);
 
-boost::json::array peers_json(const std::vector<EdgeInfo>& edges, const NodeNames& names);
+// `via`: of a stream's far endpoint, what leads there ("through proxy ..."), or empty.
+boost::json::array peers_json(const std::vector<EdgeInfo>& edges, const NodeNames& names,
+                              const std::function<std::string(const Endpoint&)>& via = {});
 boost::json::object dht_json(const DhtStatus& status);
 boost::json::object stat_json(const std::string& key, const DhtStat& stat);
 boost::json::object record_json(const DhtRecord& record);

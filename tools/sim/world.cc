@@ -58,6 +58,9 @@ void SimHost::send(std::span<const Datagram> batch) {
 std::vector<Endpoint> SimHost::local_endpoints() const {
   std::vector<Endpoint> out;
   for (const Attachment& a : attachments_) out.push_back({a.ip, kPort});
+  for (const Attachment& a : attachments_) {
+    if (accepts_streams_) out.push_back({a.ip, kPort, Carrier::kTcp});
+  }
   return out;
 }
 
@@ -103,6 +106,7 @@ void World::crash(SimHost& host) {
   host.held_ = 0;
   ++host.life_;
   host.receiver_ = nullptr;
+  host.streams_.clear();
 }
 
 void World::restart(SimHost& host) { host.up_ = true; }
@@ -148,6 +152,7 @@ void World::set_link(const Link& link) {
 
 void World::transmit(SimHost& from, const Datagram& datagram) {
   if (!from.up_) return;
+  if (datagram.to.is_stream()) return transmit_stream(from, datagram);
   const Endpoint& to = datagram.to;
   const SimHost::Attachment* out = nullptr;  // a LAN that has the address, else any of its family
   for (const auto& a : from.attachments_) {
@@ -287,7 +292,8 @@ bool World::take_in(std::uint32_t slot) {
   Flight& flight = this->flight(slot);
   SimHost* host = receiver_of(flight.way);
   if (!host) return true;
-  if (blocked_ && blocked_(*hosts_[flight.way.sender], *host)) {
+  const bool walled = host->udp_blocked_ || hosts_[flight.way.sender]->udp_blocked_;
+  if (walled || (blocked_ && blocked_(*hosts_[flight.way.sender], *host))) {
     ++drops_.blocked;
     return true;
   }

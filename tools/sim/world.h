@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string_view>
@@ -96,6 +97,12 @@ class SimHost final : public Clock, public Transport {
   // How much faster than the world's its clock runs, from the start of the world on: for hosts on
   // which nothing runs yet.
   void set_drift(int parts_per_million) { drift_ppm_ = parts_per_million; }
+  // Whether it accepts streams at its own addresses; every host can dial them.
+  void accept_streams() { accepts_streams_ = true; }
+  // Nothing by UDP in or out, as behind some firewalls; streams are not touched.
+  void block_udp(bool blocked) { udp_blocked_ = blocked; }
+  // Ends all its streams, as a router that restarts does.
+  void reset_streams() { streams_.clear(); }
   void set_uplink(const Uplink& uplink) { uplink_ = std::make_unique<Busy>(Busy{uplink, {}}); }
 
   TimePoint now() const override;
@@ -110,6 +117,12 @@ class SimHost final : public Clock, public Transport {
   struct Attachment {
     IpAddress ip;
     Site* site;
+  };
+  // One end of a stream, known by the far endpoint.
+  struct StreamEnd {
+    std::uint32_t peer = 0;  // the host there,
+    Endpoint mirrored;       // and what it knows this stream by
+    TimePoint ready{};       // the latest arrival: what is sent later arrives later
   };
   struct Busy {
     Uplink uplink;
@@ -130,6 +143,9 @@ class SimHost final : public Clock, public Transport {
   std::uint32_t held_ = 0;    // datagrams that wait for the end of the pause
   int drift_ppm_ = 0;
   bool up_ = true;
+  bool accepts_streams_ = false, udp_blocked_ = false;
+  std::uint16_t next_stream_port_ = 0;
+  std::map<Endpoint, StreamEnd> streams_;
 };
 
 class World {
@@ -210,6 +226,10 @@ class World {
   void detach(SimHost& host);
   Place* find(Site* network, const IpAddress& ip);
   void transmit(SimHost& from, const Datagram& datagram);
+  // Over a stream (world_streams.cc): nothing is lost or overtaken. Dials where there is none.
+  void transmit_stream(SimHost& from, const Datagram& datagram);
+  SimHost::StreamEnd* dial_stream(SimHost& from, const Endpoint& to);
+  void arrive_by_stream(const SimHost::StreamEnd& end, std::uint32_t sender, Bytes& bytes);
   std::optional<Duration> uplink_delay(SimHost& from, std::size_t bytes);
   void launch(const Way& way, const Datagram& datagram, const Link& link, Duration wait);
   void arrive(std::uint32_t slot);

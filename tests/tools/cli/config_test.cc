@@ -125,6 +125,7 @@ TEST(ConfigOfUp, EveryFlagMayBeAKey) {
                          "log-level = \"debug\"\nallow-loopback = true\nname = \"node7\"\n"
                          "ip = \"10.128.0.9\"\nworkers = 2\nnames = \"off\"\n"
                          "ignore-routes = true\non-change = \"/bin/true\"\n"
+                         "listen-tcp = 4433\nlisten-tls = 443\nproxy = \"off\"\n"
                          "no-lan = true\nno-port-map = true\npoll-us = 7\nrelay-rate = 9\n";
   CLI::App app;
   CommandContext context;

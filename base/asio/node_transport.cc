@@ -1,0 +1,28 @@
+#include "base/asio/node_transport.h"
+
+namespace wow {
+
+void NodeTransport::send(std::span<const Datagram> batch) {
+  std::size_t begin = 0;
+  for (std::size_t i = 0; i < batch.size(); ++i) {
+    if (!batch[i].to.is_stream()) continue;
+    if (i > begin) udp_.send(batch.subspan(begin, i - begin));
+    streams_.send(batch[i]);
+    begin = i + 1;
+  }
+  if (begin < batch.size()) udp_.send(batch.subspan(begin));
+}
+
+std::vector<Endpoint> NodeTransport::local_endpoints() const {
+  const std::vector<Endpoint> hosts = udp_.local_endpoints();
+  std::vector<Endpoint> out = hosts;
+  for (const Carrier carrier : {Carrier::kTcp, Carrier::kTls}) {
+    const auto port = streams_.port(carrier);
+    for (const Endpoint& e : hosts) {
+      if (port) out.push_back({e.ip, *port, carrier});
+    }
+  }
+  return out;
+}
+
+}  // namespace wow

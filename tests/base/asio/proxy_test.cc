@@ -1,0 +1,245 @@
+#include "base/asio/proxy.h"
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/read_until.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <boost/asio/write.hpp>
+#include <cstdlib>
+
+#include "tests/base/asio/stream_fixture.h"
+
+namespace wow {
+namespace {
+
+namespace asio = boost::asio;
+using asio::ip::tcp;
+
+constexpr auto kQuietly = asio::as_tuple(asio::use_awaitable);
+
+// Reads what it is asked, byte for byte as scripted, answers, and is a pipe to `target` afterwards.
+class ScriptedProxy {
+ public:
+  struct Step {
+    std::string expected_end;  // waits until what came ends so
+    std::string answer;
+  };
+  ScriptedProxy(asio::io_context& io, std::vector<Step> steps, Endpoint target)
+      : acceptor_(io, {asio::ip::make_address("127.0.0.1"), 0}),
+        near_(io),
+        far_(io),
+        steps_(std::move(steps)),
+        target_(target) {
+    asio::co_spawn(io, run(), asio::detached);
+  }
+  Endpoint endpoint() const {
+    return {IpAddress::v4(0x7f000001), acceptor_.local_endpoint().port()};
+  }
+  std::string asked;
+
+ private:
+  asio::awaitable<void> run() {
+    const auto [refused] = co_await acceptor_.async_accept(near_, kQuietly);
+    if (refused) co_return;
+    for (const Step& step : steps_) {
+      while (!asked.ends_with(step.expected_end)) {
+        char next = 0;
+        const auto [error, bytes] =
+            co_await near_.async_read_some(asio::buffer(&next, 1), kQuietly);
+        if (error) co_return;
+        asked += next;
+      }
+      const auto [error, bytes] =
+          co_await asio::async_write(near_, asio::buffer(step.answer), kQuietly);
+      if (error) co_return;
+    }
+    if (!target_.is_set()) co_return;
+    const auto [error] = co_await far_.async_connect(
+        {asio::ip::address_v4(target_.ip.v4_value()), target_.port}, kQuietly);
+    if (error) co_return;
+    asio::co_spawn(near_.get_executor(), pass(near_, far_), asio::detached);
+    co_await pass(far_, near_);
+  }
+  static asio::awaitable<void> pass(tcp::socket& from, tcp::socket& to) {
+    std::string buffer(4096, '\0');
+    for (;;) {
+      const auto [error, bytes] = co_await from.async_read_some(asio::buffer(buffer), kQuietly);
+      if (error) break;
+      const auto [lost, written] =
+          co_await asio::async_write(to, asio::buffer(buffer.data(), bytes), kQuietly);
+      if (lost) break;
+    }
+    boost::system::error_code ignored;
+    to.shutdown(tcp::socket::shutdown_both, ignored);
+  }
+
+  tcp::acceptor acceptor_;
+  tcp::socket near_, far_;
+  std::vector<Step> steps_;
+  Endpoint target_;
+};
+
+class ProxyTest : public StreamFixture {
+ protected:
+  void start_through(const ScriptedProxy& proxy, Proxy::Kind kind, const std::string& user = "",
+                     const std::string& password = "") {
+    StreamOptions options;
+    options.proxy = Proxy{kind, "127.0.0.1", proxy.endpoint().port, user, password};
+    start(a_, options);
+  }
+  bool arrives(const Endpoint& b) {
+    send(a_, b, "hello");
+    return becomes([&] { return b_.received.size() == 1; });
+  }
+  bool fails(const Endpoint& b) {
+    send(a_, b, "hello");
+    return becomes([&] { return a_.closed.size() == 1; }) && b_.received.empty();
+  }
+};
+
+const std::string kAccepted = "HTTP/1.1 200 Connection established\r\nX-Via: p\r\n\r\n";
+
+TEST_F(ProxyTest, HttpConnectLeadsToTheListener) {
+  const Endpoint b = start_listening(b_, Carrier::kTls);
+  ScriptedProxy proxy(io_, {{"\r\n\r\n", kAccepted}}, b);
+  start_through(proxy, Proxy::Kind::kHttp);
+  EXPECT_TRUE(arrives(b));
+  const std::string to = "127.0.0.1:" + std::to_string(b.port);
+  EXPECT_EQ(proxy.asked.substr(0, proxy.asked.find("\r\n\r\n")),
+            "CONNECT " + to + " HTTP/1.1\r\nHost: " + to);
+  EXPECT_EQ(a_.transport->via(b), "through proxy http://" + proxy.endpoint().text());
+}
+
+TEST_F(ProxyTest, HttpWithAPassword) {
+  const Endpoint b = start_listening(b_, Carrier::kTls);
+  ScriptedProxy proxy(io_, {{"\r\n\r\n", kAccepted}}, b);
+  start_through(proxy, Proxy::Kind::kHttp, "Aladdin", "open sesame");
+  EXPECT_TRUE(arrives(b));
+  // The example of RFC 7617, 2.
+  EXPECT_NE(proxy.asked.find("Proxy-Authorization: Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==\r\n"),
+            std::string::npos);
+}
+
+TEST_F(ProxyTest, AnHttpProxyIsForTlsOnly) {
+  const Endpoint b = start_listening(b_, Carrier::kTcp);
+  ScriptedProxy proxy(io_, {{"\r\n\r\n", kAccepted}}, b);
+  start_through(proxy, Proxy::Kind::kHttp);
+  EXPECT_TRUE(arrives(b));
+  EXPECT_EQ(proxy.asked, "");
+  EXPECT_EQ(a_.transport->via(b), "");
+}
+
+TEST_F(ProxyTest, HttpRefusals) {
+  const Endpoint b = start_listening(b_, Carrier::kTls);
+  for (const std::string& answer :
+       {std::string("HTTP/1.1 407 Proxy Authentication Required\r\n\r\n"),
+        std::string("HTTP/1.1 403 Forbidden\r\n\r\n"), std::string("SSH-2.0-nonsense\r\n\r\n"),
+        std::string("HTTP/1.1\r\n\r\n"), std::string(100'000, 'x')}) {
+    ScriptedProxy proxy(io_, {{"\r\n\r\n", answer}}, {});
+    start_through(proxy, Proxy::Kind::kHttp);
+    EXPECT_TRUE(fails(b)) << answer.substr(0, 40);
+    a_.transport.reset();
+    a_.closed.clear();
+  }
+}
+
+TEST_F(ProxyTest, Socks5ForPlainTcpToo) {
+  const Endpoint b = start_listening(b_, Carrier::kTcp);
+  const std::string port = {static_cast<char>(b.port >> 8), static_cast<char>(b.port & 0xff)};
+  ScriptedProxy proxy(
+      io_,
+      {{std::string("\5\1\0", 3), std::string("\5\0", 2)},
+       {std::string("\5\1\0\1\x7f\0\0\1", 8) + port, std::string("\5\0\0\1\x7f\0\0\1\0\1", 10)}},
+      b);
+  start_through(proxy, Proxy::Kind::kSocks5);
+  EXPECT_TRUE(arrives(b));
+}
+
+TEST_F(ProxyTest, Socks5WithAPassword) {
+  const Endpoint b = start_listening(b_, Carrier::kTls);
+  ScriptedProxy proxy(
+      io_,
+      {{std::string("\5\2\0\2", 4), std::string("\5\2", 2)},
+       {std::string("\1\2me\4word", 9), std::string("\1\0", 2)},
+       {std::string("\x7f\0\0\1", 4), ""},
+       {std::string(1, static_cast<char>(b.port & 0xff)), std::string("\5\0\0\3\4name\0\1", 11)}},
+      b);
+  start_through(proxy, Proxy::Kind::kSocks5, "me", "word");
+  EXPECT_TRUE(arrives(b));
+}
+
+TEST_F(ProxyTest, Socks5Refusals) {
+  const Endpoint b = start_listening(b_, Carrier::kTcp);
+  using Steps = std::vector<ScriptedProxy::Step>;
+  const std::string hello("\5\1\0", 3), fine("\5\0", 2);
+  const std::string ask = {static_cast<char>(b.port & 0xff)};
+  for (const Steps& steps :
+       {Steps{{hello, std::string("\4\0", 2)}}, Steps{{hello, std::string("\5\xff", 2)}},
+        Steps{{hello, std::string("\5\2", 2)}}, Steps{{hello, fine}, {ask, "\5\2\1\1xxxx"}},
+        Steps{{hello, fine}, {ask, std::string("\5\0\0\11", 4)}},
+        Steps{{hello, fine}, {ask, "HTTP/1.1 200 OK\r\n\r\n"}}}) {
+    ScriptedProxy proxy(io_, steps, {});
+    start_through(proxy, Proxy::Kind::kSocks5);
+    EXPECT_TRUE(fails(b));
+    a_.transport.reset();
+    a_.closed.clear();
+  }
+}
+
+TEST_F(ProxyTest, MayHaveAName) {
+  const Endpoint b = start_listening(b_, Carrier::kTls);
+  ScriptedProxy proxy(io_, {{"\r\n\r\n", kAccepted}}, b);
+  StreamOptions options;
+  options.proxy = Proxy{Proxy::Kind::kHttp, "localhost", proxy.endpoint().port, "", ""};
+  start(a_, options);
+  EXPECT_TRUE(arrives(b));  // the first address, ::1, has no proxy
+}
+
+TEST_F(ProxyTest, AProxyThatSaysNothingIsGivenUp) {
+  const Endpoint b = start_listening(b_, Carrier::kTls);
+  ScriptedProxy proxy(io_, {{"never", ""}}, {});
+  StreamOptions options;
+  options.proxy = Proxy{Proxy::Kind::kHttp, "127.0.0.1", proxy.endpoint().port, "", ""};
+  options.limits.dial_limit = 1s;
+  start(a_, options);
+  EXPECT_TRUE(fails(b));
+}
+
+TEST(Proxy, IsNamedByAUrl) {
+  const auto plain = Proxy::parse("http://10.0.0.1:3128/");
+  ASSERT_TRUE(plain);
+  EXPECT_EQ(plain->text(), "http://10.0.0.1:3128");
+  EXPECT_EQ(Proxy::parse("http://proxy.example:8080")->host, "proxy.example");
+  const auto full = Proxy::parse("socks5h://m%40e:w%3ao@[2001:db8::1]:1080");
+  ASSERT_TRUE(full);
+  EXPECT_EQ(full->kind, Proxy::Kind::kSocks5);
+  EXPECT_EQ(full->user, "m@e");
+  EXPECT_EQ(full->password, "w:o");
+  EXPECT_EQ(full->text(), "socks5://[2001:db8::1]:1080") << "no password is shown";
+  for (const char* wrong : {"", "10.0.0.1:3128", "ftp://10.0.0.1:1", "http://10.0.0.1",
+                            "http://u%4@10.0.0.1:1", "http://@10.0.0.1:1", "http://na me:8080",
+                            "http://name:0", "http://:80", "http://name:99999", "http://a:b:80"}) {
+    EXPECT_FALSE(Proxy::parse(wrong)) << wrong;
+  }
+  const auto secret = Proxy::parse("http://me:word@nowhere");
+  ASSERT_FALSE(secret);
+  EXPECT_EQ(secret.error().message.find("word@"), std::string::npos);
+}
+
+TEST(Proxy, TheEnvironmentIsAskedInOrder) {
+  for (const char* name : {"https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"}) unsetenv(name);
+  std::string why;
+  EXPECT_FALSE(proxy_from_environment(&why));
+  setenv("ALL_PROXY", "socks5://10.0.0.2:1080", 1);
+  EXPECT_EQ(proxy_from_environment(&why)->text(), "socks5://10.0.0.2:1080");
+  setenv("https_proxy", "http://10.0.0.1:3128", 1);
+  EXPECT_EQ(proxy_from_environment(&why)->text(), "http://10.0.0.1:3128");
+  EXPECT_EQ(why, "");
+  setenv("https_proxy", "what", 1);
+  EXPECT_EQ(proxy_from_environment(&why)->text(), "socks5://10.0.0.2:1080");
+  EXPECT_NE(why.find("https_proxy"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace wow

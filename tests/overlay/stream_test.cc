@@ -1,0 +1,148 @@
+// Hosts whose UDP is blocked take part over streams, which are left as soon as UDP works.
+//
+//   routers r0..r11 (public; accept streams)      public host p
+//      |
+//   --------- internet ---------
+//    |                    |
+//   NAT                  NAT
+//   blocked: no UDP      other
+#include "tests/overlay/pool_fixture.h"
+
+namespace wow {
+namespace {
+
+class StreamTest : public PoolTest {
+ protected:
+  void SetUp() override {
+    for (int i = 0; i < 12; ++i) {
+      const std::string ip = "198.51.100." + std::to_string(i + 1);
+      SimHost& host = world_.add_host(ip);
+      host.accept_streams();
+      add(host);
+    }
+    ASSERT_TRUE(becomes_whole(3s));
+    world_.run_for(10s);
+  }
+  SimNode& add(SimHost& host) {
+    NodeOptions options;
+    options.streams = true;
+    for (std::size_t i = 0; i < std::min<std::size_t>(pool_.members().size(), 2); ++i)
+      options.bootstraps.push_back(pool_[i].host.endpoint());
+    return pool_.add(host, options);
+  }
+  SimNode& add_blocked(Site& site) {
+    SimHost& host = world_.add_host("192.168.1.10", site);
+    host.block_udp(true);
+    return add(host);
+  }
+  static Path path(SimNode& from, SimNode& to) {
+    const Session* session = from->session(to.address());
+    return session == nullptr ? Path() : session->path().path;
+  }
+  // Of its sessions, how many are on a path of this kind.
+  static int count(SimNode& node, PathKind kind) {
+    int out = 0;
+    node->sessions().for_each([&](Session& s) { out += s.path().path.kind == kind; });
+    return out;
+  }
+
+  Site& nat_ = world_.add_nat("203.0.113.1");
+  Site& other_nat_ = world_.add_nat("203.0.113.2");
+};
+
+TEST_F(StreamTest, AHostWithoutUdpJoinsWithinTwoSeconds) {
+  SimNode& blocked = add_blocked(nat_);
+  EXPECT_TRUE(becomes([&] { return blocked->joined() && !blocked->alone(); }, 2s));
+  EXPECT_TRUE(becomes([&] { return pool_.ring_is_whole(3); }, 10s));
+  EXPECT_GT(count(blocked, PathKind::kStream), 0);
+  EXPECT_EQ(count(blocked, PathKind::kDirect), 0);
+}
+
+TEST_F(StreamTest, EverybodyReachesItAndItEverybody) {
+  SimNode& blocked = add_blocked(nat_);
+  SimNode& other = add(world_.add_host("192.168.1.10", other_nat_));
+  ASSERT_TRUE(becomes([&] { return pool_.all_joined() && !blocked->alone(); }, 3s));
+  world_.run_for(5s);
+  EXPECT_TRUE(pool_.all_routable());
+  count_messages(blocked);
+  count_messages(other);
+  for (int i = 0; i < 50; ++i) {
+    blocked->send(other.address(), Service::kUserFirst, view_of("x"));
+    other->send(blocked.address(), Service::kUserFirst, view_of("y"));
+    world_.run_for(50ms);
+  }
+  world_.run_for(1s);
+  EXPECT_EQ(received(blocked), 50u);
+  EXPECT_EQ(received(other), 50u);
+}
+
+TEST_F(StreamTest, NoStreamIsOpenedWhereUdpWorks) {
+  SimNode& other = add(world_.add_host("192.168.1.10", other_nat_));
+  ASSERT_TRUE(becomes([&] { return other->joined(); }, 2s));
+  world_.run_for(30s);
+  EXPECT_EQ(count(other, PathKind::kStream), 0);
+}
+
+TEST_F(StreamTest, UdpThatComesBackIsUsedByAllSoon) {
+  SimNode& blocked = add_blocked(nat_);
+  ASSERT_TRUE(becomes([&] { return blocked->joined() && !blocked->alone(); }, 2s));
+  world_.run_for(10s);
+  blocked.host.block_udp(false);
+  EXPECT_TRUE(becomes([&] { return count(blocked, PathKind::kStream) == 0; }, 15s));
+  EXPECT_TRUE(pool_.ring_is_whole(3));
+}
+
+// UDP ends while traffic flows: it goes on over a stream within three seconds, in the same session.
+TEST_F(StreamTest, TrafficFallsBackToAStreamAndReturns) {
+  SimNode& host = add(world_.add_host("192.168.1.10", other_nat_));
+  ASSERT_TRUE(becomes([&] { return host->joined(); }, 2s));
+  world_.run_for(10s);
+  SimNode& far = pool_[5];
+  count_messages(far);
+  const auto talk = [&](Duration span) {
+    for (Duration at{}; at < span; at += 50ms) {
+      host->send(far.address(), Service::kUserFirst, view_of("x"));
+      world_.run_for(50ms);
+    }
+  };
+  talk(5s);
+  ASSERT_EQ(path(host, far).kind, PathKind::kDirect);
+  host.host.block_udp(true);
+  talk(1500ms);
+  EXPECT_TRUE(path(host, far).is_stream());
+  const std::size_t before = received(far);
+  talk(1s);
+  world_.run_for(100ms);
+  EXPECT_GE(received(far), before + 19);
+  EXPECT_TRUE(becomes([&] { return pool_.ring_is_whole(3); }, 30s));
+  host.host.block_udp(false);
+  EXPECT_TRUE(becomes([&] { return path(host, far).kind == PathKind::kDirect; }, 15s));
+}
+
+TEST_F(StreamTest, ALostStreamIsDialledAnew) {
+  SimNode& blocked = add_blocked(nat_);
+  ASSERT_TRUE(becomes([&] { return blocked->joined() && !blocked->alone(); }, 2s));
+  world_.run_for(5s);
+  for (SimNode& member : pool_.members()) member.host.reset_streams();
+  // Nobody is told; what is sent does not arrive.
+  world_.run_for(15s);
+  EXPECT_GT(count(blocked, PathKind::kStream), 0);
+  EXPECT_TRUE(becomes([&] { return pool_.ring_is_whole(3); }, 20s));
+}
+
+TEST_F(StreamTest, OnlyEndpointsThatCanBeDialledAreTold) {
+  SimNode& blocked = add_blocked(nat_);
+  ASSERT_TRUE(becomes([&] { return blocked->joined() && !blocked->alone(); }, 2s));
+  world_.run_for(10s);
+  for (SimNode& member : pool_.members()) {
+    for (const Member& known : member->remember()) {
+      for (const Endpoint& e : known.endpoints) EXPECT_TRUE(e.can_be_dialled()) << e.text();
+    }
+  }
+  const auto told = pool_[0]->own_candidates();
+  EXPECT_NE(std::find(told.begin(), told.end(), *Endpoint::parse("tcp://198.51.100.1:4433")),
+            told.end());
+}
+
+}  // namespace
+}  // namespace wow
