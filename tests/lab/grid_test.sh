@@ -24,6 +24,10 @@ holds "and nothing is lost" 'all(.pairs[]; .lost == 0 and .sent > 10)'
 holds "with a cone on one side, or a firewall on both, it is direct" '
   all(.pairs[] | select([.from, .to] | index("eim-eif") or . == ["firewall", "firewall"]); .path == "direct" and .direct_ms < 4000)'
 holds "never sooner than light" 'all(.pairs[]; .first_packet_ms >= 20)'
+grid --kinds no-udp,proxy-password,open --cells 3
+jq -r '.pairs[] | "\(.from) -> \(.to): \(.path), first \(.first_packet_ms), direct \(.direct_ms), lost \(.lost) of \(.sent), \(.note)"' "$LAB_DIR/answer"
+holds "without UDP, and through a proxy, everybody reaches everybody" '(.pairs | length == 9) and all(.pairs[]; .first_packet_ms != null)'
+holds "over a stream, where the other accepts one" 'all(.pairs[] | select([.from, .to] | sort == ["no-udp", "open"]); .path == "stream" and .direct_ms < 4000)'
 grep -q '</svg>' "$LAB_DIR/map.svg" || { echo "FAIL: no map" && failures=$((failures + 1)); }
 [[ $(pgrep -c -f '^wow-lab ') == "$before" ]] || { echo "FAIL: something stays behind" && failures=$((failures + 1)); }
 

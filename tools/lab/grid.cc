@@ -1,6 +1,7 @@
 #include "tools/lab/grid.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstdio>
 #include <map>
@@ -30,6 +31,15 @@ std::vector<GridKind> make_kinds() {
                  R"("nat": "eim-apdf", "allow_out": ["tcp", "icmp"])"});
   out.push_back({"tcp-443", "eim-apdf, and only TCP to port 443 goes out",
                  R"("nat": "eim-apdf", "allow_out": ["tcp 443"])"});
+  out.push_back(
+      {"proxy", "eim-apdf, and only an HTTP proxy lets out, to port 443",
+       R"("nat": "eim-apdf", "allow_out": ["tcp )" + std::to_string(kGridProxyPort) + R"("])", "",
+       false, "--proxy http://PROXY:" + std::to_string(kGridProxyPort)});
+  out.push_back({"proxy-password", "the same, with a password",
+                 R"("nat": "eim-apdf", "allow_out": ["tcp )" +
+                     std::to_string(kGridPasswordProxyPort) + R"("])",
+                 "", false,
+                 "--proxy http://lab:secret@PROXY:" + std::to_string(kGridPasswordProxyPort)});
   out.push_back({"same-nat", "both behind one eim-apdf", R"("nat": "eim-apdf")", "", true});
   out.push_back({"same-hairpin", "both behind one eim-apdf that turns packets round",
                  R"("nat": {"kind": "eim-apdf", "hairpin": true})", "", true});
@@ -61,8 +71,11 @@ std::string rounded(const std::optional<double>& ms) {
   return text;
 }
 
+constexpr std::array kPaths = {"direct", "stream", "relayed", "routed", "unreachable"};
+
 const char* fill_of(const std::string& path) {
   if (path == "direct") return "#2e8b57";
+  if (path == "stream") return "#3a7ebf";
   if (path == "relayed") return "#e0b030";
   if (path == "routed") return "#e07b30";
   return path == "unreachable" ? "#b03030" : "#bbbbbb";
@@ -172,7 +185,7 @@ std::string grid_summary(const std::vector<GridRow>& rows) {
     direct = std::max(direct, row.direct_ms.value_or(0));
   }
   std::string out = std::to_string(rows.size()) + " pairs: ";
-  for (const char* path : {"direct", "relayed", "routed", "unreachable"})
+  for (const char* path : kPaths)
     out +=
         std::to_string(paths[path]) + " " + path + (std::string(path) == "unreachable" ? "" : ", ");
   if (paths["unmeasured"] > 0) out += ", " + std::to_string(paths["unmeasured"]) + " unmeasured";
@@ -219,7 +232,7 @@ std::string grid_svg(const std::vector<GridRow>& rows) {
     }
   }
   int x = kMargin;
-  for (const char* path : {"direct", "relayed", "routed", "unreachable"}) {
+  for (const char* path : kPaths) {
     out += "<rect x=\"" + number_text(x) + "\" y=\"" + number_text(size) +
            "\" width=\"14\" height=\"14\" fill=\"" + fill_of(path) + "\"/><text x=\"" +
            number_text(x + 18) + "\" y=\"" + number_text(size + 11) + "\">" + path + "</text>\n";

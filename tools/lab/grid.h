@@ -21,11 +21,15 @@ struct GridKind {
   // NAT behind NAT: the site above it.
   std::string carrier = {};
   bool shared = false;  // both hosts are in one site of this kind; it is paired with itself only
+  std::string up = {};  // more words for `wow up`; PROXY stands for the proxy's address
 };
 
 const std::vector<GridKind>& grid_kinds();
 // Comma-separated names; empty: all. The error names the word.
 Result<std::vector<GridKind>> parse_grid_kinds(const std::string& names);
+// Proxies of the grid, on the last of its routers: one without a password, one with "lab:secret".
+inline constexpr int kGridProxyPort = 3128;
+inline constexpr int kGridPasswordProxyPort = 3129;
 // Each with each, both orders; a shared kind with itself.
 std::vector<std::pair<GridKind, GridKind>> grid_pairs(const std::vector<GridKind>& kinds);
 
@@ -39,12 +43,13 @@ Topology grid_routers(std::size_t count);
 // What became of one pair, when `from` began to send.
 struct GridRow {
   std::string from, to;
-  std::string path = "unreachable";  // direct, relayed or routed, at the end; or "unmeasured"
-  std::optional<double> first_ms;    // until the first packet was there; from the first sent
-  std::optional<double> direct_ms;   // until both ends used a direct path
-  int sent = 0, lost = 0;            // packets, 20 ms apart
-  std::uint64_t checks = 0;          // sent by both to find and keep paths, meanwhile
-  std::string note;                  // why there is nothing, or what else to know
+  // At the end: direct, stream, relayed or routed; or "unmeasured".
+  std::string path = "unreachable";
+  std::optional<double> first_ms;   // until the first packet was there; from the first sent
+  std::optional<double> direct_ms;  // until both ends used a direct path, or a stream
+  int sent = 0, lost = 0;           // packets, 20 ms apart
+  std::uint64_t checks = 0;         // sent by both to find and keep paths, meanwhile
+  std::string note;                 // why there is nothing, or what else to know
 
   boost::json::object to_json() const;
   static std::optional<GridRow> from_json(const boost::json::object& object);

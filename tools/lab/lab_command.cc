@@ -18,6 +18,7 @@
 #include "tools/lab/linux/grid_run.h"
 #include "tools/lab/linux/keeper.h"
 #include "tools/lab/linux/laboratory.h"
+#include "tools/lab/linux/web_proxy.h"
 #include "tools/lab/topology.h"
 
 namespace wow {
@@ -37,6 +38,8 @@ struct Arguments {
   std::string kinds, svg;
   std::size_t cells = 0;
   double watch_s = 4;
+  std::uint16_t port = 3128;  // of a proxy
+  std::string login;
   bool json = false, list = false;
 };
 
@@ -377,6 +380,14 @@ void add_life_commands(CLI::App& lab, const Shared& a) {
 
   lab.add_subcommand("check", "Say whether a laboratory can run here; exit status 77 if not")
       ->callback([] { guarded(check); });
+  CLI::App* proxy_command =
+      lab.add_subcommand("proxy", "Be an HTTP proxy that lets through to port 443 only");
+  proxy_command->add_option("--port", a->port, "Where it serves")
+      ->check(CLI::Range(1, 65535))
+      ->capture_default_str();
+  proxy_command->add_option("--login", a->login, "USER:PASSWORD that it wants; else none");
+  proxy_command->callback([a] { run_web_proxy(a->port, a->login); });
+
   lab.add_subcommand("kinds", "List the kinds of NAT")->callback(list_kinds);
 }
 
@@ -443,7 +454,7 @@ void add_lab_command(CLI::App& app) {
   add_change_commands(*lab, a);
   for (CLI::App* command : lab->get_subcommands({}))
     if (const std::string name = command->get_name();
-        name != "kinds" && name != "check" && name != "grid")
+        name != "kinds" && name != "check" && name != "grid" && name != "proxy")
       command->add_option("--lab", a->lab, "Which laboratory, if several are up");
   lab->footer(
       "Example, as root:\n"

@@ -76,7 +76,8 @@ TEST(Grid, IsSummedUpAndDrawn) {
                                row("b", "a", "relayed"), row("b", "b", "unreachable")};
   rows[1].lost = 2;
   EXPECT_EQ(grid_summary(rows),
-            "4 pairs: 1 direct, 1 relayed, 1 routed, 1 unreachable; 2 lost nothing; the slowest "
+            "4 pairs: 1 direct, 0 stream, 1 relayed, 1 routed, 1 unreachable; 2 lost nothing; the "
+            "slowest "
             "first packet took 123 ms, the slowest direct path 1500 ms");
   const std::string table = grid_table(rows, false);
   EXPECT_TRUE(contains(table, "1500 ms"));

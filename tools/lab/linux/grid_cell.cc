@@ -65,6 +65,7 @@ std::string kind_of_path(const std::string& node, const std::string& peer) {
     const json::object& row = one.as_object();
     if (text(row, "address") != peer) continue;
     if (row.at("direct").as_bool()) return "direct";
+    if (row.at("stream").as_bool()) return "stream";
     if (row.at("relayed").as_bool()) return "relayed";
     return "routed";
   }
@@ -76,6 +77,9 @@ bool has_peers(const std::string& node) {
   const json::value* peers = answer.if_contains("peers");
   return peers && !peers->as_array().empty();
 }
+
+// Nobody between.
+bool is_straight(const std::string& path) { return path == "direct" || path == "stream"; }
 
 std::uint64_t checks_of(const std::string& node) {
   const json::object status = ask(node, "status");
@@ -164,6 +168,7 @@ GridCell::GridCell(const GridCellOptions& options) : options_(options) {
     const Prefix six = *Prefix::parse(kInternetPrefix6);
     for (const auto& [name, host] : laboratory.topology().hosts) {
       routers.push_back(name);
+      proxy_ = host.ip.text();
       if (routers.size() <= 2)
         bootstraps += " --bootstrap " + host.ip.text() + ":4433 --bootstrap '[" +
                       ipv6_like(six, host.ip) + "]:4433'";
@@ -181,9 +186,16 @@ GridCell::GridCell(const GridCellOptions& options) : options_(options) {
   for (const std::string& router : routers)
     starting.push_back(begin(router, {"bash", "-c",
                                       "wow join " + invite + " && exec timeout 30 wow router " +
-                                          kPool + " --listen 4433"}));
+                                          kPool + " --listen 4433 --listen-tls 443"}));
   for (const Running& one : starting) succeed(end(one));
   for (const std::string& router : routers) ring_.push_back(text(ask(router, "status"), "address"));
+  const auto serve = [&](int port, const std::string& login) {
+    std::vector<std::string> words = {"wow", "lab", "proxy", "--port", std::to_string(port)};
+    if (!login.empty()) words.insert(words.end(), {"--login", login});
+    proxies_.push_back(begin(routers.back(), words));
+  };
+  serve(kGridProxyPort, "");
+  serve(kGridPasswordProxyPort, "lab:secret");
   // Whoever joins while the store is still founded waits for it.
   const TimePoint limit = now() + kStoreLimit;
   while (replicas(routers[0]) < kReplicas) {
@@ -218,9 +230,16 @@ void GridCell::join_apart() {
   }
 }
 
-std::string GridCell::bring_up(GridRow& row) {
-  const std::vector<std::string> up = {"timeout", kUpLimit, "wow", "up", kPool};
-  const Running a = begin("a", up), b = begin("b", up);
+std::vector<std::string> GridCell::up_command(const GridKind& kind) const {
+  std::string more = kind.up;
+  constexpr std::string_view kProxy = "PROXY";
+  if (const auto at = more.find(kProxy); at != std::string::npos)
+    more.replace(at, kProxy.size(), proxy_);
+  return {"bash", "-c", std::string("exec timeout ") + kUpLimit + " wow up " + kPool + " " + more};
+}
+
+std::string GridCell::bring_up(GridRow& row, const GridKind& from, const GridKind& to) {
+  const Running a = begin("a", up_command(from)), b = begin("b", up_command(to));
   const Said said_a = end(a), said_b = end(b);
   // Who hears nobody comes up, too, as the first of a pool.
   const bool is_up_a = said_a.status == 0 && has_peers("a");
@@ -248,7 +267,8 @@ void GridCell::watch_traffic(GridRow& row) {
       next_send += kSendInterval;
     }
     if (now() >= next_ask && !row.direct_ms && now() < last_send) {
-      if (kind_of_path("a", address_b_) == "direct" && kind_of_path("b", address_a_) == "direct") {
+      if (is_straight(kind_of_path("a", address_b_)) &&
+          is_straight(kind_of_path("b", address_a_))) {
         row.direct_ms = milliseconds(now() - start);
         last_send = std::min(last_send, now() + kAfterDirect);
       }
@@ -303,7 +323,7 @@ GridRow GridCell::measure(const GridKind& from, const GridKind& to) {
     Laboratory().add(pair);
     try {
       join_apart();
-      const std::string failed = bring_up(row);
+      const std::string failed = bring_up(row, from, to);
       if (!failed.empty()) {
         row.note = failed + " finds no member";
         // A busy machine may be late; a wall stays one.

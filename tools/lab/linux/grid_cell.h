@@ -55,13 +55,16 @@ class GridCell {
   bool are_far_apart(const std::string& a, const std::string& b) const;
   void join_apart();
   // Starts both; the name of one that does not come up, or empty.
-  std::string bring_up(GridRow& row);
+  std::string bring_up(GridRow& row, const GridKind& from, const GridKind& to);
+  std::vector<std::string> up_command(const GridKind& kind) const;
   bool have_met() const;
   void watch_traffic(GridRow& row);
   void remove_pair(const Topology& pair);
 
   GridCellOptions options_;
   std::vector<std::string> ring_;  // addresses of the routers
+  std::string proxy_;              // its address on the internet
+  std::vector<Running> proxies_;   // they end with the laboratory
   std::string address_a_, address_b_;
   std::map<std::string, Joins> joined_;  // by kind
 };

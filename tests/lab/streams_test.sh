@@ -1,0 +1,109 @@
+#!/bin/bash
+# Walls that let no UDP through: a host joins by streams, over plain TCP, over what looks like HTTPS, and through proxies; when
+# UDP ends traffic goes on within three seconds, and when it comes back it is used again.
+#
+#   r1..r4 (routers; TCP 4433, TLS 443), p (an HTTP proxy), peer: on the internet
+#      |
+#   home (NAT): host; the wall around it changes
+set -eu
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+# shellcheck source-path=SCRIPTDIR
+source "$here/../../tools/lab/lab.sh"
+lab_reexec "$@"
+lab_new
+
+failures=0
+fail() {
+  echo "FAIL: $*"
+  failures=$((failures + 1))
+}
+line='"delay_ms": 10'
+for i in 1 2 3 4; do lab_public "r$i" "198.51.100.10$i" "$line"; done
+lab_public p 198.51.100.8 "$line"
+lab_public peer 198.51.100.9 "$line"
+lab_site home nat 198.51.100.21 192.168.1.0/24 "$line"
+lab_host host home
+
+umask 077
+lab_exec r1 wow pool create lab --subnet 10.128.0.0/16 >/dev/null
+lab_exec r1 wow invite create lab --bootstrap 198.51.100.101:4433 --bootstrap 198.51.100.102:4433 >"$LAB_DIR/lab.invite"
+for i in 1 2 3 4; do
+  lab_exec "r$i" bash -c "wow join $LAB_DIR/lab.invite && wow router lab --listen 4433 --listen-tls 443" >/dev/null 2>&1
+done
+lab_exec peer bash -c "wow join $LAB_DIR/lab.invite && wow up lab --name peer --listen 4433 --listen-tls 443" >/dev/null 2>&1
+lab_exec host wow join "$LAB_DIR/lab.invite" >/dev/null 2>&1
+lab_spawn p "$LAB_LOGS/proxy" wow lab proxy --port 3128 >/dev/null
+lab_spawn p "$LAB_LOGS/proxy-password" wow lab proxy --port 3129 --login lab:secret >/dev/null
+
+# wall RULE...: what the site's router lets out now; flows that are open do not outlive it.
+wall() {
+  lab_exec home nft delete table inet wall 2>/dev/null || :
+  [[ $# == 0 ]] || lab_exec home nft "table inet wall { chain out { type filter hook forward priority -10
+    $(printf '%s\n' "$@")
+  }
+}"
+}
+# paths HOST: how its peers are reached.
+paths() { lab_exec "$1" wow peers lab --json | jq -r '.peers[].path'; }
+# path_to_peer: how the host reaches the peer. Not asked by name: names are in the store, and may take a while.
+path_to_peer() { lab_exec host wow peers lab --json | jq -r --arg peer "$peer" '.peers[] | select(.address == $peer) | .path'; }
+is_stream() { [[ $(path_to_peer) == "stream (TCP"* ]]; }
+is_udp() { [[ $(path_to_peer) =~ ^[0-9] ]]; }
+
+# joins_by DESCRIPTION PATTERN [OPTION...]: the host comes up behind the wall as it is, by streams like PATTERN, and reaches the peer.
+joins_by() {
+  local what=$1 pattern=$2 begun now
+  shift 2
+  begun=$(lab_now_ms)
+  timeout 20 "$LAB_DIR/bin/wow" lab exec host wow up lab "$@" >"$LAB_DIR/said" 2>&1 || fail "$what: $(cat "$LAB_DIR/said")"
+  now=$(lab_now_ms)
+  lab_wait 10 "the peer's answer" lab_exec host ping -c 1 -W 1 "$peer_ip" || fail "$what: the peer does not answer"
+  if paths host | grep -q "$pattern" && ! paths host | grep -q '^[0-9]'; then
+    echo "ok: $what: up after $((now - begun)) ms"
+  else
+    fail "$what: $(paths host)"
+  fi
+  lab_exec host wow down lab >/dev/null
+}
+
+peer=$(lab_exec peer wow status lab --json | jq -r .address)
+peer_ip=$(lab_exec peer wow status lab --json | jq -r .lease.ip)
+
+echo "--- walls"
+wall 'iifname lan meta l4proto udp drop'
+joins_by "UDP blocked" '^stream (TCP 198'
+wall 'iifname lan tcp dport != 443 drop' 'iifname lan meta l4proto != tcp drop'
+joins_by "443 only" '^stream (TLS 198[0-9.]*:443)'
+wall 'iifname lan tcp dport != 3128 drop' 'iifname lan meta l4proto != tcp drop'
+joins_by "through a proxy" '^stream (TLS 198[0-9.]*:443 through proxy http://198.51.100.8:3128)' --proxy http://198.51.100.8:3128
+wall 'iifname lan tcp dport != 3129 drop' 'iifname lan meta l4proto != tcp drop'
+joins_by "through a proxy that the environment names, with a password" 'through proxy http://198.51.100.8:3129)' \
+  --proxy http://lab:secret@198.51.100.8:3129
+
+echo "--- UDP goes and comes back"
+wall
+lab_exec host wow up lab >/dev/null 2>&1 || fail "up without a wall"
+lab_wait 10 "a direct path" bash -c 'true'
+lab_spawn host "$LAB_LOGS/ping" ping -D -O -i 0.05 "$peer_ip" >"$LAB_DIR/ping.pid"
+lab_wait 10 "a path by UDP" is_udp || fail "no path by UDP: $(path_to_peer)"
+gone=$(lab_now_ms)
+wall 'meta l4proto udp drop'
+lab_wait 10 "a stream" is_stream || fail "no stream: $(path_to_peer)"
+echo "a stream after $(($(lab_now_ms) - gone)) ms"
+back=$(lab_now_ms)
+wall
+lab_wait 20 "UDP again" is_udp || fail "UDP is not used again: $(path_to_peer)"
+echo "UDP again after $(($(lab_now_ms) - back)) ms"
+kill "$(cat "$LAB_DIR/ping.pid")"
+# The longest time without an answer while UDP was gone.
+gap=$(sed -n 's/^\[\([0-9.]*\)\] 64 bytes.*/\1/p' "$LAB_LOGS/ping" | awk -v from="$gone" '
+  { if (last && $1 * 1000 >= from && $1 - last > most) most = $1 - last; last = $1 } END { printf "%d", most * 1000 }')
+echo "traffic stood still for $gap ms"
+((gap > 0 && gap < 3000)) || fail "traffic stood still for $gap ms"
+
+echo "--- a stranger"
+said=$(lab_exec p curl -ks --max-time 5 -o /dev/null -w '%{http_code}' https://198.51.100.101/ 2>/dev/null || :)
+[[ ! $said || $said == 404 ]] || fail "a stranger gets $said"
+
+((failures == 0)) || { echo "$failures failed" && exit 1; }
+echo "all passed"

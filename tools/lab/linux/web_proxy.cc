@@ -1,0 +1,117 @@
+#include "tools/lab/linux/web_proxy.h"
+
+#include <openssl/evp.h>
+
+#include <array>
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/buffer.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <boost/asio/write.hpp>
+#include <memory>
+#include <stdexcept>
+
+#include "base/endpoint.h"
+
+namespace wow::lab {
+
+namespace asio = boost::asio;
+using asio::ip::tcp;
+
+namespace {
+
+constexpr auto kQuietly = asio::as_tuple(asio::use_awaitable);
+constexpr std::uint16_t kHttps = 443;
+constexpr std::size_t kRequestBytesMax = 8 * 1024;
+
+struct Pair {
+  explicit Pair(tcp::socket socket) : near(std::move(socket)), far(near.get_executor()) {}
+  tcp::socket near, far;
+};
+using PairPtr = std::shared_ptr<Pair>;
+
+std::string base64(const std::string& text) {
+  std::string out((text.size() + 2) / 3 * 4 + 1, '\0');
+  out.resize(static_cast<std::size_t>(EVP_EncodeBlock(
+      reinterpret_cast<unsigned char*>(out.data()),
+      reinterpret_cast<const unsigned char*>(text.data()), static_cast<int>(text.size()))));
+  return out;
+}
+
+asio::awaitable<void> pass(PairPtr, tcp::socket& from, tcp::socket& to) {
+  std::array<char, 16 * 1024> buffer;
+  for (;;) {
+    const auto [error, bytes] = co_await from.async_read_some(asio::buffer(buffer), kQuietly);
+    if (error) break;
+    const auto [lost, written] =
+        co_await asio::async_write(to, asio::buffer(buffer.data(), bytes), kQuietly);
+    if (lost) break;
+  }
+  boost::system::error_code ignored;
+  to.close(ignored);
+}
+
+// Whom the request names; the status to refuse it with in `refusal`.
+Endpoint wanted_by(const std::string& request, const std::string& login, std::string& refusal) {
+  const std::string verb = "CONNECT ";
+  refusal = "400 Bad Request";
+  const std::size_t end = request.find(' ', verb.size());
+  if (!request.starts_with(verb) || end == std::string::npos) return {};
+  const auto target = Endpoint::parse(request.substr(verb.size(), end - verb.size()));
+  if (!target) return {};
+  refusal = "407 Proxy Authentication Required\r\nProxy-Authenticate: Basic realm=\"lab\"";
+  const std::string proof = "\r\nProxy-Authorization: Basic " + base64(login) + "\r\n";
+  if (!login.empty() && request.find(proof) == std::string::npos) return {};
+  refusal = "403 Forbidden";
+  return target->port == kHttps ? *target : Endpoint();
+}
+
+asio::awaitable<void> serve(PairPtr pair, std::string login) {
+  std::string request;
+  while (!request.ends_with("\r\n\r\n")) {
+    char next = 0;
+    const auto [error, bytes] =
+        co_await pair->near.async_read_some(asio::buffer(&next, 1), kQuietly);
+    if (error || request.size() >= kRequestBytesMax) co_return;
+    request += next;
+  }
+  std::string answer;
+  const Endpoint to = wanted_by(request, login, answer);
+  bool reached = false;
+  if (to.is_set()) {
+    const auto [error] =
+        co_await pair->far.async_connect({asio::ip::make_address(to.ip.text()), to.port}, kQuietly);
+    reached = !error;
+    answer = reached ? "200 Connection established" : "502 Bad Gateway";
+  }
+  answer = "HTTP/1.1 " + answer + "\r\n\r\n";
+  const auto [lost, written] =
+      co_await asio::async_write(pair->near, asio::buffer(answer), kQuietly);
+  if (lost || !reached) co_return;
+  asio::co_spawn(pair->near.get_executor(), pass(pair, pair->near, pair->far), asio::detached);
+  co_await pass(pair, pair->far, pair->near);
+}
+
+asio::awaitable<void> accept_all(tcp::acceptor& acceptor, const std::string& login) {
+  for (;;) {
+    auto [error, socket] = co_await acceptor.async_accept(kQuietly);
+    if (error) continue;
+    asio::co_spawn(acceptor.get_executor(), serve(std::make_shared<Pair>(std::move(socket)), login),
+                   asio::detached);
+  }
+}
+
+}  // namespace
+
+void run_web_proxy(std::uint16_t port, const std::string& login) {
+  asio::io_context io{1};
+  tcp::acceptor acceptor(io, {tcp::v4(), port});
+  asio::co_spawn(io, accept_all(acceptor, login), asio::detached);
+  io.run();
+  throw std::logic_error("the proxy has nothing to do");
+}
+
+}  // namespace wow::lab
