@@ -77,7 +77,7 @@ joins_by "443 only" '^stream (TLS 198[0-9.]*:443)'
 wall 'iifname lan tcp dport != 3128 drop' 'iifname lan meta l4proto != tcp drop'
 joins_by "through a proxy" '^stream (TLS 198[0-9.]*:443 through proxy http://198.51.100.8:3128)' --proxy http://198.51.100.8:3128
 wall 'iifname lan tcp dport != 3129 drop' 'iifname lan meta l4proto != tcp drop'
-joins_by "through a proxy that the environment names, with a password" 'through proxy http://198.51.100.8:3129)' \
+joins_by "through a proxy with a password" 'through proxy http://198.51.100.8:3129)' \
   --proxy http://lab:secret@198.51.100.8:3129
 
 echo "--- UDP goes and comes back"
