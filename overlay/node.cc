@@ -14,7 +14,10 @@ void Node::start() { impl_->start(); }
 void Node::stop() { impl_->stop(); }
 
 void Node::on_datagram(MutableBytes packet, const Endpoint& from) {
-  if (impl_->takes_from(from)) impl_->sessions_.on_datagram(packet, from);
+  if (!impl_->takes_from(from)) return;
+  if (packet_type(packet) == PacketType::kQuestion && !from.is_stream())
+    return impl_->nat_answers_.on_packet(packet, from, false);
+  impl_->sessions_.on_datagram(packet, from);
 }
 void Node::on_stream_closed(const Endpoint& far) {
   if (!impl_->stopped_) impl_->sessions_.on_stream_closed(far);
@@ -30,6 +33,13 @@ void Node::set_named_bootstraps(const std::vector<Endpoint>& endpoints) {
 }
 void Node::set_mapped_endpoint(const std::optional<Endpoint>& endpoint) {
   if (!impl_->stopped_) impl_->whereabouts_.set_mapped(endpoint);
+}
+void Node::set_other_port(std::uint16_t port, std::function<void(const Endpoint&, ByteView)> send) {
+  impl_->send_from_other_port_ = std::move(send);
+  impl_->nat_answers_.set_other_port(port);
+}
+void Node::on_other_port(MutableBytes packet, const Endpoint& from) {
+  if (impl_->takes_from(from)) impl_->nat_answers_.on_packet(packet, from, true);
 }
 void Node::on_lan_member(const Member& member) { impl_->on_lan_member(member); }
 

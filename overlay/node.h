@@ -33,6 +33,7 @@ enum class Service : std::uint8_t {
   kVnet = 3,
   kHopAcks = 4,
   kBroadcast = 5,
+  kNat = 6,
   kUserFirst = 16
 };
 
@@ -101,6 +102,12 @@ class Node {
   void set_named_bootstraps(const std::vector<Endpoint>& endpoints);
   // Where a port mapping makes us reachable: a candidate until it is told otherwise.
   void set_mapped_endpoint(const std::optional<Endpoint>& endpoint);
+  // Questions about NATs (nat/nat_question.h) can be answered from another port of this machine,
+  // too: its number, and how to send from there.
+  void set_other_port(std::uint16_t port,
+                      std::function<void(const Endpoint& to, ByteView packet)> send);
+  // What came in there.
+  void on_other_port(MutableBytes packet, const Endpoint& from);
   // A member of this pool says that it is on our LAN (overlay/lan_discovery.h).
   void on_lan_member(const Member& member);
 

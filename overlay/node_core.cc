@@ -1,5 +1,7 @@
 #include "overlay/node_core.h"
 
+#include <algorithm>
+
 #include "base/log.h"
 #include "proto/overlay.pb.h"
 
@@ -51,6 +53,7 @@ Node::Impl::Impl(Credentials& credentials, Clock& clock, Random& random, Transpo
       merge_(*this, merge_handlers()),
       join_(*this, join_handlers()),
       upgrades_(*this),
+      nat_answers_(credentials, clock, random, metrics, nat_handlers()),
       later_timer_(clock),
       sweep_timer_(clock) {}
 
@@ -131,6 +134,41 @@ Merge::Handlers Node::Impl::merge_handlers() {
               },
           .open_gateway = [this](const Address& contact) { forwarder_.open_gateway(contact); },
           .ask_through = [this](const Address& gateway) { introducer_.ask_through(gateway); }};
+}
+
+NatAnswers::Handlers Node::Impl::nat_handlers() {
+  return {.send =
+              [this](const Endpoint& to, ByteView packet) {
+                const Datagram datagram{to, packet, {}};
+                transport.send({&datagram, 1});
+              },
+          .send_other =
+              [this](const Endpoint& to, ByteView packet) {
+                if (send_from_other_port_) send_from_other_port_(to, packet);
+              },
+          .helper = [this](const Endpoint& asker) { return nat_helper(asker); },
+          .ask =
+              [this](const Address& helper, ByteView errand) {
+                send_message(helper, static_cast<std::uint8_t>(Service::kNat), errand,
+                             Answer::kNone);
+              }};
+}
+
+// Any of those that the asker can be sure not to have spoken to by speaking to us.
+std::optional<NatAnswers::Helper> Node::Impl::nat_helper(const Endpoint& asker) {
+  const auto own = whereabouts_.candidates();
+  std::vector<NatAnswers::Helper> fit;
+  for (const auto& [peer, edge] : edges_.all()) {
+    const Session* session = sessions_.find(peer);
+    if (session == nullptr || !session->is_direct()) continue;
+    const Endpoint& e = session->path().path.endpoint;
+    const bool is_ours = std::ranges::find(own, e.ip, &Endpoint::ip) != own.end();
+    if (e.ip.is_v4() == asker.ip.is_v4() && !e.ip.is_private() && e.ip != asker.ip && !is_ours &&
+        !e.is_stream())
+      fit.push_back({peer, e});
+  }
+  if (fit.empty()) return std::nullopt;
+  return fit[random.below(fit.size())];
 }
 
 // Of the ring itself there is one kind: a member that has found another ring.
@@ -343,6 +381,9 @@ void Node::Impl::deliver(const Address& from, std::uint8_t service, ByteView mes
   if (service == static_cast<std::uint8_t>(Service::kBroadcast)) {
     return broadcasts_.on_message(from, message);
   }
+  if (service == static_cast<std::uint8_t>(Service::kNat)) {
+    return nat_answers_.on_errand(from, message);
+  }
   const auto it = handlers_.find(service);
   if (it == handlers_.end() || !it->second) return metrics.add(Metric::kDropMalformed);
   it->second(from, message);
@@ -434,6 +475,7 @@ void Node::Impl::sweep() {
   broadcasts_.forget_old();
   merge_.forget_old();
   ring_.forget_old();
+  nat_answers_.forget_old();
   const auto idle_since = (clock.now() - ring::kPlainSessionIdle).time_since_epoch().count();
   for (auto& [peer, edge] : edges_.all()) {
     if (!edge.is_near() && !edge.is_leaf()) edge.list = {};  // of no use any more

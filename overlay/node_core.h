@@ -18,6 +18,7 @@
 #include "overlay/lists.h"
 #include "overlay/merge.h"
 #include "overlay/messages.h"
+#include "overlay/nat_answers.h"
 #include "overlay/node.h"
 #include "overlay/relays.h"
 #include "overlay/ring.h"
@@ -93,6 +94,8 @@ class Node::Impl final : public Hub, public Sessions::Listener {
   Merge::Handlers merge_handlers();
   Join::Handlers join_handlers();
   Relays::Handlers relays_handlers();
+  NatAnswers::Handlers nat_handlers();
+  std::optional<NatAnswers::Helper> nat_helper(const Endpoint& asker);
 
   void deliver(const Address& from, std::uint8_t service, ByteView message);
   void on_link(const Address& from, ByteView message);
@@ -127,6 +130,7 @@ class Node::Impl final : public Hub, public Sessions::Listener {
   Merge merge_;
   Join join_;
   Upgrades upgrades_;
+  NatAnswers nat_answers_;
 
   std::deque<std::function<void()>> later_;
   Timer later_timer_, sweep_timer_;
@@ -135,6 +139,7 @@ class Node::Impl final : public Hub, public Sessions::Listener {
   std::function<void(Session&, ByteView, std::uint8_t)> frame_handler_;
   std::function<void(const Address&, Session*)> session_observer_;
   std::function<void()> settings_observer_;
+  std::function<void(const Endpoint&, ByteView)> send_from_other_port_;
   std::vector<std::function<void()>> joined_observers_;
   std::uint32_t link_number_ = 0;
   bool was_joined_ = false;

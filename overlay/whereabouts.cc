@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "nat/check_list.h"
+#include "nat/families.h"
 #include "overlay/limits.h"
 #include "overlay/node.h"
 #include "proto/overlay.pb.h"
@@ -32,7 +33,7 @@ std::vector<Endpoint> Whereabouts::candidates() const {
   std::erase_if(all, [](const Endpoint& e) { return e.is_stream(); });
   // However many addresses a host has, what it looks like from outside must be among the few.
   const std::size_t room = kCandidatesMax - std::min(reflexive.size(), kCandidatesMax);
-  all = usable_candidates(all, rules);
+  all = usable_candidates(interleave_families(all), rules);
   const std::size_t kept = room - std::min(streams.size(), room);
   if (all.size() > kept) all.resize(kept);
   all.insert(all.end(), reflexive.begin(), reflexive.end());

@@ -11,7 +11,7 @@ std::optional<PacketType> packet_type(ByteView packet) {
   if ((first & ~kKeyPhaseMask) == static_cast<std::uint8_t>(PacketType::kData))
     return PacketType::kData;
   if (first >= static_cast<std::uint8_t>(PacketType::kHandshake) &&
-      first <= static_cast<std::uint8_t>(PacketType::kUnknownIndex)) {
+      first <= static_cast<std::uint8_t>(PacketType::kQuestion)) {
     return static_cast<PacketType>(first);
   }
   return std::nullopt;

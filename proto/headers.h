@@ -18,8 +18,9 @@ enum class PacketType : std::uint8_t {
   kHandshake = 0x01,
   kRelay = 0x02,
   kUnknownIndex = 0x03,
-  kBeacon = 0x04,  // multicast on a LAN, to a port of its own (overlay/lan_discovery.h)
-  kData = 0x10,    // the low two bits carry the key phase
+  kQuestion = 0x04,  // what a NAT does, and its answer (nat/nat_question.h)
+  kBeacon = 0x05,    // multicast on a LAN, to a port of its own (overlay/lan_discovery.h)
+  kData = 0x10,      // the low two bits carry the key phase
 };
 inline constexpr std::uint8_t kKeyPhaseMask = 0x03;
 

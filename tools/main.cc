@@ -75,6 +75,7 @@ int main(int argc, char** argv) {
   wow::add_daemon_commands(app, context);
   wow::add_query_commands(app, context);
   wow::add_hosts_commands(app, context);
+  wow::add_doctor_command(app, context);
   wow::add_sim_command(app);
   wow::add_lab_command(app);
   // Only now, for commands would inherit it.

@@ -26,6 +26,8 @@ namespace json = boost::json;
 
 namespace {
 constexpr Duration kSaveEvery = 1min;
+// From the node's port to the one from which it answers questions about NATs, too.
+constexpr unsigned kOtherPortAway = 16384;
 // A member that was away for months is a member still: `wow invite close` keeps whom these records
 // name.
 constexpr Duration kNodeRecordLife = 365 * 24h;
@@ -193,6 +195,12 @@ Result<void> NodeHost::open_sockets() {
   if (shared && !sockets_.front().steer_by_receiver_index(count)) {
     return Error{ErrorCode::kIo, "this kernel cannot steer packets to workers: use --workers 1"};
   }
+  for (const unsigned wanted : {(port() + kOtherPortAway) % 65536, 0u}) {
+    auto other = UdpSocket::open(static_cast<std::uint16_t>(wanted));
+    if (!other) continue;
+    other_socket_.emplace(std::move(*other));
+    break;
+  }
   return {};
 }
 
@@ -219,6 +227,16 @@ void NodeHost::start() {
   streams_->start({.packet = take,
                    .closed = [this](const Endpoint& far) { node_->on_stream_closed(far); },
                    .proven = [this] { return node_->sessions().streams(); }});
+  if (other_socket_) {
+    other_transport_ = std::make_unique<UdpTransport>(*other_socket_, slot_);
+    other_transport_->start(executor_, [this](MutableBytes packet, const Endpoint& from) {
+      node_->on_other_port(packet, from);
+    });
+    node_->set_other_port(other_socket_->port(), [this](const Endpoint& to, ByteView packet) {
+      const Datagram datagram{to, packet, {}};
+      if (other_transport_) other_transport_->send({&datagram, 1});
+    });
+  }
   // First the store: should the node find itself alone, the store has waited as long, and founds at
   // once.
   dht_->start();
@@ -255,6 +273,7 @@ void NodeHost::stop() {
   node_->stop();
   udp_->stop();
   streams_->stop();
+  other_transport_.reset();
 }
 
 void NodeHost::load_state(NodeOptions& node_options) {

@@ -108,6 +108,7 @@ class NodeHost {
   Metrics metrics_;
   MetricSlot& slot_;
   std::vector<UdpSocket> sockets_;
+  std::optional<UdpSocket> other_socket_;  // from which questions about NATs are answered, too
   std::uint16_t last_port_ = 0;
   std::vector<NodeOptions::Remembered> remembered_;
   std::vector<std::string> bootstrap_names_;
@@ -115,7 +116,7 @@ class NodeHost {
   Bytes invite_id_;
   std::unique_ptr<TlsCredentials> credentials_;
   std::unique_ptr<FileStore> store_;
-  std::unique_ptr<UdpTransport> udp_;
+  std::unique_ptr<UdpTransport> udp_, other_transport_;
   std::unique_ptr<StreamTransport> streams_;
   std::unique_ptr<NodeTransport> transport_;
   std::unique_ptr<Node> node_;

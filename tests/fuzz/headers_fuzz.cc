@@ -1,6 +1,8 @@
 // The fixed headers: what parses is written back as the same bytes.
 #include <algorithm>
 
+#include "nat/nat_question.h"
+#include "nat/pcp.h"
 #include "proto/headers.h"
 #include "tests/fuzz/fuzz.h"
 
@@ -39,5 +41,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   wow::whole<wow::HandshakeBody>(bytes);
   wow::whole<wow::UnknownIndex>(bytes);
   wow::whole<wow::PathMessage>(bytes);
+  wow::whole<wow::NatQuestion>(bytes);
+  wow::whole<wow::NatAnswer>(bytes);
+  wow::whole<wow::NatErrand>(bytes);
+  (void)wow::PcpMapResponse::parse(bytes);
   return 0;
 }

@@ -30,6 +30,16 @@ pool_start home5 --no-lan >>"$LAB_LOGS/commands.log"
 pool_learn home5
 same "--no-lan: it is alone" true "$(pool_json home5 status | jq .alone)"
 
+echo "--- a LAN with IPv6 alone"
+if [[ -e /proc/sys/net/ipv6 ]]; then
+  lab_site six firewall 198.51.100.23 203.0.113.0/24 '"ipv6": "2001:db8:1::/64", "ipv4": false'
+  pool_host six1 six2
+  lab_cut six
+  pool_up six1 six2
+  eventually "two hosts are one ring" pool_is_whole six1 six2
+  yes "they reach each other" pool_ping six1 six2
+fi
+
 echo "--- what a stranger hears"
 cat >"$LAB_DIR/bin/listen.py" <<'END'
 import socket, struct, sys

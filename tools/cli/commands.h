@@ -43,6 +43,9 @@ void add_hosts_commands(CLI::App& app, CommandContext& context);
 // dht get | put | create | renew | rm | watch | stat
 void add_dht_commands(CLI::App& app, CommandContext& context);
 
+// doctor
+void add_doctor_command(CLI::App& app, CommandContext& context);
+
 // The pool named by an argument, by -p, or the only one; then its daemon's answer.
 boost::json::object ask(const CommandContext& context, const std::string& pool,
                         const std::string& command, const boost::json::object& arguments = {});

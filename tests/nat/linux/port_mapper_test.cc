@@ -84,6 +84,15 @@ Bytes honest(ByteView asked) {
   return out;
 }
 
+// One that knows NAT-PMP alone (RFC 6886, 3.2 and 3.3), and says so to PCP.
+Bytes elder(ByteView asked) {
+  if (asked.size() < 2 || asked[0] != 0) return {0, 128, 0, 1, 0, 0, 0, 1};
+  if (asked[1] == 0) return {0, 128, 0, 0, 0, 0, 0, 1, 203, 0, 113, 9};
+  Bytes out = {0, 129, 0, 0, 0, 0, 0, 1};
+  out.insert(out.end(), asked.begin() + 4, asked.begin() + 12);
+  return out;
+}
+
 class PortMapperTest : public testing::Test {
  protected:
   void SetUp() override {
@@ -107,6 +116,16 @@ TEST_F(PortMapperTest, AMappingIsToldAndRemovedAtTheEnd) {
   EXPECT_EQ(router.deleted, 0);
   mapper.reset();
   EXPECT_EQ(router.deleted, 1);
+}
+
+TEST_F(PortMapperTest, ARouterThatKnowsNatPmpAloneIsAskedSo) {
+  auto mapper = PortMapper::start().value();
+  Router router(elder);
+  mapper->map(4433);
+  const auto news = next(*mapper);
+  ASSERT_TRUE(news);
+  EXPECT_EQ(news->way, "NAT-PMP") << news->why;
+  EXPECT_EQ(news->outside.text(), "203.0.113.9:4433");
 }
 
 TEST_F(PortMapperTest, WhereNobodyMapsItIsSaidWhatWasTried) {
