@@ -34,7 +34,7 @@ struct DaemonOptions {
   bool allow_loopback = false;
   int workers = 1;
   int relay_rate = CircuitLeg::kPacketsPerSecond;  // see NodeHostOptions
-  int poll_us = 50;  // how long a worker looks for more before it sleeps, while a core is free
+  int poll_us = 0;  // how long a worker looks for more before it sleeps, while a core is free
   std::string names = "auto";  // auto, resolved, hosts or off: how the host learns the pool's names
   std::string on_change;       // program to run when the pool's names or addresses changed; or none
   bool ignore_routes =

@@ -20,8 +20,6 @@ namespace wow {
 
 class PacketWorker {
  public:
-  static constexpr Duration kPollFor = std::chrono::microseconds(50);
-
   // `number` counts from 0; the worker seals on lane number + 1 and reads the tables as reader
   // `number`. Descriptors and references outlive the worker.
   struct Parts {
@@ -35,7 +33,7 @@ class PacketWorker {
     Random& random;  // thread-safe
     // After traffic, look for more this long before sleeping, as long as nobody else wants the
     // processor; zero: never.
-    Duration poll_for = kPollFor;
+    Duration poll_for{};
   };
   explicit PacketWorker(const Parts& parts);
   ~PacketWorker();  // stops and joins
