@@ -48,6 +48,7 @@ namespace wow {
   X(kDropSourceCheck, "drop_source_check", "frames whose inner source is not the sender's")    \
   X(kDropFrameKind, "drop_frame_kind", "frames of a kind never taken from the overlay")        \
   X(kDropNotMine, "drop_not_mine", "frames for an address not held here")                      \
+  X(kDropTooBig, "drop_too_big", "frames that the path does not carry; their sender was told") \
   X(kDropNoDestination, "drop_no_destination", "frames for an address nobody holds")           \
   X(kDropCongestion, "drop_congestion", "marked on the way as congested, and not ECN-capable") \
   X(kStreamsDialled, "streams_dialled", "streams begun towards others")                        \

@@ -20,6 +20,8 @@ struct Datagram {
   // Not 0: `head` is empty, and `body` is sent as datagrams of so many bytes, the last of what is
   // left. At most kSegmentsMax of them and kSegmentedBytesMax together.
   std::uint16_t segment_bytes = 0;
+  // Larger than a link on its way: lost rather than fragmented.
+  bool dont_fragment = false;
 
   static constexpr std::size_t kSegmentsMax = 64;  // UDP_MAX_SEGMENTS of older kernels
   static constexpr std::size_t kSegmentedBytesMax = 65000;

@@ -19,6 +19,8 @@ std::vector<EdgeInfo> Node::Impl::edges_info() {
     }
     info.path = session->path().path;
     info.round_trip = session->path().round_trip;
+    info.loss = session->path().loss;
+    info.datagram_max = session->datagram_max();
     info.open_for = clock.now() - edge.opened;
     if (const auto keys = session->keys()) {
       info.bytes_in = keys->bytes_in.load(std::memory_order_relaxed);

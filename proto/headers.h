@@ -159,6 +159,7 @@ struct MessageHeader {
 };
 
 // | op 1 | flags 1 | token 8 | response only: length 1, the challenged endpoint as it was seen |
+// A challenge may be padded with zeros, to ask whether so much fits (RFC 8899).
 struct PathMessage {
   enum class Op : std::uint8_t {
     kChallenge = 1,

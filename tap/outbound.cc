@@ -78,12 +78,24 @@ void Outbound::on_ipv4(ByteView frame, const EthernetView& ethernet, std::uint8_
 void Outbound::send(const Address& node, ByteView frame, std::uint8_t facts) {
   if (node == self_) return metrics_.add(Metric::kDropNoDestination);
   hooks_.want_session(node);
+  if (!fits(node, frame)) return;
   const MacAddress mac = mac_of(node);
   if (std::equal(mac.begin(), mac.end(), frame.begin())) return hooks_.to_node(node, frame, facts);
   // The address has moved and the host does not know it yet.
   Bytes copy = to_bytes(frame);
   std::copy(mac.begin(), mac.end(), copy.begin());
   hooks_.to_node(node, copy, facts);
+}
+
+// If it may not be cut, its sender is told what fits; else routers below may cut the datagram.
+bool Outbound::fits(const Address& node, ByteView frame) {
+  const std::size_t most = hooks_.frame_max(node);
+  if (most == 0 || frame.size() <= most) return true;
+  const auto answer = write_too_big(frame, most - EthernetView::kHeaderBytes);
+  if (!answer) return true;
+  metrics_.add(Metric::kDropTooBig);
+  hooks_.to_host(*answer);
+  return false;
 }
 
 void Outbound::announce(const Binding& binding) {

@@ -11,6 +11,7 @@
 #include "tap/frame_stage.h"
 #include "tap/packet_view.h"
 #include "tap/resolver.h"
+#include "tap/too_big.h"
 
 namespace wow {
 
@@ -21,6 +22,8 @@ class Outbound {
     std::function<void(ByteView frame)> to_host;
     std::function<void(const Address& node, ByteView frame, std::uint8_t facts)> to_node;
     std::function<void(const Address& node)> want_session;
+    // The largest frame that the way to a node carries; 0: not known.
+    std::function<std::size_t(const Address& node)> frame_max;
     std::function<void(const EthernetView&, const Ipv4View&)> to_service;
   };
 
@@ -35,6 +38,7 @@ class Outbound {
   void on_arp(const EthernetView& frame);
   void on_ipv4(ByteView frame, const EthernetView& ethernet, std::uint8_t facts);
   void send(const Address& node, ByteView frame, std::uint8_t facts);
+  bool fits(const Address& node, ByteView frame);
 
   const Address self_;
   const MacAddress own_mac_;

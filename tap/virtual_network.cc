@@ -139,6 +139,11 @@ Outbound::Hooks VirtualNetwork::Impl::outbound_hooks() {
       .to_node = [this](const Address& node, ByteView frame,
                         std::uint8_t facts) { node_.send_frame(node, frame, facts); },
       .want_session = [this](const Address& node) { node_.want_shortcut(node); },
+      .frame_max = [this](const Address& node) -> std::size_t {
+        const Session* session = node_.session(node);
+        const std::size_t most = session == nullptr ? 0 : session->datagram_max();
+        return most == 0 ? 0 : most - kDataOverheadBytes;
+      },
       .to_service = [this](auto& ethernet, auto& ip) { service_.take(ethernet, ip); },
   };
 }
@@ -222,7 +227,8 @@ void VirtualNetwork::Impl::publish() {
     ReceiveEntry receive{keys, to, mac_key(mac.data()), {}, path.circuit};
     if (const auto ip = ip_of.find(session.peer()); ip != ip_of.end()) {
       receive.source_ip = ip->second;
-      if (own_ip) tables->by_mac[mac_key(mac.data())] = {keys, to, path.circuit};
+      if (own_ip)
+        tables->by_mac[mac_key(mac.data())] = {keys, to, path.circuit, session.datagram_max()};
     }
     tables->by_index[keys->receive_index] = std::move(receive);
   });

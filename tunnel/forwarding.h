@@ -21,7 +21,12 @@ inline std::uint64_t mac_key(const std::uint8_t* mac) { return get_big_endian(ma
 struct SendEntry {
   std::shared_ptr<SessionKeys> keys;
   Endpoint to;
-  std::uint32_t circuit = 0;  // not 0: `to` is the relay's, which knows the way by this number
+  std::uint32_t circuit = 0;     // not 0: `to` is the relay's, which knows the way by this number
+  std::size_t datagram_max = 0;  // larger ones go to the control thread, unsealed; 0: not known
+
+  bool carries(std::size_t frame_bytes) const {
+    return datagram_max == 0 || frame_bytes + kDataOverheadBytes <= datagram_max;
+  }
 };
 
 // What may come in under one receiver index.

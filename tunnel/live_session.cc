@@ -64,6 +64,18 @@ TimePoint LiveSession::last_sent_data() const {
   return out;
 }
 
+TimePoint LiveSession::last_sent_frame() const {
+  TimePoint out{};
+  each_key_set(
+      [&](const KeySet& set) { out = std::max(out, time_of(set.keys->last_sent_frame_ns)); });
+  return out;
+}
+
+std::size_t LiveSession::datagram_max() const {
+  const bool known = mtu_search && mtu_search->mtu.path() == path().path;
+  return known ? mtu_search->mtu.datagram_max() : 0;
+}
+
 TimePoint LiveSession::last_activity() const {
   TimePoint out = last_sent_data();
   for (const PathRecord& record : path_set.records()) out = std::max(out, heard_on(record));

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "tunnel/agreement.h"
+#include "tunnel/path_mtu.h"
 #include "tunnel/path_set.h"
 
 namespace wow {
@@ -31,6 +32,15 @@ struct KeySet {
   bool replaces(const KeySet& before, const Address& self, const Address& peer) const;
 };
 
+// The search for what the path in use carries: made with the first frame on a direct one.
+struct MtuSearch {
+  MtuSearch(const Path& path, std::size_t wanted, Clock& clock)
+      : mtu(path, wanted), told(mtu.datagram_max()), timer(clock) {}
+  PathMtu mtu;
+  std::size_t told;  // to the listener
+  Timer timer;       // set while there is traffic
+};
+
 class LiveSession final : public Session {
  public:
   struct Staged {
@@ -49,6 +59,7 @@ class LiveSession final : public Session {
   bool is_direct() const override;
   bool is_relayed() const override;
   TimePoint opened_at() const override { return opened_at_; }
+  std::size_t datagram_max() const override;
   std::shared_ptr<SessionKeys> keys() const override { return current ? current->keys : nullptr; }
 
   bool is_open() const { return state_ == SessionState::kOpen; }
@@ -61,6 +72,7 @@ class LiveSession final : public Session {
   // When the peer was last heard on this path, by workers or the control thread.
   TimePoint heard_on(const PathRecord& record) const;
   TimePoint last_sent_data() const;
+  TimePoint last_sent_frame() const;
   TimePoint last_activity() const;
   // Calls `visit` with every generation of keys.
   template <typename Visit>
@@ -87,6 +99,7 @@ class LiveSession final : public Session {
   bool told_linked = false;  // whether that was a validated direct or relayed one
   Timer alarm;               // keepalive, rekey, idle close, retired keys
   Timer prober;              // repeated challenges
+  std::unique_ptr<MtuSearch> mtu_search;
 
  private:
   const Address peer_;

@@ -7,6 +7,7 @@ namespace wow {
 namespace {
 
 constexpr Duration kUnprovenLife = 10s;
+constexpr float kLossGain = 0.125F;
 // A rival must be this much quicker before traffic moves to it, so that noise moves nothing.
 constexpr Duration kHysteresis = 2ms;
 constexpr int kHysteresisDivisor = 5;
@@ -138,13 +139,20 @@ std::optional<PathSet::Answer> PathSet::answered(std::uint64_t token, TimePoint 
   const auto found = std::ranges::find(challenges_, token, &Challenge::token);
   if (found == challenges_.end()) return std::nullopt;
   const Answer out{found->path, std::max<Duration>(now - found->sent_at, 1us)};
+  if (PathRecord* record = find(out.path)) record->state.loss *= 1 - kLossGain;
   challenges_.erase(found);
   if (challenges_.empty()) challenges_.shrink_to_fit();  // sessions are many, and mostly idle
   return out;
 }
 
 void PathSet::forget_challenges(TimePoint now) {
-  std::erase_if(challenges_, [&](const Challenge& c) { return now - c.sent_at > kChallengeLife; });
+  std::erase_if(challenges_, [&](const Challenge& c) {
+    if (now - c.sent_at <= kChallengeLife) return false;
+    if (PathRecord* record = find(c.path)) {
+      record->state.loss += (1 - record->state.loss) * kLossGain;
+    }
+    return true;
+  });
   if (challenges_.empty()) challenges_.shrink_to_fit();
 }
 

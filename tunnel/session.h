@@ -38,6 +38,7 @@ struct SessionKeys {
 struct PathState {
   Path path;
   bool validated = false;  // the peer answered a challenge on it lately
+  float loss = 0;          // 0..1: of challenges and their answers, the last eight or so
   Duration round_trip{};   // smoothed; zero: not measured
   TimePoint since{};       // when it was validated
   TimePoint last_answer{};
@@ -60,6 +61,8 @@ class Session {
   // Open, and path() is a validated one through a circuit.
   virtual bool is_relayed() const = 0;
   virtual TimePoint opened_at() const = 0;
+  // The largest datagram that the path in use carries, as far as was found out; zero: not asked.
+  virtual std::size_t datagram_max() const = 0;
   // The current keys for a worker's tables; null until open.
   virtual std::shared_ptr<SessionKeys> keys() const = 0;
 };

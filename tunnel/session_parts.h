@@ -39,9 +39,9 @@ struct SessionParts {
 
   TimePoint now() const { return clock.now(); }
   // `peer` matters for routed paths only.
-  void send(const Address& peer, const Path& path, ByteView packet) {
+  void send(const Address& peer, const Path& path, ByteView packet, bool dont_fragment = false) {
     if (path.is_direct()) {
-      const Datagram datagram{path.endpoint, packet, {}, 0};
+      const Datagram datagram{path.endpoint, packet, {}, 0, 0, dont_fragment};
       transport.send({&datagram, 1});
     } else if (path.is_relayed()) {
       send_relayed(path, packet);

@@ -113,6 +113,7 @@ void Sessions::Impl::send_data(LiveSession& s, std::uint8_t kind, ByteView paylo
   if ((kind & kDataKindMask) == static_cast<std::uint8_t>(DataKind::kFrame)) {
     s.current->keys->last_sent_frame_ns.store(parts.now().time_since_epoch().count(),
                                               std::memory_order_relaxed);
+    look_after_mtu(s);
   }
   note_talk(s);
   wake_tick();
@@ -139,23 +140,27 @@ void Sessions::Impl::count_direct(std::uint8_t kind, std::size_t bytes) {
   }
 }
 
+// With `padded_to` it is a datagram of that size, which must not be fragmented.
 void Sessions::Impl::transmit(LiveSession& s, KeySet& keys, const Path& path, std::uint8_t kind,
-                              ByteView payload) {
+                              ByteView payload, std::size_t padded_to) {
   if (send_depth_ >= kSendDepthMax) return parts.metrics.add(Metric::kDropNoRoute);
   // The thread's, not ours: a simulator has as many of us as it has nodes.
   thread_local PacketPool buffers;
   PacketBuffer buffer = buffers.take();
-  if (payload.size() < buffer.room().size()) {
-    buffer.resize(1 + payload.size());
+  const std::size_t bytes =
+      std::max(payload.size(), padded_to - std::min(padded_to, kDataOverheadBytes));
+  if (bytes < buffer.room().size()) {
+    buffer.resize(1 + bytes);
     buffer.data()[0] = kind;
     std::copy(payload.begin(), payload.end(), buffer.data() + 1);
+    std::fill(buffer.data() + 1 + payload.size(), buffer.data() + 1 + bytes, std::uint8_t{0});
     Sealer& sealer = keys.keys->lanes[0];
     sealer.set_salt(parts.random.u32());
     if (sealer.seal(buffer)) {
       keys.keys->bytes_out.fetch_add(buffer.size(), std::memory_order_relaxed);
       if (path.is_direct()) count_direct(kind, buffer.size());
       ++send_depth_;
-      parts.send(s.peer(), path, buffer.view());
+      parts.send(s.peer(), path, buffer.view(), padded_to != 0);
       --send_depth_;
     }
   }
@@ -188,6 +193,7 @@ void Sessions::Impl::close(LiveSession& s, CloseReason reason) {
   s.set_closed();
   s.alarm.cancel();
   s.prober.cancel();
+  s.mtu_search.reset();
   s.each_key_set([&](KeySet& set) {
     set.last_flight.reset();
     forget_keys(set);

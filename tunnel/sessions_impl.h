@@ -1,6 +1,6 @@
 // The inside of Sessions. Its parts: what is asked from above and packets out (sessions.cc), key
 // exchanges that come to an end (sessions_keys.cc), packets in (sessions_receive.cc),
-// circuits (sessions_relay.cc), silence (sessions_liveness.cc).
+// circuits (sessions_relay.cc), silence (sessions_liveness.cc), sizes (sessions_mtu.cc).
 #pragma once
 
 #include <memory>
@@ -78,8 +78,8 @@ class Sessions::Impl final : public Handshaker::Events {
 
   // Packets out.
   void count_direct(std::uint8_t kind, std::size_t bytes);
-  void transmit(LiveSession& s, KeySet& keys, const Path& path, std::uint8_t kind,
-                ByteView payload);
+  void transmit(LiveSession& s, KeySet& keys, const Path& path, std::uint8_t kind, ByteView payload,
+                std::size_t padded_to = 0);
   void send_data(LiveSession& s, std::uint8_t kind, ByteView payload, Answer answer);
   void challenge(LiveSession& s, KeySet& keys, const Path& path, bool moved = false);
   void flush_staged(LiveSession& s);
@@ -110,6 +110,11 @@ class Sessions::Impl final : public Handshaker::Events {
   void on_response(LiveSession& s, const PathMessage& message);
   void on_unknown_index(std::uint32_t index, const Endpoint& from);
   void reply_unknown_index(std::uint32_t index, const Path& path);
+
+  // Sizes.
+  void look_after_mtu(LiveSession& s);
+  void search_mtu(LiveSession& s);
+  void tell_mtu(LiveSession& s);
 
   // Silence.
   void start_probing(LiveSession& s, PathRecord& record);

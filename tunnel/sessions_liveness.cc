@@ -198,7 +198,10 @@ void Sessions::Impl::on_tick() {
   const TimePoint now = parts.now();
   // Workers send without being seen here.
   if (parts.limits.workers > 0) {
-    for (const auto& [peer, session] : sessions) note_talk(*session);
+    for (const auto& [peer, session] : sessions) {
+      note_talk(*session);
+      look_after_mtu(*session);
+    }
   }
   std::vector<LiveSession*> silent;
   std::erase_if(talking_, [&](LiveSession* s) {

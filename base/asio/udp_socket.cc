@@ -52,14 +52,20 @@ Endpoint to_endpoint(const sockaddr_storage& storage) {
   return {IpAddress::v4(ntohl(in4.sin_addr.s_addr)), ntohs(in4.sin_port)};
 }
 
+// Whether datagrams that exceed the path's MTU are cut by the kernel and by routers. If not, the
+// kernel does not use its own idea of that MTU either.
+void set_fragmented(int fd, bool v6, bool fragmented) {
+  const int discover = fragmented ? IP_PMTUDISC_DONT : IP_PMTUDISC_PROBE;
+  setsockopt(fd, IPPROTO_IP, IP_MTU_DISCOVER, &discover, sizeof discover);
+  if (v6) setsockopt(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, &discover, sizeof discover);
+}
+
 void set_options(int fd, bool v6, bool shared) {
   const int off = 0, on = 1;
   if (v6) setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off);
   if (shared) setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);
-  // Oversized packets are fragmented rather than lost until path MTUs are probed.
-  const int dont = IP_PMTUDISC_DONT;
-  setsockopt(fd, IPPROTO_IP, IP_MTU_DISCOVER, &dont, sizeof dont);
-  if (v6) setsockopt(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, &dont, sizeof dont);
+  // Better in pieces than not at all: what must not be cut is answered before it gets here.
+  set_fragmented(fd, v6, true);
   // Bursts of a fast flow outrun the default buffers; FORCE needs CAP_NET_ADMIN and its failure is
   // harmless.
   for (const auto& [forced, plain] :
@@ -183,9 +189,13 @@ void UdpSocket::send(std::span<const Datagram> batch, MetricSlot& metrics) const
       batch = batch.subspan(1);
       continue;
     }
-    const std::size_t count = std::min(batch.size(), kBatch);
+    const bool whole = batch[0].dont_fragment;
+    const std::size_t count = whole ? 1 : std::min(batch.size(), kBatch);
     for (std::size_t i = 0; i < count; ++i) messages.set(i, batch[i], v6_);
+    // Only probes of paths: what other threads send meanwhile may meet the option, and no harm.
+    if (whole) set_fragmented(fd_, v6_, false);
     int sent = sendmmsg(fd_, messages.headers.data(), static_cast<unsigned>(count), 0);
+    if (whole) set_fragmented(fd_, v6_, true);
     if (sent <= 0) {
       // Only the first datagram is at fault (no route, no IPv6, full buffer): skip it and go on.
       sent = 1;

@@ -137,6 +137,11 @@ Result<void> NodeHost::load(NodeOptions& node_options) {
   node_options.streams = true;
   node_options.limits.workers = options_.workers;
   node_options.limits.circuit_packets_per_second = options_.relay_rate;
+  if (!options_.router) {
+    constexpr std::size_t kEthernetHeaderBytes = 14;
+    node_options.limits.datagram_wanted =
+        settings_.mtu() + kEthernetHeaderBytes + kDataOverheadBytes;
+  }
   auto credentials = TlsCredentials::make(*membership, clock_, build_date());
   if (!credentials) return credentials.error();
   credentials_ = std::move(*credentials);

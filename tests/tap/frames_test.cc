@@ -62,6 +62,7 @@ class FramesTest : public testing::Test {
   std::vector<Bytes> to_host_;
   std::vector<std::pair<Address, Bytes>> to_node_;
   std::vector<Address> wanted_;
+  std::size_t frame_max_ = 0;
   std::vector<std::pair<Address, IpAddress>> not_mine_;
   ServiceHost service_{service_ip_, dns_, metrics_,
                        [this](ByteView frame) { to_host_.push_back(to_bytes(frame)); }};
@@ -73,7 +74,7 @@ class FramesTest : public testing::Test {
       metrics_,
       {[this] { return own_ip_; }, [this](ByteView frame) { to_host_.push_back(to_bytes(frame)); },
        [this](auto& node, ByteView frame, auto) { to_node_.emplace_back(node, to_bytes(frame)); },
-       [this](auto& node) { wanted_.push_back(node); },
+       [this](auto& node) { wanted_.push_back(node); }, [this](auto&) { return frame_max_; },
        [this](auto& ethernet, auto& ip) { service_.take(ethernet, ip); }}};
   Inbound inbound_{
       kSelf,
@@ -123,6 +124,56 @@ TEST_F(FramesTest, PacketsWaitForTheLookUpAndNoneIsLost) {
   EXPECT_EQ(to_node_[0], std::pair(kPeer, frame));
   outbound_.take(frame, 0);
   EXPECT_EQ(to_node_.size(), 6u);
+}
+
+// A frame of an IPv4 packet to kPeer; `flags`: byte 6 of its header.
+Bytes big_frame(std::size_t packet_bytes, std::uint8_t flags) {
+  Bytes packet = write_ipv4(ip("10.128.0.1"), ip("10.128.0.2"), kUdp,
+                            Bytes(packet_bytes - Ipv4View::kHeaderBytesMin, 0x5a));
+  packet[6] = flags;
+  return write_ethernet(mac_of(kPeer), mac_of(kSelf), EtherType::kIpv4, packet);
+}
+constexpr std::uint8_t kMayCut = 0, kDontCut = 0x40;
+
+TEST_F(FramesTest, WhatDoesNotFitIsAnsweredSoThatTheSenderBelievesIt) {
+  frame_max_ = 1219;
+  for (const Bytes& fits : {big_frame(1205, kDontCut), big_frame(1380, kMayCut)}) {
+    outbound_.take(fits, 0);
+    pass();
+    ASSERT_EQ(to_node_.size(), 1u);
+    EXPECT_EQ(to_node_[0].second, fits);
+    to_node_.clear();
+  }
+  EXPECT_TRUE(to_host_.empty());
+  const Bytes large = big_frame(1206, kDontCut);
+  outbound_.take(large, 0);
+  EXPECT_TRUE(to_node_.empty());
+  EXPECT_EQ(count(Metric::kDropTooBig), 1u);
+  ASSERT_EQ(to_host_.size(), 1u);
+  const auto ethernet = EthernetView::parse(to_host_[0]);
+  EXPECT_EQ(ethernet->destination, mac_of(kSelf));
+  const auto answer = Ipv4View::parse(ethernet->payload);
+  ASSERT_TRUE(answer);
+  EXPECT_EQ(answer->source, ip("10.128.0.2"));
+  EXPECT_EQ(answer->destination, ip("10.128.0.1"));
+  EXPECT_LE(answer->total_bytes, 576u);
+  EXPECT_EQ(internet_checksum(answer->payload), 0);
+  EXPECT_EQ(get_big_endian(answer->payload.data(), 2), 0x0304u);
+  EXPECT_EQ(get_big_endian(answer->payload.data() + 4, 4), 1205u);
+  const ByteView quoted = answer->payload.subspan(8), packet = ByteView(large).subspan(14);
+  EXPECT_TRUE(std::equal(quoted.begin(), quoted.end(), packet.begin()));
+}
+
+TEST_F(FramesTest, NobodyIsToldOfErrorsAndFragmentsThatDoNotFit) {
+  Bytes error = big_frame(1300, kDontCut);
+  error[14 + 9] = static_cast<std::uint8_t>(IpProtocol::kIcmp);
+  error[14 + 20] = 3;
+  EXPECT_FALSE(write_too_big(error, 1200));
+  error[14 + 20] = 8;
+  EXPECT_TRUE(write_too_big(error, 1200));
+  EXPECT_FALSE(write_too_big(big_frame(1300, kDontCut | 0x20), 1200));
+  EXPECT_FALSE(write_too_big(ByteView(error).first(20), 1200));
+  EXPECT_FALSE(write_too_big({}, 1200));
 }
 
 TEST_F(FramesTest, AFrameToAStaleMacGoesToWhoHoldsTheAddressNow) {

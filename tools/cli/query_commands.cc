@@ -1,4 +1,5 @@
 // Commands that ask the daemon and show its answer: status, peers, leases, ping.
+#include <cmath>
 #include <cstdio>
 #include <iostream>
 #include <thread>
@@ -71,8 +72,11 @@ void show_status(const json::object& s) {
   line("dropped", drops.empty() ? "nothing" : drops);
 }
 
+std::string percent(double part) { return std::to_string(std::lround(part * 100)) + " %"; }
+
 void show_peers(const json::object& answer) {
-  Table table({"NAME", "IP", "NODE", "EDGE", "PATH", "ROUND TRIP", "SINCE", "IN", "OUT"});
+  Table table(
+      {"NAME", "IP", "NODE", "EDGE", "PATH", "ROUND TRIP", "LOSS", "MTU", "SINCE", "IN", "OUT"});
   for (const json::value& value : answer.at("peers").as_array()) {
     const json::object& row = value.as_object();
     std::string roles;
@@ -80,10 +84,13 @@ void show_peers(const json::object& answer) {
       roles += (roles.empty() ? "" : ",") + std::string(role.as_string());
     }
     const double rtt = number(row, "round_trip");
+    const json::value& mtu = row.at("mtu");
     table.add({or_dash(text(row, "name")), or_dash(text(row, "ip")),
                text(row, "address").substr(0, 8), or_dash(roles), text(row, "path"),
-               rtt > 0 ? human_duration(rtt) : "-", human_duration(number(row, "open_for")),
-               human_bytes(number(row, "bytes_in")), human_bytes(number(row, "bytes_out"))});
+               rtt > 0 ? human_duration(rtt) : "-", percent(number(row, "loss")),
+               mtu.is_null() ? "-" : std::to_string(mtu.to_number<long>()),
+               human_duration(number(row, "open_for")), human_bytes(number(row, "bytes_in")),
+               human_bytes(number(row, "bytes_out"))});
   }
   if (table.size() == 0) {
     std::cout << "No peers yet: " << text(answer, "ring_state") << ".\n";

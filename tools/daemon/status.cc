@@ -41,6 +41,13 @@ std::string path_text(const Path& path, const NodeNames& names,
   return "relayed via " + relay->second.name;
 }
 
+// The largest packet of the virtual network that the path carries uncut.
+json::value inner_mtu(const EdgeInfo& edge) {
+  constexpr std::size_t kEthernetHeaderBytes = 14;
+  if (edge.datagram_max == 0) return nullptr;
+  return edge.datagram_max - kDataOverheadBytes - kEthernetHeaderBytes;
+}
+
 }  // namespace
 
 json::array peers_json(const std::vector<EdgeInfo>& edges, const NodeNames& names,
@@ -56,6 +63,8 @@ json::array peers_json(const std::vector<EdgeInfo>& edges, const NodeNames& name
                      {"relayed", edge.relayed},
                      {"path", path_text(edge.path, names, via)},
                      {"round_trip", to_seconds(edge.round_trip)},
+                     {"loss", edge.loss},
+                     {"mtu", inner_mtu(edge)},
                      {"open_for", to_seconds(edge.open_for)},
                      {"bytes_in", edge.bytes_in},
                      {"bytes_out", edge.bytes_out}};

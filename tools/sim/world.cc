@@ -225,6 +225,12 @@ void World::launch(const Way& way, const Datagram& datagram, const Link& link, D
     ++drops_.lost;
     return;
   }
+  const std::size_t bytes = datagram.head.size() + datagram.body.size();
+  if (link.payload_max != 0 && bytes > link.payload_max &&
+      (datagram.dont_fragment || link.drops_fragments)) {
+    ++drops_.too_big;
+    return;
+  }
   const int copies = link.duplicate > 0 && random_.unit() < link.duplicate ? 2 : 1;
   for (int i = 0; i < copies; ++i) {
     Duration delay = wait + link.latency;

@@ -58,6 +58,9 @@ struct Link {
   Duration jitter = 0ms;
   double loss = 0;       // 0..1
   double duplicate = 0;  // 0..1: arrives twice
+  // Larger payloads are lost, if they must not be fragmented or fragments are filtered; 0: none.
+  std::size_t payload_max = 0;
+  bool drops_fragments = false;
 };
 
 struct SimCounters {
@@ -156,6 +159,7 @@ class World {
   // Datagrams that did not arrive, by reason.
   struct Drops {
     std::uint64_t lost = 0, blocked = 0, filtered = 0, unreachable = 0;
+    std::uint64_t too_big = 0;
     std::uint64_t queue_full = 0;  // of an uplink, or of the socket of a paused host
   };
 

@@ -59,6 +59,10 @@ void FramesOut::take(MutableBytes frame, const LeftToUs& left, const ForwardingT
     const auto ip = Ipv4Frame::parse(frame);
     if (ip && tables.own_ip.is_v4() && ip->source == tables.own_ip.v4_value()) to = &found->second;
   }
+  // The control thread tells the host what fits.
+  const std::size_t longest =
+      left.segment_bytes == 0 ? frame.size() : headers->payload + left.segment_bytes;
+  if (to != nullptr && !to->carries(longest)) to = nullptr;
   const std::uint8_t facts = partial ? kFactChecksumPartial : 0;
   if (left.segment_bytes == 0) {
     metrics_.add(Metric::kFramesOut);

@@ -1,0 +1,50 @@
+// What the paths in use carry is asked while frames go out on them.
+#include "tunnel/sessions_impl.h"
+
+namespace wow {
+namespace {
+
+// How long a session counts as having traffic.
+constexpr Duration kTrafficLasts = 3s;
+constexpr Duration kSearchMin = 10ms;
+
+}  // namespace
+
+void Sessions::Impl::look_after_mtu(LiveSession& s) {
+  if (parts.limits.datagram_wanted == 0 || !s.is_direct()) return;
+  if (s.mtu_search && s.mtu_search->timer.is_set()) {
+    if (s.mtu_search->mtu.path() == s.path().path) return;
+  }
+  search_mtu(s);
+}
+
+void Sessions::Impl::search_mtu(LiveSession& s) {
+  const TimePoint now = parts.now();
+  if (!s.is_direct() || now - s.last_sent_frame() >= kTrafficLasts) return;
+  const PathState& path = s.path();
+  if (!s.mtu_search || s.mtu_search->mtu.path() != path.path) {
+    s.mtu_search =
+        std::make_unique<MtuSearch>(path.path, parts.limits.datagram_wanted, parts.clock);
+  }
+  MtuSearch& search = *s.mtu_search;
+  const auto probes = search.mtu.due(now, path.round_trip, parts.random);
+  search.timer.after(std::max<Duration>(search.mtu.next() - now, kSearchMin), [this, &s] {
+    Entry entry(*this);
+    search_mtu(s);
+  });
+  for (const PathMtu::Probe& probe : probes) {
+    PathMessage message;
+    message.token = probe.token;
+    transmit(s, *s.current, search.mtu.path(), static_cast<std::uint8_t>(DataKind::kPath),
+             message.write(), probe.size);
+  }
+  tell_mtu(s);
+}
+
+void Sessions::Impl::tell_mtu(LiveSession& s) {
+  if (s.mtu_search->told == s.mtu_search->mtu.datagram_max()) return;
+  s.mtu_search->told = s.mtu_search->mtu.datagram_max();
+  parts.listener.on_path_changed(s);
+}
+
+}  // namespace wow
