@@ -61,7 +61,7 @@ struct EdgeInfo {
   std::uint64_t bytes_in = 0, bytes_out = 0;
   float loss = 0;                // 0..1, of what keeps and proves the path
   std::size_t datagram_max = 0;  // UDP payload that was found to pass; 0: not asked
-  bool direct = false;  // by UDP
+  bool direct = false;           // by UDP
   bool stream = false;
   bool relayed = false;  // by circuit: path.via is the relay
 };

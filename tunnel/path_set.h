@@ -22,6 +22,7 @@ struct PathRecord {
   // Probing: challenges that are repeated until one is answered.
   bool probing = false;
   int unanswered = 0;
+  int excused = 0;  // looks that came too late to judge by, of this probing
   TimePoint next_probe{};
 
   // Along the ring every node can be tried; any other way must have shown that it leads there.
@@ -33,6 +34,7 @@ struct PathRecord {
   void start_probing(TimePoint now) {
     // Beginning again is no reprieve for an address that may be another's.
     if (answered || !probing) unanswered = 0;
+    excused = 0;
     probing = true;
     next_probe = now;
   }

@@ -49,7 +49,7 @@ struct SessionLimits {
   std::size_t paths_max = 8;         // a session
   // The largest datagram that frames need; 0: none are sent, and no path is asked what it carries.
   std::size_t datagram_wanted = 0;
-  int amplification = 3;             // RFC 9000, 8.1
+  int amplification = 3;  // RFC 9000, 8.1
   std::size_t staged_packets_max =
       32;  // a session being opened; full: the oldest is dropped and counted
   int unknown_index_replies_per_second = 20;

@@ -119,6 +119,7 @@ class Sessions::Impl final : public Handshaker::Events {
   // Silence.
   void start_probing(LiveSession& s, PathRecord& record);
   void run_probes(LiveSession& s);
+  void excuse_what_came_late(LiveSession& s);
   void arm_prober(LiveSession& s);
   void doubt_best(LiveSession& s, PathRecord& best);
   void update_path(LiveSession& s);

@@ -57,6 +57,28 @@ TEST_F(SessionLiveness, UnderTrafficDeathIsNoticedInOneAndAHalf) {
   EXPECT_LE(net.world.now() - from, 1500ms);
 }
 
+// Both get a turn of 20 ms every 420, as on a machine with too much to do.
+TEST_F(SessionLiveness, WhoIsKeptFromWorkingDoesNotJudge) {
+  a.dial(b);
+  talk_for(3s);
+  for (int turn = 0; turn < 200; ++turn) {
+    net.world.pause(a.host, 400ms, PausedClock::kRuns);
+    net.run_for(200ms);
+    net.world.pause(b.host, 400ms, PausedClock::kRuns);
+    net.run_for(200ms);
+    talk_for(20ms);
+  }
+  EXPECT_TRUE(a.closed.empty());
+  EXPECT_TRUE(b.closed.empty());
+  b.kill();
+  for (int turn = 0; turn < 40 && a.closed.empty(); ++turn) {
+    net.world.pause(a.host, 400ms, PausedClock::kRuns);
+    net.run_for(400ms);
+    talk_for(20ms);
+  }
+  EXPECT_FALSE(a.closed.empty()) << "but the dead are found";
+}
+
 TEST_F(SessionLiveness, TheFirstMessageAfterLongSilenceFindsADeadPeer) {
   a.dial(b);
   net.run_for(10min);
