@@ -41,7 +41,8 @@ TEST(PacketType, IsTheFirstByte) {
   EXPECT_FALSE(packet_type({}));
   for (int first = 0; first < 256; ++first) {
     const Bytes packet = {static_cast<std::uint8_t>(first)};
-    const bool known = (first >= 1 && first <= 3) || (first >= 0x10 && first <= 0x13);
+    // A beacon has a port of its own.
+    const bool known = (first >= 1 && first <= 4) || (first >= 0x10 && first <= 0x13);
     EXPECT_EQ(packet_type(packet).has_value(), known) << first;
   }
   for (std::uint8_t phase = 0; phase < 4; ++phase) {
