@@ -84,7 +84,9 @@ lab_exec r1 nft -f - <<END
 table ip watch {
  chain out {
   type filter hook output priority 0
-  ip daddr $(lab_address campus2) counter
+  ip daddr $(lab_address campus2) ip protocol != tcp counter
+  # The kernel takes connections; of TCP, only payload is an answer.
+  ip daddr $(lab_address campus2) ip protocol tcp ip length > 60 counter
  }
 }
 END
