@@ -14,6 +14,9 @@
 
 namespace wow {
 
+// How long a session counts as having traffic.
+inline constexpr Duration kTrafficLasts = 3s;
+
 class Sessions::Impl final : public Handshaker::Events {
  public:
   Impl(Credentials& credentials, Clock& clock, Random& random, Transport& transport,

@@ -8,8 +8,6 @@
 namespace wow {
 namespace {
 
-// How long a session counts as having traffic.
-constexpr Duration kTrafficLasts = 3s;
 // A round trip not yet measured is taken for this.
 constexpr Duration kDirectGuess = 50ms;
 constexpr Duration kRoutedGuess = 200ms;

@@ -4,8 +4,6 @@
 namespace wow {
 namespace {
 
-// How long a session counts as having traffic.
-constexpr Duration kTrafficLasts = 3s;
 constexpr Duration kSearchMin = 10ms;
 
 }  // namespace

@@ -11,46 +11,13 @@
 #include <cerrno>
 #include <cstring>
 
+#include "base/asio/socket_address.h"
 #include "base/log.h"
 
 namespace wow {
 namespace {
 
 constexpr int kSocketBufferBytes = 4 * 1024 * 1024;
-
-struct SocketAddress {
-  sockaddr_storage storage{};
-  socklen_t length = 0;
-};
-
-// Of length 0, which the kernel refuses, for an IPv6 endpoint on a socket without IPv6.
-SocketAddress to_sockaddr(const Endpoint& endpoint, bool v6) {
-  SocketAddress out;
-  if (v6) {
-    auto& in6 = reinterpret_cast<sockaddr_in6&>(out.storage);
-    in6.sin6_family = AF_INET6;
-    in6.sin6_port = htons(endpoint.port);
-    std::memcpy(&in6.sin6_addr, endpoint.ip.mapped().data(), 16);
-    out.length = sizeof in6;
-  } else if (endpoint.ip.is_v4() || endpoint.ip.is_unspecified()) {
-    auto& in4 = reinterpret_cast<sockaddr_in&>(out.storage);
-    in4.sin_family = AF_INET;
-    in4.sin_port = htons(endpoint.port);
-    std::memcpy(&in4.sin_addr, endpoint.ip.mapped().data() + 12, 4);
-    out.length = sizeof in4;
-  }
-  return out;
-}
-
-Endpoint to_endpoint(const sockaddr_storage& storage) {
-  if (storage.ss_family == AF_INET6) {
-    const auto& in6 = reinterpret_cast<const sockaddr_in6&>(storage);
-    return {IpAddress::v6({reinterpret_cast<const std::uint8_t*>(&in6.sin6_addr), 16}),
-            ntohs(in6.sin6_port)};
-  }
-  const auto& in4 = reinterpret_cast<const sockaddr_in&>(storage);
-  return {IpAddress::v4(ntohl(in4.sin_addr.s_addr)), ntohs(in4.sin_port)};
-}
 
 // Whether datagrams that exceed the path's MTU are cut by the kernel and by routers. If not, the
 // kernel does not use its own idea of that MTU either.

@@ -17,6 +17,7 @@
 #include "dht/asio/build_date.h"
 #include "dht/asio/machine.h"
 #include "proto/vnet.pb.h"
+#include "tunnel/frame_headers.h"
 #include "tunnel/identity/member.h"
 #include "tunnel/identity/settings.h"
 
@@ -138,7 +139,6 @@ Result<void> NodeHost::load(NodeOptions& node_options) {
   node_options.limits.workers = options_.workers;
   node_options.limits.circuit_packets_per_second = options_.relay_rate;
   if (!options_.router) {
-    constexpr std::size_t kEthernetHeaderBytes = 14;
     node_options.limits.datagram_wanted =
         settings_.mtu() + kEthernetHeaderBytes + kDataOverheadBytes;
   }

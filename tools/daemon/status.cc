@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "tunnel/frame_headers.h"
+
 namespace wow {
 
 namespace json = boost::json;
@@ -43,7 +45,6 @@ std::string path_text(const Path& path, const NodeNames& names,
 
 // The largest packet of the virtual network that the path carries uncut.
 json::value inner_mtu(const EdgeInfo& edge) {
-  constexpr std::size_t kEthernetHeaderBytes = 14;
   if (edge.datagram_max == 0) return nullptr;
   return edge.datagram_max - kDataOverheadBytes - kEthernetHeaderBytes;
 }

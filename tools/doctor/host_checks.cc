@@ -11,10 +11,10 @@
 #include <cerrno>
 #include <charconv>
 #include <cstdlib>
-#include <cstring>
 #include <fstream>
 
 #include "base/asio/name_resolver.h"
+#include "base/asio/socket_address.h"
 #include "base/asio/udp_socket.h"
 
 namespace wow {
@@ -25,24 +25,9 @@ using Steady = std::chrono::steady_clock;
 int begin_connect(const Endpoint& to) {
   const int fd =
       socket(to.ip.is_v4() ? AF_INET : AF_INET6, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-  sockaddr_storage name{};
-  socklen_t length = 0;
-  if (to.ip.is_v4()) {
-    auto& in4 = reinterpret_cast<sockaddr_in&>(name);
-    in4.sin_family = AF_INET;
-    in4.sin_port = htons(to.port);
-    std::memcpy(&in4.sin_addr, to.ip.bytes().data(), 4);
-    length = sizeof in4;
-  } else {
-    auto& in6 = reinterpret_cast<sockaddr_in6&>(name);
-    in6.sin6_family = AF_INET6;
-    in6.sin6_port = htons(to.port);
-    std::memcpy(&in6.sin6_addr, to.ip.bytes().data(), 16);
-    length = sizeof in6;
-  }
+  const SocketAddress name = to_sockaddr(to, !to.ip.is_v4());
   if (fd < 0) return -1;
-  if (connect(fd, reinterpret_cast<const sockaddr*>(&name), length) == 0 || errno == EINPROGRESS)
-    return fd;
+  if (connect(fd, name.get(), name.length) == 0 || errno == EINPROGRESS) return fd;
   close(fd);
   return -1;
 }

@@ -7,7 +7,8 @@
 
 #include <algorithm>
 #include <array>
-#include <cstring>
+
+#include "base/asio/socket_address.h"
 
 namespace wow {
 namespace {
@@ -16,47 +17,14 @@ using Steady = std::chrono::steady_clock;
 
 constexpr std::size_t kUdpBytes = 8, kIpv4Bytes = 20, kIpv6Bytes = 40;
 
-struct Name {
-  sockaddr_storage storage{};
-  socklen_t length = 0;
-};
-
-Name name_of(const Endpoint& e) {
-  Name out;
-  if (e.ip.is_v4()) {
-    auto& in4 = reinterpret_cast<sockaddr_in&>(out.storage);
-    in4.sin_family = AF_INET;
-    in4.sin_port = htons(e.port);
-    std::memcpy(&in4.sin_addr, e.ip.bytes().data(), 4);
-    out.length = sizeof in4;
-  } else {
-    auto& in6 = reinterpret_cast<sockaddr_in6&>(out.storage);
-    in6.sin6_family = AF_INET6;
-    in6.sin6_port = htons(e.port);
-    std::memcpy(&in6.sin6_addr, e.ip.bytes().data(), 16);
-    out.length = sizeof in6;
-  }
-  return out;
-}
-
-Endpoint endpoint_of(const sockaddr_storage& storage) {
-  if (storage.ss_family == AF_INET6) {
-    const auto& in6 = reinterpret_cast<const sockaddr_in6&>(storage);
-    return {IpAddress::v6({reinterpret_cast<const std::uint8_t*>(&in6.sin6_addr), 16}),
-            ntohs(in6.sin6_port)};
-  }
-  const auto& in4 = reinterpret_cast<const sockaddr_in&>(storage);
-  return {IpAddress::v4(ntohl(in4.sin_addr.s_addr)), ntohs(in4.sin_port)};
-}
-
 }  // namespace
 
 QuestionSocket::QuestionSocket(ByteView pool_key, const IpAddress& like)
     : seal_(pool_key, random_), v4_(like.is_v4()) {
   fd_ = socket(v4_ ? AF_INET : AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
   if (fd_ < 0) return;
-  const Name any = name_of({v4_ ? IpAddress::v4(0) : IpAddress(), 0});
-  if (bind(fd_, reinterpret_cast<const sockaddr*>(&any.storage), any.length) != 0) {
+  const SocketAddress any = to_sockaddr({v4_ ? IpAddress::v4(0) : IpAddress(), 0}, !v4_);
+  if (bind(fd_, any.get(), any.length) != 0) {
     close(fd_);
     fd_ = -1;
     return;
@@ -75,26 +43,24 @@ std::uint16_t QuestionSocket::port() const {
   sockaddr_storage own{};
   socklen_t size = sizeof own;
   getsockname(fd_, reinterpret_cast<sockaddr*>(&own), &size);
-  return endpoint_of(own).port;
+  return to_endpoint(own).port;
 }
 
 IpAddress QuestionSocket::own_address(const IpAddress& to) {
   const int fd = socket(to.is_v4() ? AF_INET : AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-  const Name name = name_of({to, 9});
+  const SocketAddress name = to_sockaddr({to, 9}, !to.is_v4());
   sockaddr_storage own{};
   socklen_t size = sizeof own;
-  const bool routed =
-      fd >= 0 && connect(fd, reinterpret_cast<const sockaddr*>(&name.storage), name.length) == 0 &&
-      getsockname(fd, reinterpret_cast<sockaddr*>(&own), &size) == 0;
+  const bool routed = fd >= 0 && connect(fd, name.get(), name.length) == 0 &&
+                      getsockname(fd, reinterpret_cast<sockaddr*>(&own), &size) == 0;
   if (fd >= 0) close(fd);
-  return routed ? endpoint_of(own).ip : IpAddress();
+  return routed ? to_endpoint(own).ip : IpAddress();
 }
 
 bool QuestionSocket::send(const Endpoint& to, ByteView text) {
   const Bytes packet = seal_.seal(PacketType::kQuestion, text);
-  const Name name = name_of(to);
-  return sendto(fd_, packet.data(), packet.size(), MSG_NOSIGNAL,
-                reinterpret_cast<const sockaddr*>(&name.storage), name.length) >= 0;
+  const SocketAddress name = to_sockaddr(to, !to.ip.is_v4());
+  return sendto(fd_, packet.data(), packet.size(), MSG_NOSIGNAL, name.get(), name.length) >= 0;
 }
 
 std::optional<std::pair<Bytes, Endpoint>> QuestionSocket::receive(Steady::time_point end) {
@@ -110,7 +76,7 @@ std::optional<std::pair<Bytes, Endpoint>> QuestionSocket::receive(Steady::time_p
     if (got <= 0) continue;  // an ICMP error, mostly: others may answer yet
     const auto text = seal_.open(PacketType::kQuestion,
                                  MutableBytes(buffer.data(), static_cast<std::size_t>(got)));
-    if (text) return std::pair(to_bytes(*text), endpoint_of(from));
+    if (text) return std::pair(to_bytes(*text), to_endpoint(from));
   }
 }
 
