@@ -332,6 +332,8 @@ void Membership::consider_yielding() {
   const TimePoint now = context_.clock.now();
   if (is_due(asked_winner_, kAskRivalInterval, now)) query_members(Group(*newest));
   newest = book_.newest();
+  // The better one that we follow may have died, while the one we hold found members again.
+  if (!book_.is_alive()) book_.learn(Group(replica_.last()->group));
   if (!book_.is_alive() || now - book_.lineage_since() < kYieldAfter) return;
   const Epoch* last = replica_.last();
   const bool is_better = wins(*newest, last->group);

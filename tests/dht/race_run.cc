@@ -4,6 +4,7 @@
 #include <set>
 
 #include "dht/record.h"
+#include "tests/dht/pool_view.h"
 
 namespace wow {
 namespace {
@@ -45,29 +46,6 @@ DhtOptions options_of_run(std::uint64_t seed) {
 
 }  // namespace
 
-RaceRun::Counts& RaceRun::Counts::operator+=(const Counts& other) {
-  for (int Counts::*field :
-       {&Counts::races, &Counts::creates, &Counts::won, &Counts::lost, &Counts::unavailable,
-        &Counts::reads, &Counts::lists, &Counts::crashes, &Counts::amnesias, &Counts::partitions,
-        &Counts::pauses, &Counts::lineages, &Counts::doubles}) {
-    this->*field += other.*field;
-  }
-  slowest_heal = std::max(slowest_heal, other.slowest_heal);
-  return *this;
-}
-
-std::string RaceRun::Counts::text() const {
-  const auto item = [](const char* name, int count) {
-    return std::string(", ") + std::to_string(count) + " " + name;
-  };
-  return std::to_string(races) + " races" + item("creates", creates) + item("won", won) +
-         item("lost", lost) + item("unavailable", unavailable) + item("reads", reads) +
-         item("lists", lists) + item("crashes", crashes) + item("without the store", amnesias) +
-         item("partitions", partitions) + item("pauses", pauses) + item("lineages", lineages) +
-         item("held twice", doubles) + ", resolved at most " +
-         std::to_string(to_seconds(slowest_heal)) + " s after healing";
-}
-
 RaceRun::RaceRun(std::uint64_t seed, int races)
     : races_(races), pool_(seed, options_of_run(seed)), watch_(pool_, kG) {
   faults_ = {draw(0.5), draw(0.3), draw(0.5), draw(0.5), draw(0.5), draw(0.1)};
@@ -94,7 +72,7 @@ const std::string& RaceRun::run() {
   pool_.run_for(random_up_to(8s));
   // Without a named founder that would be a race of its own, of founders.
   if (!pool_.options.founder) {
-    const auto everybody_knows = [this] { return is_resolved_everywhere(); };
+    const auto everybody_knows = [this] { return is_resolved_everywhere(pool_); };
     if (!pool_.run_until(everybody_knows, 20s)) fail("no group was founded");
   }
   pool_.loss = draw(0.3) ? 0 : pool_.random.unit() * 0.2;
@@ -437,8 +415,8 @@ void RaceRun::heal() {
   const TimePoint healed = pool_.now();
   run_until_resolved(is_recoverable ? kResolvedAfter : kFoundAfter);
   if (!watch_.objection().empty()) fail(watch_.objection());
-  if (!is_resolved_everywhere())
-    return fail("not resolved in time after everything was healed:" + states());
+  if (!is_resolved_everywhere(pool_))
+    return fail("not resolved in time after everything was healed:" + states_text(pool_));
   counts_.slowest_heal = std::max(counts_.slowest_heal, pool_.now() - healed);
   pool_.run_for(kDhtOperationLimit + 1s);  // the last race may have begun just now
   check_answered();
@@ -454,15 +432,11 @@ void RaceRun::heal() {
   check_agreement();
 }
 
-RaceRun::LineageName RaceRun::lineage_of(const DhtStatus& status) {
-  return {status.lineage, status.founder};
-}
-
 // As members do that follow the pool's names, everybody asks for something now and then.
 void RaceRun::run_until_resolved(Duration limit) {
   TimePoint asked{};
   for (const TimePoint end = pool_.now() + limit; pool_.now() < end;) {
-    if (is_resolved_everywhere()) return;
+    if (is_resolved_everywhere(pool_)) return;
     if (pool_.now() - asked >= kFollowInterval) {
       asked = pool_.now();
       for (int node = 0; node < pool_.size(); ++node)
@@ -471,36 +445,6 @@ void RaceRun::run_until_resolved(Duration limit) {
     pool_.run_for(kStep / 2);
     watch_.look();
   }
-}
-
-std::string RaceRun::states() {
-  std::string out;
-  for (int node = 0; node < pool_.size(); ++node) {
-    if (!pool_.is_up(node)) continue;
-    const auto status = pool_.dht(node).status();
-    out += "\n  node " + std::to_string(node) + " (" + pool_.address(node).short_hex() +
-           "): lineage " + std::to_string(status.lineage) + " of " + status.founder.short_hex() +
-           ", epoch " + std::to_string(status.epoch) + (status.serving ? ", serves:" : ":");
-    for (const auto& member : status.members) out += " " + std::to_string(pool_.node_of(member));
-  }
-  return out;
-}
-
-bool RaceRun::is_resolved_everywhere() {
-  DhtStatus newest = pool_.dht(0).status();
-  std::size_t serving = 0;
-  for (int node = 0; node < pool_.size(); ++node) {
-    auto status = pool_.dht(node).status();
-    if (status.lineage == 0 || lineage_of(status) != lineage_of(newest)) return false;
-    if (status.epoch > newest.epoch) {
-      newest = std::move(status);
-      serving = 0;
-      node = -1;
-    } else {
-      serving += status.epoch == newest.epoch && status.serving;
-    }
-  }
-  return serving > newest.members.size() / 2;
 }
 
 void RaceRun::check_answered() {
@@ -520,7 +464,7 @@ void RaceRun::check_agreement() {
   for (int node = 0; node < pool_.size(); ++node) {
     const auto answer = pool_.create(node, "own" + std::to_string(node), "v");
     if (!answer) {
-      return fail("after everything was healed: " + answer.error().message + states());
+      return fail("after everything was healed: " + answer.error().message + states_text(pool_));
     }
   }
   for (const auto& key : recent_) {
@@ -532,7 +476,7 @@ void RaceRun::check_agreement() {
       if (!got || (holder && *holder != got->owner)) {
         return fail("after everything was healed " + key + " is not seen the same by node " +
                     std::to_string(node) + ": " + (got ? got->owner.hex() : got.error().message) +
-                    states() + text_of(key));
+                    states_text(pool_) + text_of(key));
       }
       holder = got->owner;
     }

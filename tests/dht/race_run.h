@@ -11,27 +11,19 @@
 #include "tests/dht/fake_pool.h"
 #include "tests/dht/linearizability.h"
 #include "tests/dht/majority_watch.h"
+#include "tests/dht/race_counts.h"
 
 namespace wow {
 
 class RaceRun {
  public:
-  struct Counts {
-    int races = 0, creates = 0, won = 0, lost = 0, unavailable = 0, reads = 0, lists = 0;
-    int crashes = 0, amnesias = 0, partitions = 0, pauses = 0, lineages = 0, doubles = 0;
-    Duration slowest_heal{};
-    Counts& operator+=(const Counts& other);
-    std::string text() const;
-  };
-
   RaceRun(std::uint64_t seed, int races);
 
   // What was wrong first; empty if nothing.
   const std::string& run();
-  const Counts& counts() const { return counts_; }
+  const RaceCounts& counts() const { return counts_; }
 
  private:
-  using LineageName = std::pair<std::uint64_t, Address>;
   // Which faults this run has.
   struct Faults {
     bool crashes = false, amnesia = false, partitions = false, pauses = false, frozen = false;
@@ -65,10 +57,7 @@ class RaceRun {
   void pause_one();
   void resume_one();
   void heal();
-  static LineageName lineage_of(const DhtStatus& status);
   void run_until_resolved(Duration limit);
-  std::string states();  // of all nodes, for a failure
-  bool is_resolved_everywhere();
   void check_answered();
   void check_agreement();
   void check_histories();
@@ -94,7 +83,7 @@ class RaceRun {
   dht::Lineage answering_;  // of the message that is being taken
   std::uint64_t last_data_ = 0;
   std::string failure_;
-  Counts counts_;
+  RaceCounts counts_;
 };
 
 }  // namespace wow
