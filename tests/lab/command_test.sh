@@ -4,18 +4,12 @@ set -eu
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 # shellcheck source-path=SCRIPTDIR
 source "$here/../../tools/lab/lab.sh"
+source "$here/checks.sh"
 lab_reexec "$@" # laboratories inside a laboratory: they end with it, whatever happens here
 unset WOW_LAB   # from here on as if there were none around
 wow=$LAB_DIR/bin/wow
 cd "$(mktemp -d "$LAB_DIR/work.XXXX")"
 
-failures=0
-fail() {
-  echo "FAIL: $*"
-  failures=$((failures + 1))
-}
-# same DESCRIPTION EXPECTED ACTUAL
-same() { if [[ $2 == "$3" ]]; then echo "ok: $1"; else fail "$1: expected '$2', not '$3'"; fi; }
 # refused DESCRIPTION PATTERN WORDS...: fails, and says what matches in one line.
 refused() {
   local what=$1 pattern=$2 said status=0
@@ -140,5 +134,5 @@ same "and leaves nothing" "$before" "$(processes)"
 same "kinds" 15 "$("$wow" lab kinds | wc -l)"
 "$wow" lab check || fail "check"
 
-((failures == 0)) || { echo "$failures failed" && exit 1; }
+checks_end
 echo "all passed"

@@ -6,13 +6,8 @@ set -eu
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 # shellcheck source-path=SCRIPTDIR
 source "$here/../../tools/lab/lab.sh"
+source "$here/checks.sh"
 lab_reexec "$@"
-
-failures=0
-# same DESCRIPTION EXPECTED ACTUAL
-same() {
-  if [[ $2 == "$3" ]]; then echo "ok: $1: $3"; else echo "FAIL: $1: expected '$2', not '$3'" && failures=$((failures + 1)); fi
-}
 
 lab_new
 lab_add <"$here/../../tools/lab/examples/every-nat.json"
@@ -80,5 +75,5 @@ lab_exec a2 wow doctor --invite lab.invite --bootstrap nobody.example:4433 --jso
 same "it says which" said "$(says a2 'name: nobody.example')"
 same "and asks the others" true "$(jq .ipv4.udp "$LAB_DIR/doctor.a2")"
 
-((failures == 0)) || { echo "$failures failed" && exit 1; }
+checks_end
 echo "all passed"

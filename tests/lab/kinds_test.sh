@@ -5,13 +5,8 @@ set -eu
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 # shellcheck source-path=SCRIPTDIR
 source "$here/../../tools/lab/lab.sh"
+source "$here/checks.sh"
 lab_reexec "$@"
-
-failures=0
-# same DESCRIPTION EXPECTED ACTUAL
-same() {
-  if [[ $2 == "$3" ]]; then echo "ok: $1: $3"; else echo "FAIL: $1: expected '$2', not '$3'" && failures=$((failures + 1)); fi
-}
 
 lab_new
 lab_install "$here/udp_probe.py"
@@ -103,5 +98,5 @@ same "a port is open that was asked for" answered "$(comes_in 4433)"
 same "the next is not" silence "$(comes_in 4434)"
 lab_set eim-eif nat=apdm-apdf
 same "a router may become another" "apdm random apdf no-hairpin" "$(kind b1)"
-((failures == 0)) || { echo "$failures failed" && exit 1; }
+checks_end
 echo "all passed"

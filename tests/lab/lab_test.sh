@@ -9,6 +9,7 @@ set -eu
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 # shellcheck source-path=SCRIPTDIR
 source "$here/../../tools/lab/lab.sh"
+source "$here/checks.sh"
 lab_reexec "$@"
 
 if [[ ${1:-} == live-for-ever ]]; then # the victim of the last test
@@ -17,29 +18,6 @@ if [[ ${1:-} == live-for-ever ]]; then # the victim of the last test
   lab_spawn r1 /dev/null sleep 987654
   sleep infinity
 fi
-
-failures=0
-fail() {
-  echo "FAIL: $*"
-  failures=$((failures + 1))
-}
-
-# same DESCRIPTION EXPECTED ACTUAL
-same() {
-  if [[ $2 == "$3" ]]; then echo "ok: $1"; else fail "$1: expected '$2', not '$3'"; fi
-}
-
-# yes DESCRIPTION CMD..., no DESCRIPTION CMD...
-yes() {
-  local what=$1
-  shift
-  if "$@" >/dev/null 2>&1; then echo "ok: $what"; else fail "$what ($*)"; fi
-}
-no() {
-  local what=$1
-  shift
-  if ! "$@" >/dev/null 2>&1; then echo "ok: $what"; else fail "$what ($*)"; fi
-}
 
 # hold HOST PORT: a socket there that has asked r1 and r2; `seen HOST 1|2` is where they saw it, `heard HOST` what came since.
 hold() {
@@ -198,5 +176,5 @@ yes "another one" lab_wait 10 "it" pgrep -f '^sleep 987654'
 kill -TERM "$victim"
 yes "ends when it is told to" lab_wait 4 "its end" bash -c '! pgrep -f "^sleep 987654"'
 
-((failures == 0)) || { echo "$failures failed"; exit 1; }
+checks_end
 echo "all passed"

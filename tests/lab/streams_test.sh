@@ -9,14 +9,10 @@ set -eu
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 # shellcheck source-path=SCRIPTDIR
 source "$here/../../tools/lab/lab.sh"
+source "$here/checks.sh"
 lab_reexec "$@"
 lab_new
 
-failures=0
-fail() {
-  echo "FAIL: $*"
-  failures=$((failures + 1))
-}
 line='"delay_ms": 10'
 for i in 1 2 3 4; do lab_public "r$i" "198.51.100.10$i" "$line"; done
 lab_public p 198.51.100.8 "$line"
@@ -105,5 +101,5 @@ echo "--- a stranger"
 said=$(lab_exec p curl -ks --max-time 5 -o /dev/null -w '%{http_code}' https://198.51.100.101/ 2>/dev/null || :)
 [[ ! $said || $said == 404 ]] || fail "a stranger gets $said"
 
-((failures == 0)) || { echo "$failures failed" && exit 1; }
+checks_end
 echo "all passed"

@@ -2,8 +2,6 @@
 #pragma once
 
 #include <gtest/gtest.h>
-#include <net/if.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -17,6 +15,7 @@
 
 #include "base/asio/stream_transport.h"
 #include "base/log.h"
+#include "tests/base/asio/loopback.h"
 
 namespace wow {
 
@@ -31,17 +30,7 @@ class StreamFixture : public testing::Test {
     bool proves_all = true;
   };
 
-  // A namespace of its own begins with its loopback down.
-  static void SetUpTestSuite() {
-    const int fd = socket(AF_INET, SOCK_DGRAM, 0);
-    ifreq request{};
-    request.ifr_name[0] = 'l';
-    request.ifr_name[1] = 'o';
-    ioctl(fd, SIOCGIFFLAGS, &request);
-    request.ifr_flags |= IFF_UP;
-    ioctl(fd, SIOCSIFFLAGS, &request);
-    close(fd);
-  }
+  static void SetUpTestSuite() { bring_loopback_up(); }
   void SetUp() override {
     set_log_sink([](LogLevel, const std::string&) {});
   }

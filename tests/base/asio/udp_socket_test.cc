@@ -1,9 +1,7 @@
 #include "base/asio/udp_socket.h"
 
 #include <gtest/gtest.h>
-#include <net/if.h>
 #include <poll.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <boost/asio/io_context.hpp>
@@ -11,23 +9,12 @@
 
 #include "base/asio/udp_transport.h"
 #include "proto/headers.h"
+#include "tests/base/asio/loopback.h"
 
 namespace wow {
 namespace {
 
 const IpAddress kLocal = *IpAddress::parse("127.0.0.1");
-
-// A namespace of its own begins with its loopback down.
-void bring_loopback_up() {
-  const int fd = socket(AF_INET, SOCK_DGRAM, 0);
-  ifreq request{};
-  request.ifr_name[0] = 'l';
-  request.ifr_name[1] = 'o';
-  ioctl(fd, SIOCGIFFLAGS, &request);
-  request.ifr_flags |= IFF_UP;
-  ioctl(fd, SIOCSIFFLAGS, &request);
-  close(fd);
-}
 
 bool readable(const UdpSocket& socket, int milliseconds) {
   pollfd wait{socket.fd(), POLLIN, 0};

@@ -1,10 +1,11 @@
 #include "tests/tunnel/linux/worker_world.h"
 
-#include <net/if.h>
 #include <poll.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+#include "tests/base/asio/loopback.h"
 
 namespace wow {
 namespace {
@@ -88,17 +89,7 @@ FrameParts Peer::to_it(const std::string& payload) const {
   return {.to = mac, .destination = ip.text(), .payload = payload};
 }
 
-// A namespace of its own begins with its loopback down.
-void WorkerWorld::SetUpTestSuite() {
-  const int fd = socket(AF_INET, SOCK_DGRAM, 0);
-  ifreq request{};
-  request.ifr_name[0] = 'l';
-  request.ifr_name[1] = 'o';
-  ioctl(fd, SIOCGIFFLAGS, &request);
-  request.ifr_flags |= IFF_UP;
-  ioctl(fd, SIOCSIFFLAGS, &request);
-  close(fd);
-}
+void WorkerWorld::SetUpTestSuite() { bring_loopback_up(); }
 
 WorkerWorld::WorkerWorld() {
   sockets_.push_back(std::move(*UdpSocket::open(0, true)));
