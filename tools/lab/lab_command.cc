@@ -3,8 +3,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <boost/json/parse.hpp>
 #include <boost/json/serialize.hpp>
+#include <fstream>
 #include <iostream>
 #include <iterator>
 #include <memory>
@@ -99,7 +101,22 @@ void install_program(const Keeper& keeper) {
   chmod(target.c_str(), 0755);
 }
 
+// A full table drops packets, which looks like bad lines. Only the first network namespace shows
+// how large it is.
+void warn_of_neighbours(const Topology& topology) {
+  std::ifstream file("/proc/sys/net/ipv4/neigh/default/gc_thresh3");
+  std::size_t most = 0;
+  if (!(file >> most) || topology.neighbours() <= most) return;
+  std::cerr
+      << "Note: the kernel keeps " << most << " neighbours for all network namespaces, and "
+      << topology.neighbours()
+      << " are needed if everybody talks to everybody here; packets will be lost. More, until "
+         "the next start, by: sysctl -w net.ipv4.neigh.default.gc_thresh{1=8192,2=16384,3="
+      << std::max<std::size_t>(32768, topology.neighbours()) << "}\n";
+}
+
 int build(const Keeper& keeper, const Topology& topology) {
+  warn_of_neighbours(topology);
   install_program(keeper);
   return keeper.run_inside([&] {
     Laboratory().add(topology);

@@ -2,9 +2,9 @@
 
 #include <algorithm>
 #include <array>
-#include <boost/json/parser.hpp>
 #include <cmath>
 
+#include "tools/lab/commented_json.h"
 #include "tools/lab/json_fields.h"
 
 namespace wow::lab {
@@ -199,55 +199,6 @@ std::string place(std::string_view text, const std::vector<std::string>& path) {
   return (line == 0 ? "" : "line " + std::to_string(line) + ": ") + thing + " ";
 }
 
-std::string line_at(std::string_view text, std::size_t at) {
-  return "line " +
-         std::to_string(
-             1 + std::count(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(at), '\n'));
-}
-
-// The text with spaces for its comments, so that all else stays in its line. Boost 1.81 would take
-// comments, too, but crashes on some that are broken (tests/fuzz).
-Result<std::string> without_comments(std::string_view text) {
-  std::string out(text);
-  const auto blank = [&](std::size_t from, std::size_t to) {
-    for (std::size_t i = from; i < to; ++i)
-      if (out[i] != '\n') out[i] = ' ';
-  };
-  for (std::size_t at = 0; at < text.size(); ++at) {
-    if (text[at] == '"') {
-      for (++at; at < text.size() && text[at] != '"'; ++at) at += text[at] == '\\' ? 1 : 0;
-    } else if (text.substr(at, 2) == "//") {
-      const std::size_t end = std::min(text.find('\n', at), text.size());
-      blank(at, end);
-      at = end;
-    } else if (text.substr(at, 2) == "/*") {
-      const std::size_t end = text.find("*/", at + 2);
-      if (end == std::string_view::npos)
-        return wrong(line_at(text, at) + ": this comment has no end: it needs a */");
-      blank(at, end + 2);
-      at = end + 1;
-    }
-  }
-  return out;
-}
-
-// The JSON value, or where it is none.
-Result<json::value> parsed_json(std::string_view given) {
-  const auto text = without_comments(given);
-  if (!text) return text.error();
-  json::parse_options options;
-  options.allow_trailing_commas = true;
-  options.max_depth = 8;
-  json::parser parser({}, options);
-  boost::system::error_code error;
-  const std::size_t read = parser.write_some(text->data(), text->size(), error);
-  if (!error && text->find_first_not_of(" \t\r\n", read) != std::string::npos)
-    error = json::error::extra_data;
-  if (!error) return parser.release();
-  return wrong(line_at(given, read) + ": this is not JSON (" + error.message() +
-               "): look for a missing comma, quote or bracket there or just before");
-}
-
 json::object line_json(const LineQuality& line) {
   const auto ms = [](Duration d) { return static_cast<double>(d.count()) / kMilliseconds; };
   return {{"delay_ms", ms(line.delay)},
@@ -314,7 +265,7 @@ std::string Service::text() const {
 }
 
 Result<Topology> Topology::parse(std::string_view text) {
-  const auto value = parsed_json(text);
+  const auto value = parse_commented_json(text);
   if (!value) return value.error();
   if (!value->is_object())
     return wrong("line 1: a topology is an object in braces with \"sites\" and \"hosts\"");
@@ -349,6 +300,19 @@ std::optional<IpAddress> Topology::free_address(const std::string& where) const 
     if (std::find(taken.begin(), taken.end(), ip) == taken.end()) return ip;
   }
   return std::nullopt;
+}
+
+std::size_t Topology::neighbours() const {
+  std::map<std::string, std::size_t> on;
+  for (const auto& [name, site] : sites) {
+    ++on[site.uplink];
+    ++on[name];
+  }
+  for (const auto& [name, host] : hosts) ++on[host.site];
+  std::size_t sum = 0;
+  for (const auto& [network, machines] : on)
+    if (!network.empty()) sum += machines * (machines - 1);
+  return sum;
 }
 
 std::vector<std::string> Topology::sites_downwards() const {

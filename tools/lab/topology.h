@@ -100,6 +100,8 @@ struct Topology {
   std::optional<IpAddress> free_address(const std::string& site) const;
   // kInternetPrefix, or the LAN of a site that exists.
   Prefix prefix_of(const std::string& site) const;
+  // How many know how many others by MAC address, if on each network everybody talks to everybody.
+  std::size_t neighbours() const;
   // Sites, each after its uplink.
   std::vector<std::string> sites_downwards() const;
 

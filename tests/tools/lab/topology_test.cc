@@ -201,5 +201,14 @@ TEST(LineSettings, KeepWhatIsNotNamed) {
   EXPECT_TRUE(contains(parse_line({{"speed", 1}}, was).error().message, "speed is not known"));
 }
 
+// A LAN's router is one of its neighbours, and one of its uplink's.
+TEST(Topology, CountsWhoMayKnowWhom) {
+  const Topology t = whole(R"({
+    "sites": {"home": {"nat": "eim-apdf"}},
+    "hosts": {"r": {"count": 3}, "h": {"site": "home", "count": 2}},
+  })");
+  EXPECT_EQ(t.neighbours(), 4u * 3 + 3 * 2);
+}
+
 }  // namespace
 }  // namespace wow::lab
