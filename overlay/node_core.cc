@@ -8,6 +8,28 @@
 namespace wow {
 namespace {
 
+const char* reason_text(CloseReason reason) {
+  switch (reason) {
+    case CloseReason::kTimeout:
+      return "nobody answered";
+    case CloseReason::kDead:
+      return "silent";
+    case CloseReason::kPeerClosed:
+      return "closed by the peer";
+    case CloseReason::kReplaced:
+      return "replaced";
+    case CloseReason::kRefused:
+      return "refused";
+    case CloseReason::kRevoked:
+      return "revoked";
+    case CloseReason::kLocal:
+      return "closed here";
+    case CloseReason::kIdle:
+      return "not used";
+  }
+  return "unknown";
+}
+
 std::string roles_text(Roles roles) {
   std::string out;
   for (const auto role : kAllRoles) {
@@ -313,7 +335,7 @@ void Node::Impl::on_closed(const Address& peer, const Path& path, CloseReason re
       far_.changed();
       log_info("edge down", {{"peer", peer.short_hex()},
                              {"roles", roles_text(edge.ours | edge.theirs)},
-                             {"reason", static_cast<int>(reason)}});
+                             {"reason", reason_text(reason)}});
     }
     if (edge.is_near() && !stopped_) ring_.lost(edge);
     if (edge.is_member() && reason == CloseReason::kDead) {

@@ -7,9 +7,10 @@ namespace wow {
 
 RaceCounts& RaceCounts::operator+=(const RaceCounts& other) {
   for (int RaceCounts::*field :
-       {&RaceCounts::races, &RaceCounts::creates, &RaceCounts::won, &RaceCounts::lost, &RaceCounts::unavailable,
-        &RaceCounts::reads, &RaceCounts::lists, &RaceCounts::crashes, &RaceCounts::amnesias, &RaceCounts::partitions,
-        &RaceCounts::pauses, &RaceCounts::lineages, &RaceCounts::doubles}) {
+       {&RaceCounts::races, &RaceCounts::creates, &RaceCounts::won, &RaceCounts::lost,
+        &RaceCounts::unavailable, &RaceCounts::reads, &RaceCounts::lists, &RaceCounts::crashes,
+        &RaceCounts::amnesias, &RaceCounts::partitions, &RaceCounts::pauses, &RaceCounts::lineages,
+        &RaceCounts::doubles}) {
     this->*field += other.*field;
   }
   slowest_heal = std::max(slowest_heal, other.slowest_heal);

@@ -9,6 +9,10 @@ pool_create
 pool_routers r1
 pool_up home1
 
+echo "--- what is not there"
+refused "a pool that was never joined" "wow join" office1 up nowhere
+no "nothing is left behind" lab_exec office1 test -e /run/wow
+
 echo "--- what is taken"
 refused "a second daemon for a pool" "wow down lab" home1 up
 refused "the same as a router" "wow down lab" home1 router

@@ -68,6 +68,14 @@ std::optional<Proxy> proxy_of(const std::string& word) {
   return proxy;
 }
 
+// The daemon gives root up, and removes its socket at the end.
+void make_runtime_directory(const std::filesystem::path& path) {
+  value_or_throw(make_directory(path, false));
+  const auto user = geteuid() == 0 ? find_user(kDaemonUser) : std::nullopt;
+  if (user && chown(path.c_str(), user->uid, user->gid) != 0)
+    throw CommandError("cannot give " + path.string() + " to user " + kDaemonUser);
+}
+
 // Files first, then what they name: everything that can be wrong is said before anything is
 // started.
 DaemonOptions prepare(const CommandContext& context, CLI::App& command, UpArguments& arguments,
@@ -111,14 +119,8 @@ DaemonOptions prepare(const CommandContext& context, CLI::App& command, UpArgume
     throw CommandError("a daemon runs for pool " + pool + " already: `wow status " + pool +
                        "` asks it, `wow down " + pool + "` stops it");
   }
-  value_or_throw(make_directory(context.paths.runtime, false));
-  // The daemon gives root up, and removes its socket at the end.
-  if (const auto user = geteuid() == 0 ? find_user(kDaemonUser) : std::nullopt) {
-    if (chown(context.paths.runtime.c_str(), user->uid, user->gid) != 0) {
-      throw CommandError("cannot give " + context.paths.runtime.string() + " to user " +
-                         kDaemonUser);
-    }
-  }
+  // Without a membership nothing runs, as the daemon will say, and nothing is to be left behind.
+  if (std::filesystem::exists(options.directory)) make_runtime_directory(context.paths.runtime);
   return options;
 }
 
