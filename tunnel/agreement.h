@@ -59,8 +59,9 @@ struct ExchangeTerms {
 };
 
 // The keys of a completed exchange, with one lane for the control thread and one for each worker.
+// `phase_packets`: KeyPhases' wanted_after.
 std::shared_ptr<SessionKeys> make_session_keys(const KeyExchange& exchange,
                                                const ExchangeTerms& terms, bool initiated,
-                                               int workers);
+                                               int workers, std::uint64_t phase_packets);
 
 }  // namespace wow

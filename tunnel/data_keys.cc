@@ -7,8 +7,6 @@
 namespace wow {
 namespace {
 
-constexpr std::uint64_t kCounterMax = (1ull << 48) - 1;
-
 // IV xor | salt 4 | lane 1 | 0 | counter 6 |.
 AeadNonce make_nonce(const DirectionKeys& keys, const DataHeader& header) {
   // In two words: the cipher reads it at once, and would wait for single bytes to be written.
@@ -22,11 +20,6 @@ AeadNonce make_nonce(const DirectionKeys& keys, const DataHeader& header) {
 }
 
 }  // namespace
-
-DirectionKeys::~DirectionKeys() {
-  OPENSSL_cleanse(key.data(), key.size());
-  OPENSSL_cleanse(iv.data(), iv.size());
-}
 
 bool ReplayWindow::would_accept(std::uint64_t counter) const {
   if (!any_ || counter > newest_) return true;
@@ -46,40 +39,58 @@ void ReplayWindow::accept(std::uint64_t counter) {
   seen_[counter / 64 & mask_] |= 1ull << counter % 64;
 }
 
-Sealer::Sealer(CipherSuite suite, const DirectionKeys& keys, std::uint32_t receiver_index,
-               std::uint8_t lane)
+Sealer::Sealer(CipherSuite suite, const DirectionKeys& keys, KeyPhases& phases,
+               std::uint32_t receiver_index, std::uint8_t lane)
     : suite_(suite),
       lane_(lane),
       receiver_index_(receiver_index),
       keys_(keys),
+      phases_(&phases),
       owner_(lane == 0 ? new_aead_owner() : 0) {}
+
+bool Sealer::next_generation() {
+  if (in_generation_ >= phases_->wanted_after()) phases_->want_next(generation_);
+  if (phases_->current() == generation_) return in_generation_ < 2 * phases_->wanted_after();
+  keys_ = phases_->sending(&generation_);
+  in_generation_ = 0;
+  if (lane_ == 0) owner_ = new_aead_owner();
+  if (aead_) aead_->rekey(suite_, keys_.key, Aead::Use::kSeal);
+  return true;
+}
 
 bool Sealer::seal(PacketBuffer& buffer) {
   const ByteView plain = buffer.view();
-  if (counter_ > kCounterMax) return false;
   std::uint8_t* const out = buffer.prepend(DataHeader::kBytes);
   buffer.append(kAeadTagBytes);
   return seal(plain, out);
 }
 
 bool Sealer::seal(ByteView plain, std::uint8_t* out) {
-  if (counter_ > kCounterMax) return false;
+  if (!take_counter()) return false;
   if (lane_ != 0 && !aead_) aead_ = std::make_unique<Aead>(suite_, keys_.key, Aead::Use::kSeal);
   Aead& aead = aead_ ? *aead_ : shared_aead(owner_, suite_, keys_.key, Aead::Use::kSeal);
   DataHeader header;
+  header.key_phase = generation_ & kKeyPhaseMask;
   header.lane = lane_;
   header.receiver_index = receiver_index_;
   header.salt = salt_;
-  header.counter = counter_++;
+  header.counter = counter_ - 1;
   header.write(out);
   std::uint8_t* const text = out + DataHeader::kBytes;
   aead.seal(make_nonce(keys_, header), {out, DataHeader::kBytes}, plain, text, text + plain.size());
   return true;
 }
 
-Opener::Opener(CipherSuite suite, const DirectionKeys& keys, bool workers)
-    : suite_(suite), keys_(keys) {
-  if (workers) workers_ = std::make_unique<WorkerSide>();
+Opener::Opener(CipherSuite suite, const DirectionKeys& keys, KeyPhases& phases, bool workers)
+    : suite_(suite), generations_(phases) {
+  control_.first.keys = keys;
+  if (workers) make_worker_side();
+}
+Opener::~Opener() = default;
+
+void Opener::make_worker_side() {
+  workers_ = std::make_unique<WorkerSide>();
+  workers_->phases.first.keys = control_.first.keys;
 }
 
 std::optional<MutableBytes> Opener::open(MutableBytes packet, OpenFailure* why) {
@@ -96,32 +107,52 @@ bool Opener::open(ByteView packet, std::uint8_t* out, OpenFailure* why) {
   }
   if (header->lane == 0) {
     const std::lock_guard lock(control_lock_);
-    const auto aead = [this]() -> Aead& {
-      return shared_aead(owner_, suite_, keys_.key, Aead::Use::kOpen);
-    };
-    return open_on(control_window_, aead, *header, packet, out, why);
+    return open_on(control_window_, control_, *header, packet, out, why);
   }
-  if (!workers_) workers_ = std::make_unique<WorkerSide>();  // then there is but one thread
+  if (!workers_) make_worker_side();  // then there is but one thread
   const std::lock_guard lock(workers_->lock);
-  const auto aead = [this]() -> Aead& {
-    if (!workers_->aead) {
-      workers_->aead = std::make_unique<Aead>(suite_, keys_.key, Aead::Use::kOpen);
-    }
-    return *workers_->aead;
-  };
-  return open_on(workers_->windows[header->lane], aead, *header, packet, out, why);
+  return open_on(workers_->windows[header->lane], workers_->phases, *header, packet, out, why);
 }
 
-template <typename AeadOf>
-bool Opener::open_on(std::optional<ReplayWindow>& window, AeadOf aead, const DataHeader& header,
+Opener::Phase* Opener::phase_of(Phases& ready, std::uint8_t bits) {
+  const auto generation = generations_.generation_of(bits);
+  if (!generation) return nullptr;
+  if (*generation == 0) return &ready.first;
+  if (!ready.later) ready.later = std::make_unique<std::array<Phase, kKeyPhaseMask + 1>>();
+  Phase& phase = (*ready.later)[bits];
+  if (phase.generation != *generation) {
+    auto keys = generations_.receiving(*generation);
+    if (!keys) return nullptr;  // another thread has stepped meanwhile
+    if (*generation > KeyPhases::kOldKept) ready.first = Phase();
+    phase.generation = *generation;
+    phase.keys = *keys;
+    phase.owner = new_aead_owner();
+    if (phase.aead) phase.aead->rekey(suite_, phase.keys.key, Aead::Use::kOpen);
+  }
+  return &phase;
+}
+
+Aead& Opener::aead_of(Phase& phase, std::uint8_t lane) const {
+  if (lane == 0) return shared_aead(phase.owner, suite_, phase.keys.key, Aead::Use::kOpen);
+  if (!phase.aead) phase.aead = std::make_unique<Aead>(suite_, phase.keys.key, Aead::Use::kOpen);
+  return *phase.aead;
+}
+
+bool Opener::open_on(std::optional<ReplayWindow>& window, Phases& ready, const DataHeader& header,
                      ByteView packet, std::uint8_t* out, OpenFailure* why) {
   if (window && !window->would_accept(header.counter)) {
     *why = OpenFailure::kReplayed;
     return false;
   }
+  Phase* const phase = phase_of(ready, header.key_phase);
+  if (phase == nullptr) {
+    *why = OpenFailure::kMalformed;
+    return false;
+  }
   const ByteView text = packet.subspan(DataHeader::kBytes, packet.size() - kSealedBytes);
-  if (!aead().open(make_nonce(keys_, header), packet.first(DataHeader::kBytes), text, out,
-                   text.data() + text.size())) {
+  if (!aead_of(*phase, header.lane)
+           .open(make_nonce(phase->keys, header), packet.first(DataHeader::kBytes), text, out,
+                 text.data() + text.size())) {
     failed_.fetch_add(1, std::memory_order_relaxed);
     *why = OpenFailure::kForged;
     return false;
@@ -130,6 +161,7 @@ bool Opener::open_on(std::optional<ReplayWindow>& window, AeadOf aead, const Dat
     window.emplace(header.lane == 0 ? kControlReplayWindowPackets : kReplayWindowPackets);
   }
   window->accept(header.counter);
+  generations_.heard(phase->generation);
   *why = OpenFailure::kNone;
   return true;
 }

@@ -17,23 +17,16 @@
 #include "base/packet_buffer.h"
 #include "proto/headers.h"
 #include "tunnel/aead.h"
+#include "tunnel/key_phases.h"
 
 namespace wow {
 
-inline constexpr int kLanesMax = 8;
 // What sealing puts around kind byte and payload.
 inline constexpr std::size_t kSealedBytes = DataHeader::kBytes + kAeadTagBytes;
 // RFC 6479. The control thread's lane carries little and needs no more than a short one.
 inline constexpr std::uint64_t kReplayWindowPackets = 8192;
 inline constexpr std::uint64_t kControlReplayWindowPackets = 512;
 inline constexpr std::uint64_t kFailedOpeningsMax = 1ull << 36;  // RFC 8446, 5.5; RFC 9001, 6.6
-
-// One direction: key and IV, from the exporter.
-struct DirectionKeys {
-  std::array<std::uint8_t, kAeadKeyBytes> key{};
-  std::array<std::uint8_t, kAeadNonceBytes> iv{};
-  ~DirectionKeys();
-};
 
 // RFC 6479: which counters of a lane were seen. check() before opening, accept() after it has
 // opened.
@@ -54,29 +47,44 @@ class ReplayWindow {
   std::unique_ptr<std::uint64_t[]> seen_;
 };
 
-// Seals on one lane. One thread.
+// Seals on one lane, in the present generation of keys. One thread.
 class Sealer {
  public:
-  Sealer(CipherSuite suite, const DirectionKeys& keys, std::uint32_t receiver_index,
-         std::uint8_t lane);
+  // `keys`: of the first generation. `phases` outlives this.
+  Sealer(CipherSuite suite, const DirectionKeys& keys, KeyPhases& phases,
+         std::uint32_t receiver_index, std::uint8_t lane);
 
   // A new random salt: at the start of each batch, so that a resumed or cloned machine cannot
   // repeat a nonce.
   void set_salt(std::uint32_t salt) { salt_ = salt; }
   // In: kind byte and payload in `buffer`. Out: a whole data packet. False when the counter is used
-  // up.
+  // up, or what may be sealed with these keys and the peer has not been heard under them.
   bool seal(PacketBuffer& buffer);
   // The same from `plain` into `out`, which has plain.size() + kSealedBytes bytes apart from it.
   bool seal(ByteView plain, std::uint8_t* out);
   std::uint64_t sealed() const { return counter_; }
 
  private:
+  // False if there is nothing more to be sealed with.
+  bool take_counter() {
+    if (in_generation_ >= phases_->wanted_after() || phases_->current() != generation_) {
+      if (!next_generation()) return false;
+    }
+    ++in_generation_;
+    return counter_++ <= kCounterMax;
+  }
+  bool next_generation();
+
+  static constexpr std::uint64_t kCounterMax = (1ull << 48) - 1;
   CipherSuite suite_;
   std::uint8_t lane_;
   std::uint32_t receiver_index_;
   std::uint32_t salt_ = 0;
   DirectionKeys keys_;
-  std::uint64_t counter_ = 0;
+  KeyPhases* phases_;
+  std::uint32_t generation_ = 0;
+  std::uint64_t in_generation_ = 0;  // packets
+  std::uint64_t counter_ = 0;        // goes on through all of them: one replay window
   std::uint64_t owner_;
   std::unique_ptr<Aead> aead_;  // lane 0 shares its thread's
 };
@@ -84,11 +92,13 @@ class Sealer {
 enum class OpenFailure : std::uint8_t { kNone, kMalformed, kReplayed, kForged };
 
 // Opens what the peer sealed, on whatever lane. Lane 0 and the workers' lanes share nothing but the
-// key, and each side has a lock, so that a stray packet on the wrong thread is slow, not a race.
+// keys, and each side has a lock, so that a stray packet on the wrong thread is slow, not a race.
 class Opener {
  public:
-  // `workers`: threads other than one may open.
-  Opener(CipherSuite suite, const DirectionKeys& keys, bool workers = true);
+  // `keys`: of the first generation. `workers`: threads other than one may open. `phases` outlives
+  // this.
+  Opener(CipherSuite suite, const DirectionKeys& keys, KeyPhases& phases, bool workers = true);
+  ~Opener();
 
   // Opens in place; returns kind byte and payload, a view into `packet`, or nothing and why.
   // Nothing changes, and the buffer is wiped, unless the tag holds. Any thread.
@@ -99,21 +109,37 @@ class Opener {
   std::uint64_t failed() const { return failed_.load(std::memory_order_relaxed); }
 
  private:
+  // One generation's keys, as one side has them ready.
+  struct Phase {
+    std::uint32_t generation = 0;
+    DirectionKeys keys;
+    std::uint64_t owner = new_aead_owner();
+    std::unique_ptr<Aead> aead;  // the workers' side; the other shares its thread's
+  };
+  // What one side has ready: the first generation, which most sessions never leave, and those
+  // after it by their low two bits.
+  struct Phases {
+    Phase first;
+    std::unique_ptr<std::array<Phase, kKeyPhaseMask + 1>> later;
+  };
   // The workers' lanes: made with the keys where there are workers, else on first use.
   struct WorkerSide {
     std::mutex lock;
-    std::unique_ptr<Aead> aead;
+    Phases phases;
     std::array<std::optional<ReplayWindow>, kLanesMax> windows;
   };
-  template <typename AeadOf>
-  bool open_on(std::optional<ReplayWindow>& window, AeadOf aead, const DataHeader& header,
+  // What these bits name, or nothing.
+  Phase* phase_of(Phases& ready, std::uint8_t bits);
+  void make_worker_side();
+  bool open_on(std::optional<ReplayWindow>& window, Phases& ready, const DataHeader& header,
                ByteView packet, std::uint8_t* out, OpenFailure* why);
+  Aead& aead_of(Phase& phase, std::uint8_t lane) const;
 
   CipherSuite suite_;
-  DirectionKeys keys_;
-  std::uint64_t owner_ = new_aead_owner();
+  KeyPhases& generations_;
   std::atomic<std::uint64_t> failed_{0};
   std::mutex control_lock_;
+  Phases control_;
   std::optional<ReplayWindow> control_window_;
   std::unique_ptr<WorkerSide> workers_;
 };

@@ -208,7 +208,8 @@ void Handshaker::complete(Outgoing& attempt, const HandshakeBody& body, const Pa
   if (!events_.admits(out)) return give_up(index, CloseReason::kReplaced);
 
   attempt.terms.responder = out.peer.address;
-  out.keys = make_session_keys(*attempt.exchange, attempt.terms, true, parts_.limits.workers);
+  out.keys = make_session_keys(*attempt.exchange, attempt.terms, true, parts_.limits.workers,
+                               parts_.limits.phase_packets);
   HandshakeBody head;
   head.flight = 3;
   head.sender_index = index;

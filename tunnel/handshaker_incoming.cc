@@ -201,7 +201,8 @@ void Handshaker::on_third(const HandshakeBody& body, const Path& path) {
     }
   }
   handshake.terms.initiator = out.peer.address;
-  out.keys = make_session_keys(*handshake.exchange, handshake.terms, false, parts_.limits.workers);
+  out.keys = make_session_keys(*handshake.exchange, handshake.terms, false, parts_.limits.workers,
+                               parts_.limits.phase_packets);
   out.early = std::move(handshake.early);
   early_packets_ -= out.early.size();
   const Digest first_flight = handshake.first_flight;

@@ -22,6 +22,11 @@ namespace wow {
 // lane belongs to one thread; `opener` to the thread that the receiver index is steered to. The
 // counters may be read by any thread.
 struct SessionKeys {
+  SessionKeys(const KeyPhases::Secret& sending, const KeyPhases::Secret& receiving,
+              std::uint64_t phase_packets = KeyPhases::kWantedAfter)
+      : phases(sending, receiving, phase_packets) {}
+
+  KeyPhases phases;
   Address peer;
   std::uint32_t receive_index = 0;  // ours: what the peer puts in its packets
   std::vector<Sealer> lanes;        // [0]: control thread, [1..]: workers

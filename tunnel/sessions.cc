@@ -113,6 +113,7 @@ void Sessions::Impl::send_data(LiveSession& s, std::uint8_t kind, ByteView paylo
   if ((kind & kDataKindMask) == static_cast<std::uint8_t>(DataKind::kFrame)) {
     s.current->keys->last_sent_frame_ns.store(parts.now().time_since_epoch().count(),
                                               std::memory_order_relaxed);
+    s.current->keys->phases.used(parts.now().time_since_epoch().count());
     look_after_mtu(s);
   }
   note_talk(s);

@@ -28,6 +28,8 @@ struct SessionLimits {
   Duration handshake_retransmit = 300ms;  // first; doubles, to 2 s
   int handshake_tries = 6;
   Duration rekey_after = 1h;
+  std::uint64_t phase_packets =
+      KeyPhases::kWantedAfter;   // on one lane: the next generation of keys
   Duration old_keys_kept = 10s;  // the losing or replaced keys still receive
   // Between unanswered probes; the first waits for its answer, a round trip, besides.
   Duration probe_interval = 170ms;

@@ -38,8 +38,9 @@ std::string opened(Opener& opener, Bytes packet, OpenFailure* why) {
 
 class DataKeys : public testing::TestWithParam<CipherSuite> {
  protected:
-  Sealer sealer_{GetParam(), keys(), 0x01020304, 3};
-  Opener opener_{GetParam(), keys()};
+  KeyPhases phases_{{}, {}};
+  Sealer sealer_{GetParam(), keys(), phases_, 0x01020304, 3};
+  Opener opener_{GetParam(), keys(), phases_};
   OpenFailure why_ = OpenFailure::kNone;
 };
 INSTANTIATE_TEST_SUITE_P(Suites, DataKeys,
@@ -62,8 +63,9 @@ TEST_P(DataKeys, WhatIsSealedOpensAndCostsThirtyTwoBytes) {
 // The nonce is IV xor | salt 4 | lane 1 | 0 | counter 6 |: the same bytes from an independent
 // implementation (Python's cryptography, key 00..1f, IV 40..4b).
 TEST(DataKeysVector, PacketIsTheSameForEver) {
-  Sealer aes(CipherSuite::kAes256Gcm, keys(), 0x01020304, 3);
-  Sealer chacha(CipherSuite::kChaCha20Poly1305, keys(), 0x01020304, 3);
+  KeyPhases phases({}, {});
+  Sealer aes(CipherSuite::kAes256Gcm, keys(), phases, 0x01020304, 3);
+  Sealer chacha(CipherSuite::kChaCha20Poly1305, keys(), phases, 0x01020304, 3);
   aes.set_salt(0xa1a2a3a4);
   chacha.set_salt(0xa1a2a3a4);
   EXPECT_EQ(to_hex(sealed(aes, "\x01payload")),
@@ -110,7 +112,7 @@ TEST_P(DataKeys, TruncatedAndStrangePacketsAreMalformed) {
 }
 
 TEST_P(DataKeys, APacketOpensOnceOnItsOwnLane) {
-  Sealer other(GetParam(), keys(), 0x01020304, 0);
+  Sealer other(GetParam(), keys(), phases_, 0x01020304, 0);
   const Bytes packet = sealed(sealer_, "x"), same_counter = sealed(other, "y");
   EXPECT_EQ(opened(opener_, packet, &why_), "x");
   EXPECT_EQ(opened(opener_, packet, &why_), "");
@@ -119,7 +121,7 @@ TEST_P(DataKeys, APacketOpensOnceOnItsOwnLane) {
 }
 
 TEST_P(DataKeys, ANewSaltMakesANewNonce) {
-  Sealer resumed(GetParam(), keys(), 0x01020304, 3);  // the same counter once more
+  Sealer resumed(GetParam(), keys(), phases_, 0x01020304, 3);  // the same counter once more
   sealer_.set_salt(1);
   resumed.set_salt(2);
   const Bytes before = sealed(sealer_, "aaaaaaaa"), after = sealed(resumed, "aaaaaaaa");

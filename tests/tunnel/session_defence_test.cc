@@ -262,14 +262,15 @@ TEST_F(SessionDefence, UnknownIndexIsAHintAndNothingMore) {
 
 TEST_F(SessionDefence, AForgedCloseOrChallengeIsNotBelieved) {
   open();
-  DirectionKeys wrong;
+  const DirectionKeys wrong;
+  KeyPhases phases({}, {});
   std::uint32_t index = 0;
   a.filter = [&](ByteView packet, const Endpoint&) {
     index = receiver_index(packet);
     return true;
   };
   a.say(b, "x");
-  Sealer sealer(CipherSuite::kAes256Gcm, wrong, index, 0);
+  Sealer sealer(CipherSuite::kAes256Gcm, wrong, phases, index, 0);
   PathMessage close;
   close.op = PathMessage::Op::kClose;
   PacketBuffer buffer;

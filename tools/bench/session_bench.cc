@@ -15,8 +15,9 @@ DirectionKeys some_keys() {
 }
 
 void seal_and_open(benchmark::State& state, CipherSuite suite) {
-  Sealer sealer(suite, some_keys(), 42, 1);
-  Opener opener(suite, some_keys());
+  KeyPhases phases({}, {});
+  Sealer sealer(suite, some_keys(), phases, 42, 1);
+  Opener opener(suite, some_keys(), phases);
   PacketBuffer buffer;
   const auto bytes = static_cast<std::size_t>(state.range(0));
   for (auto _ : state) {

@@ -113,6 +113,7 @@ void FramesOut::account(const SendEntry& to, std::size_t bytes) {
   keys.last_sent_data_ns.store(now_ns_, std::memory_order_relaxed);
   keys.last_sent_frame_ns.store(now_ns_, std::memory_order_relaxed);
   keys.bytes_out.fetch_add(bytes, std::memory_order_relaxed);
+  keys.phases.used(now_ns_);
 }
 
 // The control thread and the ring carry whole frames only.

@@ -24,10 +24,10 @@ DirectionKeys direction(std::uint8_t seed) {
   return out;
 }
 
-std::vector<Sealer> sealers(const DirectionKeys& keys, std::uint32_t index) {
+std::vector<Sealer> sealers(const DirectionKeys& keys, KeyPhases& phases, std::uint32_t index) {
   std::vector<Sealer> out;
   for (std::uint8_t lane = 0; lane <= kWorkers; ++lane)
-    out.emplace_back(fastest_suite(), keys, index, lane);
+    out.emplace_back(fastest_suite(), keys, phases, index, lane);
   return out;
 }
 
@@ -49,13 +49,13 @@ Peer::Peer(std::uint8_t number, std::uint32_t index)
       index(index),
       socket(std::move(*UdpSocket::open(0))),
       endpoint{kLocal, socket.port()},
-      ours(std::make_shared<SessionKeys>()) {
+      ours(std::make_shared<SessionKeys>(KeyPhases::Secret{}, KeyPhases::Secret{})) {
   const DirectionKeys to_it = direction(number), from_it = direction(number + 100);
   ours->receive_index = index;
-  ours->lanes = wow::sealers(to_it, 7000u + number);
-  ours->opener = std::make_unique<Opener>(fastest_suite(), from_it);
-  sealers = wow::sealers(from_it, index);
-  opener = std::make_unique<Opener>(fastest_suite(), to_it);
+  ours->lanes = wow::sealers(to_it, ours->phases, 7000u + number);
+  ours->opener = std::make_unique<Opener>(fastest_suite(), from_it, ours->phases);
+  sealers = wow::sealers(from_it, phases, index);
+  opener = std::make_unique<Opener>(fastest_suite(), to_it, phases);
 }
 
 Bytes Peer::seal(ByteView plain, std::uint8_t lane) {

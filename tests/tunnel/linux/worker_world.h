@@ -60,6 +60,7 @@ struct Peer {
   UdpSocket socket;
   Endpoint endpoint;
   std::shared_ptr<SessionKeys> ours;  // our end
+  KeyPhases phases{{}, {}};           // its own
   std::vector<Sealer> sealers;        // its own, by lane
   std::unique_ptr<Opener> opener;
 };
