@@ -71,6 +71,9 @@ struct Endpoint {
   IpAddress ip;
   std::uint16_t port = 0;
   Carrier carrier = Carrier::kUdp;
+  // Which UDP socket of ours reaches it (base/transport.h); 0: the node's own. Never told to
+  // others.
+  std::uint8_t socket = 0;
 
   // "198.51.100.7:4433" or "[2001:db8::7]:4433"; with "tcp://" or "tls://" before it, a stream.
   static std::optional<Endpoint> parse(std::string_view text);

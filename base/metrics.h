@@ -20,6 +20,7 @@ namespace wow {
   X(kBytesOut, "bytes_out", "UDP payload bytes sent")                                          \
   X(kBytesOfPaths, "bytes_of_paths", "sent directly to find, check and keep paths")            \
   X(kPathChecks, "path_checks", "checks sent directly: to find a path, prove it, keep it")     \
+  X(kPunchProbes, "punch_probes", "checks among them of ports that were guessed")              \
   X(kBytesOfRouting, "bytes_of_routing", "sent directly along the ring, own and for others")   \
   X(kBytesOfServices, "bytes_of_services", "sent directly between services of two nodes")      \
   X(kFramesIn, "frames_in", "Ethernet frames delivered to the virtual interface")              \

@@ -35,6 +35,11 @@ class Transport {
   virtual void send(std::span<const Datagram> batch) = 0;
   // Host candidates (RFC 8445, 5.1.1.1): every usable local address with the bound port.
   virtual std::vector<Endpoint> local_endpoints() const = 0;
+  // Besides the node's own socket there are up to 255 more, by number: to send to an endpoint that
+  // names one opens it, and what comes in there is handed in from an endpoint that names it. (A NAT
+  // that has another outside port for each destination has another one for each of them, too.) This
+  // closes one; the next use of its number opens another.
+  virtual void release(std::uint8_t socket) { (void)socket; }
 };
 
 }  // namespace wow

@@ -19,7 +19,10 @@ std::vector<Endpoint> usable_candidates(const std::vector<Endpoint>& offered,
   std::vector<Endpoint> out;
   for (const Endpoint& e : offered) {
     if (out.size() == kCandidatesMax) break;
-    if (usable(e, rules) && std::find(out.begin(), out.end(), e) == out.end()) out.push_back(e);
+    // Whoever reached it from a socket of his own: we do from ours.
+    const Endpoint plain{e.ip, e.port, e.carrier};
+    if (usable(e, rules) && std::find(out.begin(), out.end(), plain) == out.end())
+      out.push_back(plain);
   }
   return out;
 }

@@ -84,6 +84,23 @@ inline constexpr std::size_t kDirectDials = 2;   // candidates that get the firs
 inline constexpr double kCandidatesPerPeer = 1;  // taken, a second
 inline constexpr double kCandidatesPerPeerBurst = 10;
 
+// Ports that are guessed (nat/punch_plan.h).
+inline constexpr Duration kPunchAfter = 300ms;  // so long others may find a path by themselves
+inline constexpr Duration kPunchAgain = 5min;   // after an attempt that came to nothing
+inline constexpr int kPunchTries = 3;           // of an attempt, where ports can be predicted
+inline constexpr Duration kPunchTry = 800ms;    // each
+inline constexpr Duration kPunchLast = 2s;      // for the last answers of a try by chance
+inline constexpr std::size_t kPunchesMax = 64;  // peers, those tried in vain lately included
+// A report of so many bytes lets its receiver send three times as many in checks.
+inline constexpr std::size_t kPortsBytes = 1000;
+inline constexpr std::size_t kPunchProbeBytes = 44;
+inline constexpr int kProbesPerReport = 3 * kPortsBytes / kPunchProbeBytes;
+inline constexpr double kReportsPerPeer = 5;  // taken, a second
+inline constexpr double kReportsPerPeerBurst = 10;
+inline constexpr Duration kSurveyLimit = 400ms;  // for the answers of a member; then another one
+inline constexpr int kSurveyTries = 3;
+inline constexpr Duration kSurveyFresh = 500ms;  // so long its result may be taken for the present
+
 // Streams.
 inline constexpr Duration kUpgradeEvery = 5s;       // a session on a stream is tried by UDP
 inline constexpr std::size_t kUpgradesPerTurn = 8;  // so many of them

@@ -187,6 +187,7 @@ void Linker::step_unopened(const Address& peer, Attempt& attempt) {
 void Linker::step_open(Session& session, Attempt& attempt) {
   const TimePoint now = hub_.clock.now();
   const Address peer = session.peer();
+  handlers_.unlinked(peer);
   const auto due = attempt.checks.next_due();
   if (due && *due <= now) {
     // All peers together name only so many endpoints that hear from us (which may be victims).

@@ -22,6 +22,8 @@ class Linker {
     std::function<void(const Address& peer, bool moved)> tell_candidates;
     std::function<bool()> lately_moved;
     std::function<void(const Address& peer)> stuck;  // a near edge, and no direct path in time
+    // A session, and no direct path yet; said at each check.
+    std::function<void(const Address& peer)> unlinked;
   };
   Linker(Hub& hub, Handlers handlers) : hub_(hub), handlers_(std::move(handlers)) {}
 

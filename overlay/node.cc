@@ -15,8 +15,10 @@ void Node::stop() { impl_->stop(); }
 
 void Node::on_datagram(MutableBytes packet, const Endpoint& from) {
   if (!impl_->takes_from(from)) return;
-  if (packet_type(packet) == PacketType::kQuestion && !from.is_stream())
+  if (packet_type(packet) == PacketType::kQuestion && !from.is_stream()) {
+    if (from.socket != 0) return impl_->punch_.on_answer(packet, from);
     return impl_->nat_answers_.on_packet(packet, from, false);
+  }
   impl_->sessions_.on_datagram(packet, from);
 }
 void Node::on_stream_closed(const Endpoint& far) {

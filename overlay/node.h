@@ -16,6 +16,7 @@
 #include "base/metrics.h"
 #include "base/random.h"
 #include "base/transport.h"
+#include "nat/punch_plan.h"
 #include "nat/reflexive.h"
 #include "overlay/edge_role.h"
 #include "overlay/member.h"
@@ -48,6 +49,7 @@ struct NodeOptions {
   std::optional<Prefix> virtual_subnet;  // never a candidate
   bool allow_loopback = false;           // candidates on 127.0.0.1, for tests and examples
   bool streams = false;  // the transport can open streams: they are dialled where UDP leads nowhere
+  PunchBudget punch;
   SessionLimits limits;
 };
 

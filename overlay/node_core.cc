@@ -76,6 +76,7 @@ Node::Impl::Impl(Credentials& credentials, Clock& clock, Random& random, Transpo
       join_(*this, join_handlers()),
       upgrades_(*this),
       nat_answers_(credentials, clock, random, metrics, nat_handlers()),
+      punch_(*this, options_.punch, [this] { return whereabouts_.mapping(); }),
       later_timer_(clock),
       sweep_timer_(clock) {}
 
@@ -127,7 +128,8 @@ Linker::Handlers Node::Impl::linker_handlers() {
           .tell_candidates = [this](const Address& peer,
                                     bool moved) { whereabouts_.tell(peer, moved); },
           .lately_moved = [this] { return whereabouts_.lately_moved(); },
-          .stuck = [this](const Address& peer) { relays_.want(peer); }};
+          .stuck = [this](const Address& peer) { relays_.want(peer); },
+          .unlinked = [this](const Address& peer) { punch_.want(peer); }};
 }
 
 Whereabouts::Handlers Node::Impl::whereabouts_handlers() {
@@ -158,41 +160,6 @@ Merge::Handlers Node::Impl::merge_handlers() {
           .ask_through = [this](const Address& gateway) { introducer_.ask_through(gateway); }};
 }
 
-NatAnswers::Handlers Node::Impl::nat_handlers() {
-  return {.send =
-              [this](const Endpoint& to, ByteView packet) {
-                const Datagram datagram{to, packet, {}};
-                transport.send({&datagram, 1});
-              },
-          .send_other =
-              [this](const Endpoint& to, ByteView packet) {
-                if (send_from_other_port_) send_from_other_port_(to, packet);
-              },
-          .helper = [this](const Endpoint& asker) { return nat_helper(asker); },
-          .ask =
-              [this](const Address& helper, ByteView errand) {
-                send_message(helper, static_cast<std::uint8_t>(Service::kNat), errand,
-                             Answer::kNone);
-              }};
-}
-
-// Any of those that the asker can be sure not to have spoken to by speaking to us.
-std::optional<NatAnswers::Helper> Node::Impl::nat_helper(const Endpoint& asker) {
-  const auto own = whereabouts_.candidates();
-  std::vector<NatAnswers::Helper> fit;
-  for (const auto& [peer, edge] : edges_.all()) {
-    const Session* session = sessions_.find(peer);
-    if (session == nullptr || !session->is_direct()) continue;
-    const Endpoint& e = session->path().path.endpoint;
-    const bool is_ours = std::ranges::find(own, e.ip, &Endpoint::ip) != own.end();
-    if (e.ip.is_v4() == asker.ip.is_v4() && !e.ip.is_private() && e.ip != asker.ip && !is_ours &&
-        !e.is_stream())
-      fit.push_back({peer, e});
-  }
-  if (fit.empty()) return std::nullopt;
-  return fit[random.below(fit.size())];
-}
-
 // Of the ring itself there is one kind: a member that has found another ring.
 void Node::Impl::on_broadcast(const Address& origin, std::uint8_t service, ByteView payload,
                               std::uint32_t hops) {
@@ -219,6 +186,7 @@ void Node::Impl::stop() {
   whereabouts_.stop();
   linker_.stop();
   upgrades_.stop();
+  punch_.stop();
   relays_.stop();
   circuit_requests_.stop();
   forwarder_.stop();
@@ -253,6 +221,7 @@ void Node::Impl::on_network_change() {
   if (stopped_) return;
   whereabouts_.on_network_change();
   linker_.restart_all();
+  punch_.on_network_change();
   join_.hurry();
 }
 
@@ -353,6 +322,7 @@ void Node::Impl::on_closed(const Address& peer, const Path& path, CloseReason re
   relays_.on_lost(peer, true);
   circuit_requests_.on_lost(peer, reason == CloseReason::kDead || reason == CloseReason::kTimeout);
   linker_.on_closed(peer);
+  punch_.on_closed(peer);
   upgrades_.on_closed(peer);
 }
 
@@ -367,6 +337,7 @@ void Node::Impl::on_path_changed(Session& session) {
   if (was_near && !edge->up) ring_.lost(*edge);
   if (was_relayed) relays_.want(session.peer());
   linker_.on_path_changed(session);
+  punch_.on_path_changed(session);
   upgrades_.on_path_changed(session);
   relays_.on_path_changed(session);
   circuit_requests_.on_path_changed(session);
@@ -441,6 +412,9 @@ void Node::Impl::on_link(const Address& from, ByteView message) {
       return on_circuit(from, link.circuit());
     case pb::Link::kOutsider:
       return merge_.on_outsider(from, link.outsider());
+    case pb::Link::kPorts:
+      if (Session* session = sessions_.find(from)) punch_.on_ports(*session, link.ports());
+      return;
     case pb::Link::KIND_NOT_SET:
       return metrics.add(Metric::kDropMalformed);
   }
@@ -498,6 +472,7 @@ void Node::Impl::sweep() {
   merge_.forget_old();
   ring_.forget_old();
   nat_answers_.forget_old();
+  punch_.sweep();
   const auto idle_since = (clock.now() - ring::kPlainSessionIdle).time_since_epoch().count();
   for (auto& [peer, edge] : edges_.all()) {
     if (!edge.is_near() && !edge.is_leaf()) edge.list = {};  // of no use any more

@@ -20,6 +20,7 @@
 #include "overlay/messages.h"
 #include "overlay/nat_answers.h"
 #include "overlay/node.h"
+#include "overlay/punch.h"
 #include "overlay/relays.h"
 #include "overlay/ring.h"
 #include "overlay/role_talk.h"
@@ -131,6 +132,7 @@ class Node::Impl final : public Hub, public Sessions::Listener {
   Join join_;
   Upgrades upgrades_;
   NatAnswers nat_answers_;
+  Punch punch_;
 
   std::deque<std::function<void()>> later_;
   Timer later_timer_, sweep_timer_;

@@ -221,9 +221,10 @@ void VirtualNetwork::Impl::publish() {
     const Path& path = session.path().path;
     // A relay's is the endpoint on our direct path to it.
     const Session* relay = path.is_relayed() ? node_.session(path.via) : &session;
-    // Workers have the UDP socket; streams are the control thread's.
+    // Workers have the node's own UDP socket; others and streams are the control thread's.
     if (relay == nullptr || !relay->is_direct() || relay->path().path.is_stream()) return;
     const Endpoint to = relay->path().path.endpoint;
+    if (to.socket != 0) return;
     ReceiveEntry receive{keys, to, mac_key(mac.data()), {}, path.circuit};
     if (const auto ip = ip_of.find(session.peer()); ip != ip_of.end()) {
       receive.source_ip = ip->second;

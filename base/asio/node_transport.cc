@@ -5,9 +5,14 @@ namespace wow {
 void NodeTransport::send(std::span<const Datagram> batch) {
   std::size_t begin = 0;
   for (std::size_t i = 0; i < batch.size(); ++i) {
-    if (!batch[i].to.is_stream()) continue;
+    const Endpoint& to = batch[i].to;
+    if (!to.is_stream() && to.socket == 0) continue;
     if (i > begin) udp_.send(batch.subspan(begin, i - begin));
-    streams_.send(batch[i]);
+    if (to.is_stream()) {
+      streams_.send(batch[i]);
+    } else {
+      side_.send(batch[i]);
+    }
     begin = i + 1;
   }
   if (begin < batch.size()) udp_.send(batch.subspan(begin));

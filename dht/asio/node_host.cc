@@ -78,7 +78,8 @@ Result<std::unique_ptr<NodeHost>> NodeHost::open(boost::asio::any_io_executor ex
   NodeHost& h = *host;
   h.udp_ = std::make_unique<UdpTransport>(h.sockets_.front(), h.slot_, options.allow_loopback);
   if (auto done = h.open_streams(); !done) return done.error();
-  h.transport_ = std::make_unique<NodeTransport>(*h.udp_, *h.streams_);
+  h.side_ = std::make_unique<SideSockets>(h.executor_, h.slot_);
+  h.transport_ = std::make_unique<NodeTransport>(*h.udp_, *h.side_, *h.streams_);
   h.node_ = std::make_unique<Node>(*h.credentials_, h.clock_, h.random_, *h.transport_, h.slot_,
                                    node_options);
   h.network_ = std::make_unique<NodeNetwork>(*h.node_);
@@ -136,6 +137,7 @@ Result<void> NodeHost::load(NodeOptions& node_options) {
   node_options.virtual_subnet = Prefix::parse(settings_.subnet());
   node_options.allow_loopback = options_.allow_loopback;
   node_options.streams = true;
+  node_options.punch = options_.punch;
   node_options.limits.workers = options_.workers;
   node_options.limits.circuit_packets_per_second = options_.relay_rate;
   if (!options_.router) {
@@ -229,6 +231,7 @@ void NodeHost::start() {
     node_->on_datagram(packet, from);
   };
   if (options_.workers == 0) udp_->start(executor_, take);
+  side_->start(take);
   streams_->start({.packet = take,
                    .closed = [this](const Endpoint& far) { node_->on_stream_closed(far); },
                    .proven = [this] { return node_->sessions().streams(); }});
@@ -277,6 +280,7 @@ void NodeHost::stop() {
   record_timer_.cancel();
   node_->stop();
   udp_->stop();
+  side_->stop();
   streams_->stop();
   other_transport_.reset();
 }

@@ -49,7 +49,8 @@ struct NodeHostOptions {
   bool router = true;  // told likewise: whether this node has no virtual interface
   int relay_rate = CircuitLeg::kPacketsPerSecond;  // packets that each end of a circuit may have
                                                    // passed on in a second
-  int workers = 0;  // sockets that packet workers will read, one each; 0: the executor reads one
+  PunchBudget punch;  // how many ports of others' NATs are guessed, and how fast
+  int workers = 0;    // sockets that packet workers will read, one each; 0: the executor reads one
 };
 
 class NodeHost {
@@ -117,6 +118,7 @@ class NodeHost {
   std::unique_ptr<TlsCredentials> credentials_;
   std::unique_ptr<FileStore> store_;
   std::unique_ptr<UdpTransport> udp_, other_transport_;
+  std::unique_ptr<SideSockets> side_;
   std::unique_ptr<StreamTransport> streams_;
   std::unique_ptr<NodeTransport> transport_;
   std::unique_ptr<Node> node_;

@@ -5,8 +5,8 @@
 //      |
 //   --------- internet ---------
 //    |          |          |
-//   NAT A      NAT B     NAT C (another port for each destination)
-//   a1 a2      b1         c1
+//   NAT A      NAT B     NATs C and D (another port, a random one, for each destination)
+//   a1 a2      b1         c1, d1
 #include "tests/overlay/pool_fixture.h"
 
 namespace wow {
@@ -47,8 +47,9 @@ class NatLinkTest : public PoolTest {
 
   Site& a_ = world_.add_nat("203.0.113.1");
   Site& b_ = world_.add_nat("203.0.113.2", {.preserve_port = false});
-  Site& c_ = world_.add_nat("203.0.113.3",
-                            {.mapping = NatScope::kAddressPortDependent, .preserve_port = false});
+  const NatRules hard_{.mapping = NatScope::kAddressPortDependent, .preserve_port = false};
+  Site& c_ = world_.add_nat("203.0.113.3", hard_);
+  Site& d_ = world_.add_nat("203.0.113.4", hard_);
 };
 
 TEST_F(NatLinkTest, TwoPortRestrictedNatsArePunchedThrough) {
@@ -77,17 +78,17 @@ TEST_F(NatLinkTest, AHostBehindAFirewallLinksWithOneBehindANat) {
 }
 
 TEST_F(NatLinkTest, WhatCannotLinkStaysRoutedAndLosesNothing) {
-  SimNode& b = behind(b_, "192.168.1.10");
+  SimNode& d = behind(d_, "192.168.1.10");
   SimNode& c = behind(c_, "192.168.1.10");
   join();
   count_messages(c);
   for (int i = 0; i < 1000; ++i) {
-    b->send(c.address(), Service::kUserFirst, view_of("x"));
+    d->send(c.address(), Service::kUserFirst, view_of("x"));
     world_.run_for(30ms);
   }
   world_.run_for(200ms);
   EXPECT_EQ(received(c), 1000u);
-  EXPECT_FALSE(pool_.direct(b, c));
+  EXPECT_FALSE(pool_.direct(d, c));
   EXPECT_EQ(c->nat_mapping(), NatMapping::kDependent);
 }
 

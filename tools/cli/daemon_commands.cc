@@ -237,6 +237,17 @@ void add_start_command(CLI::App& app, CommandContext& context, bool router) {
         ->check(CLI::Range(1, 7))
         ->capture_default_str();
     command
+        ->add_option("--punch-probes", arguments->daemon.punch.probes,
+                     "Ports of another site's NAT that are tried by chance where each destination "
+                     "has another; 0: none are guessed")
+        ->check(CLI::Range(0, 8192))
+        ->capture_default_str();
+    command
+        ->add_option("--punch-rate", arguments->daemon.punch.probes_per_second,
+                     "Such packets a second, of 44 bytes each, to all peers together")
+        ->check(CLI::Range(1, 1000))
+        ->capture_default_str();
+    command
         ->add_option("--poll-us", arguments->daemon.poll_us,
                      "Microseconds that packet threads look for more before they sleep, while a "
                      "processor is free; 0: never")

@@ -78,6 +78,8 @@ class Daemon {
     host_options.allow_loopback = options_.allow_loopback;
     host_options.workers = options_.router ? 0 : options_.workers;
     host_options.relay_rate = options_.relay_rate;
+    host_options.punch = options_.punch;
+    if (options_.router) host_options.punch.probes = 0;
     host_options.name = options_.name;
     host_options.router = options_.router;
     auto host = NodeHost::open(io_.get_executor(), host_options);

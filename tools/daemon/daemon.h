@@ -12,6 +12,7 @@
 #include "base/asio/proxy.h"
 #include "base/endpoint.h"
 #include "base/error.h"
+#include "nat/punch_plan.h"
 #include "tunnel/circuit_table.h"
 
 namespace wow {
@@ -34,6 +35,7 @@ struct DaemonOptions {
   bool allow_loopback = false;
   int workers = 1;
   int relay_rate = CircuitLeg::kPacketsPerSecond;  // see NodeHostOptions
+  PunchBudget punch;                               // hosts only: routers guess nobody's ports
   int poll_us = 0;  // how long a worker looks for more before it sleeps, while a core is free
   std::string names = "auto";  // auto, resolved, hosts or off: how the host learns the pool's names
   std::string on_change;       // program to run when the pool's names or addresses changed; or none

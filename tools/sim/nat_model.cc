@@ -58,8 +58,23 @@ void NatModel::forget() {
   by_outside_.clear();
 }
 
+std::size_t NatModel::entries(TimePoint now) const {
+  std::size_t out = 0;
+  for (const auto& [key, mapping] : mappings_) {
+    for (const auto& [remote, at] : mapping.permitted) out += now - at <= rules_.timeout;
+  }
+  return out;
+}
+
 Endpoint NatModel::free_outside(const Endpoint& inside) {
   Endpoint out{outside_, inside.port};
+  while (rules_.step != 0) {
+    constexpr int kFirst = 1024, kPorts = 65536 - kFirst;
+    last_port_ =
+        static_cast<std::uint16_t>(kFirst + (last_port_ - kFirst + rules_.step + kPorts) % kPorts);
+    out.port = last_port_;
+    if (!by_outside_.contains(out)) return out;
+  }
   bool take = rules_.preserve_port;
   while (!take || by_outside_.contains(out)) {
     out.port = static_cast<std::uint16_t>(1024 + random_.below(65536 - 1024));

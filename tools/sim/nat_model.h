@@ -19,8 +19,10 @@ struct NatRules {
   NatScope filtering = NatScope::kAddressPortDependent;  // "port restricted", the commonest
   bool translate = true;                                 // false: a firewall without NAT
   bool preserve_port = true;  // the inside port while it is free, else (or never) a random one
-  bool hairpin = false;       // inside hosts reach each other at their outside endpoints
-  Duration timeout = 2min;    // RFC 4787, REQ-5; only outgoing packets refresh (REQ-6)
+  // Not 0: a new mapping has the port so far after the last one's, instead.
+  int step = 0;
+  bool hairpin = false;     // inside hosts reach each other at their outside endpoints
+  Duration timeout = 2min;  // RFC 4787, REQ-5; only outgoing packets refresh (REQ-6)
 };
 
 class NatModel {
@@ -40,6 +42,8 @@ class NatModel {
   std::optional<Endpoint> inside_of(const Endpoint& outside) const;
   // Loses every mapping, as a restarted router does.
   void forget();
+  // Outside ports and remotes let in, of mappings that have not timed out.
+  std::size_t entries(TimePoint now) const;
 
  private:
   using Key =
@@ -55,6 +59,7 @@ class NatModel {
   IpAddress outside_;
   NatRules rules_;
   SeededRandom random_;
+  std::uint16_t last_port_ = 40'000;  // with `step`
   std::map<Key, Mapping> mappings_;
   std::map<Endpoint, Key> by_outside_;
 };

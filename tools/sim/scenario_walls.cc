@@ -64,6 +64,11 @@ void run_hard_nats(SimRun& run) {
   run.run_for(1min);
   run.report.at_least("nodes with all their near edges", RingChecker(run.pool).health(), 1);
   report_routability(run, 0.9999);
+  // Entries last two minutes here: by then those of the joining are gone.
+  run.run_for(3min);
+  const auto [most, mean] = run.nat_entries();
+  run.report.at_most("entries of one node in its NAT's table", most, 64);
+  run.report.note("the same, mean", mean);
 }
 
 }  // namespace wow

@@ -75,8 +75,20 @@ std::vector<SimHost*> SimRun::public_hosts(std::size_t count) {
 }
 
 SimHost& SimRun::host_behind_nat(const NatRules& rules) {
-  Site& site = world.add_nat(IpAddress::v4(kNatNet + ++nats_).text(), rules);
+  const auto number = static_cast<std::uint32_t>(nats_.size() + 1);
+  Site& site = world.add_nat(IpAddress::v4(kNatNet + number).text(), rules);
+  nats_.push_back(&site);
   return world.add_host("192.168.1.2", site);
+}
+
+std::pair<double, double> SimRun::nat_entries() const {
+  double most = 0, sum = 0;
+  for (const Site* site : nats_) {
+    const auto entries = static_cast<double>(site->gateway.entries(world.now()));
+    most = std::max(most, entries);
+    sum += entries;
+  }
+  return {most, nats_.empty() ? 0 : sum / static_cast<double>(nats_.size())};
 }
 
 std::vector<Endpoint> SimRun::start_bootstraps(std::size_t count) {

@@ -55,6 +55,8 @@ class SimRun {
   std::vector<SimHost*> public_hosts(std::size_t count);
   // The only host of a new site.
   SimHost& host_behind_nat(const NatRules& rules);
+  // What their NATs hold now: that of the busiest, and the mean.
+  std::pair<double, double> nat_entries() const;
   // Public nodes that know of nothing, to be the bootstraps of others; they find each other.
   std::vector<Endpoint> start_bootstraps(std::size_t count);
   // A settled ring of public nodes. The first `bootstraps` of them are in everybody's list.
@@ -94,7 +96,8 @@ class SimRun {
   Internet internet_;
   std::unique_ptr<LatencyMatrix> matrix_;
   TimePoint begun_, next_check_;
-  std::uint32_t hosts_ = 0, nats_ = 0;
+  std::uint32_t hosts_ = 0;
+  std::vector<const Site*> nats_;
   std::uint64_t parts_ = 0;
   bool one_ring_ = false;
   std::uint64_t hops_used_up_ = 0;  // before one ring was demanded

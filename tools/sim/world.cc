@@ -64,6 +64,21 @@ std::vector<Endpoint> SimHost::local_endpoints() const {
   return out;
 }
 
+std::uint16_t SimHost::port_of(std::uint8_t socket) {
+  if (socket == 0) return kPort;
+  constexpr std::uint16_t kFirst = 10'000, kPorts = 20'000;
+  const auto [at, is_new] = sockets_.try_emplace(socket);
+  if (is_new) at->second = static_cast<std::uint16_t>(kFirst + next_socket_port_++ % kPorts);
+  return at->second;
+}
+
+std::optional<std::uint8_t> SimHost::socket_at(std::uint16_t port) const {
+  if (port == kPort) return 0;
+  for (const auto& [socket, its_port] : sockets_)
+    if (its_port == port) return socket;
+  return std::nullopt;
+}
+
 World::World(std::uint64_t seed) : seed_(seed), random_(seed), now_(kStart) { set_link(Link{}); }
 
 Site& World::add_nat(std::string_view outside_ip, const NatRules& rules, Site* parent) {
@@ -107,6 +122,7 @@ void World::crash(SimHost& host) {
   ++host.life_;
   host.receiver_ = nullptr;
   host.streams_.clear();
+  host.sockets_.clear();
 }
 
 void World::restart(SimHost& host) { host.up_ = true; }
@@ -154,6 +170,7 @@ void World::transmit(SimHost& from, const Datagram& datagram) {
   if (!from.up_) return;
   if (datagram.to.is_stream()) return transmit_stream(from, datagram);
   const Endpoint& to = datagram.to;
+  const Endpoint far{to.ip, to.port};        // as the others know it
   const SimHost::Attachment* out = nullptr;  // a LAN that has the address, else any of its family
   for (const auto& a : from.attachments_) {
     const bool lan = a.site && find(a.site, to.ip);
@@ -173,13 +190,13 @@ void World::transmit(SimHost& from, const Datagram& datagram) {
     return;
   }
   Way way;
-  way.source = {out->ip, SimHost::kPort};
-  way.to = to;
+  way.source = {out->ip, from.port_of(to.socket)};
+  way.to = far;
   way.sender = from.id_;
   way.lan = out->site;
   while (way.lan && !find(way.lan, to.ip)) {
     NatModel& gateway = way.lan->gateway;
-    way.source = gateway.outgoing(way.source, to, now_);
+    way.source = gateway.outgoing(way.source, far, now_);
     if (to.ip == gateway.outside() && !gateway.rules().hairpin) {
       ++drops_.filtered;
       return;
@@ -266,8 +283,8 @@ const SimHost* World::likely_receiver(const Endpoint& to, Way& way) {
   return place ? place->host : nullptr;
 }
 
-SimHost* World::receiver_of(const Way& way) {
-  if (way.receiver && way.topology == topology_) return way.receiver;
+std::optional<World::Receiver> World::receiver_of(const Way& way) {
+  if (way.receiver && way.topology == topology_) return Receiver{way.receiver, 0};
   Endpoint to = way.to;
   const Place* place = find(way.lan, to.ip);
   while (place && place->site) {
@@ -275,14 +292,15 @@ SimHost* World::receiver_of(const Way& way) {
     const auto inside = site.gateway.incoming(way.source, to, now_);
     if (!inside) {
       ++drops_.filtered;
-      return nullptr;
+      return std::nullopt;
     }
     to = *inside;
     place = find(&site, to.ip);
   }
-  if (place && place->host && to.port == SimHost::kPort) return place->host;
+  const auto socket = place && place->host ? place->host->socket_at(to.port) : std::nullopt;
+  if (socket) return Receiver{place->host, *socket};
   ++drops_.unreachable;
-  return nullptr;
+  return std::nullopt;
 }
 
 void World::arrive(std::uint32_t slot) {
@@ -296,8 +314,9 @@ void World::arrive(std::uint32_t slot) {
 // False if the flight has to wait.
 bool World::take_in(std::uint32_t slot) {
   Flight& flight = this->flight(slot);
-  SimHost* host = receiver_of(flight.way);
-  if (!host) return true;
+  const auto found = receiver_of(flight.way);
+  if (!found) return true;
+  SimHost* const host = found->host;
   const bool walled = host->udp_blocked_ || hosts_[flight.way.sender]->udp_blocked_;
   if (walled || (blocked_ && blocked_(*hosts_[flight.way.sender], *host))) {
     ++drops_.blocked;
@@ -322,7 +341,9 @@ bool World::take_in(std::uint32_t slot) {
   trace(flight, *host);
   // A copy: the receiver may crash its host, which would destroy the function under its feet.
   const auto receiver = host->receiver_;
-  receiver(flight.bytes, flight.way.source);
+  Endpoint source = flight.way.source;
+  source.socket = found->socket;
+  receiver(flight.bytes, source);
   return true;
 }
 

@@ -1,4 +1,5 @@
-// A deterministic internet: one virtual clock, hosts with one UDP port each, sites behind NATs and
+// A deterministic internet: one virtual clock, hosts with one UDP port each (and more while their
+// nodes ask for them), sites behind NATs and
 // firewalls, links that delay, lose and reorder. The same seed gives the same run,
 // packet for packet (trace_hash). It knows nothing of sessions or rings: SimPool puts nodes on
 // hosts. Single-threaded.
@@ -114,6 +115,8 @@ class SimHost final : public Clock, public Transport {
   void cancel(TimerId id) override;
   void send(std::span<const Datagram> batch) override;
   std::vector<Endpoint> local_endpoints() const override;
+  void release(std::uint8_t socket) override { sockets_.erase(socket); }
+  std::size_t sockets_open() const { return sockets_.size(); }  // beside its own
 
  private:
   friend class World;
@@ -132,6 +135,10 @@ class SimHost final : public Clock, public Transport {
     TimePoint free_at;
   };
 
+  // The port of a further socket, opened when first used; and back, if it is one.
+  std::uint16_t port_of(std::uint8_t socket);
+  std::optional<std::uint8_t> socket_at(std::uint16_t port) const;
+
   World& world_;
   const std::uint32_t id_;
   std::uint32_t life_ = 0;  // timers of an earlier life do not fire
@@ -147,7 +154,8 @@ class SimHost final : public Clock, public Transport {
   int drift_ppm_ = 0;
   bool up_ = true;
   bool accepts_streams_ = false, udp_blocked_ = false;
-  std::uint16_t next_stream_port_ = 0;
+  std::uint16_t next_stream_port_ = 0, next_socket_port_ = 0;
+  std::map<std::uint8_t, std::uint16_t> sockets_;
   std::map<Endpoint, StreamEnd> streams_;
 };
 
@@ -238,7 +246,11 @@ class World {
   void launch(const Way& way, const Datagram& datagram, const Link& link, Duration wait);
   void arrive(std::uint32_t slot);
   bool take_in(std::uint32_t slot);
-  SimHost* receiver_of(const Way& way);
+  struct Receiver {
+    SimHost* host;
+    std::uint8_t socket;
+  };
+  std::optional<Receiver> receiver_of(const Way& way);
   const SimHost* likely_receiver(const Endpoint& to, Way& way);
   void trace(const Flight& flight, const SimHost& to);
   void run_to(TimePoint end);

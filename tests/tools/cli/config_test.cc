@@ -126,7 +126,8 @@ TEST(ConfigOfUp, EveryFlagMayBeAKey) {
                          "ip = \"10.128.0.9\"\nworkers = 2\nnames = \"off\"\n"
                          "ignore-routes = true\non-change = \"/bin/true\"\n"
                          "listen-tcp = 4433\nlisten-tls = 443\nproxy = \"off\"\n"
-                         "no-lan = true\nno-port-map = true\npoll-us = 7\nrelay-rate = 9\n";
+                         "no-lan = true\nno-port-map = true\npoll-us = 7\nrelay-rate = 9\n"
+                         "punch-probes = 99\npunch-rate = 50\n";
   CLI::App app;
   CommandContext context;
   add_daemon_commands(app, context);
