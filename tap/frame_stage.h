@@ -15,9 +15,9 @@ namespace wow {
 
 class FrameStage {
  public:
-  static constexpr std::size_t kFramesPerKeyMax = 32;  // full: the oldest is dropped
-  static constexpr std::size_t kKeysPerPeerMax = 4;    // one peer cannot fill the stage
-  static constexpr std::size_t kFramesMax = 1024;
+  static constexpr std::size_t kFramesPerKeyMax = 256;  // full: the oldest is dropped
+  static constexpr std::size_t kKeysPerPeerMax = 4;     // one peer cannot fill the stage
+  static constexpr std::size_t kFramesMax = 4096;
   static constexpr std::size_t kBytesMax = 16 << 20;
 
   // The peer that sent the frames (zero: our own host) and the address to be looked up.

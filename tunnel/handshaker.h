@@ -60,7 +60,7 @@ class Handshaker {
   static constexpr Duration kIncomingLife = 5s;
   static constexpr Duration kReplyGap = 50ms;  // a path's duplicates nearer than this: no reply
   static constexpr std::size_t kIncomingPathsMax = 4;
-  static constexpr std::size_t kEarlyPacketsMax = 32;  // a handshake
+  static constexpr std::size_t kEarlyPacketsMax = 256;  // a handshake
   static constexpr std::size_t kEarlyPacketsInAllMax = 1024;
   static constexpr int kFailuresMax = 2;  // an exchange is begun anew once
 

@@ -96,11 +96,7 @@ bool Sessions::Impl::send(const Address& peer, DataKind kind, ByteView payload, 
     send_data(*s, byte, payload, answer);
     return true;
   }
-  if (s->staged.size() >= parts.limits.staged_packets_max) {
-    s->staged.erase(s->staged.begin());
-    parts.metrics.add(Metric::kDropQueueFull);
-  }
-  s->staged.push_back({byte, to_bytes(payload)});
+  stage(*s, byte, payload);
   return true;
 }
 
@@ -119,6 +115,20 @@ void Sessions::Impl::send_data(LiveSession& s, std::uint8_t kind, ByteView paylo
   note_talk(s);
   wake_tick();
   transmit(s, *s.current, path, kind, payload);
+}
+
+void Sessions::Impl::stage(LiveSession& s, std::uint8_t kind, ByteView payload) {
+  std::size_t bytes = payload.size(), kept = 0;
+  // From the newest back: as many as there is room for beside this one.
+  while (kept < s.staged.size() && kept + 1 < parts.limits.staged_packets_max) {
+    bytes += s.staged[s.staged.size() - 1 - kept].payload.size();
+    if (bytes > parts.limits.staged_bytes_max) break;
+    ++kept;
+  }
+  const std::size_t over = s.staged.size() - kept;
+  if (over > 0) parts.metrics.add(Metric::kDropQueueFull, over);
+  s.staged.erase(s.staged.begin(), s.staged.begin() + static_cast<std::ptrdiff_t>(over));
+  s.staged.push_back({kind, to_bytes(payload)});
 }
 
 void Sessions::Impl::flush_staged(LiveSession& s) {

@@ -52,8 +52,10 @@ struct SessionLimits {
   // The largest datagram that frames need; 0: none are sent, and no path is asked what it carries.
   std::size_t datagram_wanted = 0;
   int amplification = 3;  // RFC 9000, 8.1
-  std::size_t staged_packets_max =
-      32;  // a session being opened; full: the oldest is dropped and counted
+  // A session being opened; full: the oldest is dropped and counted. Enough for a flow of 100
+  // packets a second whose first flight was lost twice; bounded in all by dials_max.
+  std::size_t staged_packets_max = 256;
+  std::size_t staged_bytes_max = 256 * 1024;
   int unknown_index_replies_per_second = 20;
   // Passed on for others, from each end of a circuit.
   int circuit_packets_per_second = CircuitLeg::kPacketsPerSecond;

@@ -85,6 +85,7 @@ class Sessions::Impl final : public Handshaker::Events {
                 std::size_t padded_to = 0);
   void send_data(LiveSession& s, std::uint8_t kind, ByteView payload, Answer answer);
   void challenge(LiveSession& s, KeySet& keys, const Path& path, bool moved = false);
+  void stage(LiveSession& s, std::uint8_t kind, ByteView payload);
   void flush_staged(LiveSession& s);
   void send_relayed(const Path& path, ByteView packet);
   void pass_on(MutableBytes packet, RelayHeader header, CircuitLeg& leg);
