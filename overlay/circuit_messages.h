@@ -11,6 +11,7 @@ struct CircuitOpen {
   Address source, destination;
   unsigned relays = 0;  // that may be passed from here on, the receiver included
   bool link = false;    // it may link on purpose
+  Address through;      // a second relay that is said to reach the destination; zero: none
 };
 
 // `relay` (a refusal): who passes our own packets to the far end on; zero: nobody.
@@ -32,6 +33,7 @@ inline void send_circuit_open(Hub& hub, const Address& to, const CircuitOpen& op
   message.set_destination(to_string(open.destination.bytes()));
   message.set_relays(open.relays);
   message.set_link(open.link);
+  if (!open.through.is_zero()) message.set_relay(to_string(open.through.bytes()));
   hub.send_link(to, link);
 }
 

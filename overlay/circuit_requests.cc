@@ -82,7 +82,9 @@ bool CircuitRequests::parse(const Address& from, const pb::Circuit& message, Cir
     hub_.metrics.add(Metric::kDropMalformed);
     return false;
   }
-  *open = {message.id(), *source, *destination, message.relays(), message.link()};
+  *open = {message.id(),   *source,
+           *destination,   message.relays(),
+           message.link(), Address::parse(view_of(message.relay())).value_or(Address())};
   return true;
 }
 
@@ -115,6 +117,7 @@ void CircuitRequests::on_open(const Address& from, const pb::Circuit& message) {
   Request request;
   request.from = from;
   request.open = open;
+  request.named = open.through;
   request.until =
       hub_.clock.now() + (open.link || open.relays > 1 ? ring::kOpenLinkWait : ring::kOpenLimit);
   request.next = request.until;
@@ -191,7 +194,7 @@ void CircuitRequests::pass_on(Request& request, const Address& to, unsigned rela
   }
   const CircuitOpen& open = request.open;
   send_circuit_open(hub_, to,
-                    {request.onward_id, open.source, open.destination, relays, open.link});
+                    {request.onward_id, open.source, open.destination, relays, open.link, {}});
 }
 
 // The request that we passed on under this number; to whomever, if `from` is zero.

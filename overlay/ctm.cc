@@ -31,6 +31,13 @@ std::string serialize(const Ctm& ctm, WallTime now) {
   for (const Member& m : ctm.neighbours) {
     m.write(*message.add_neighbours(), ring::kListEndpointsMax);
   }
+  message.set_nat(static_cast<pb::NatPorts>(ctm.nat));
+  message.set_trace(ctm.trace);
+  if (ctm.next) {
+    message.mutable_next()->set_node(to_string(ctm.next->node.bytes()));
+    message.mutable_next()->set_reason(static_cast<pb::TraceHop::Reason>(ctm.next->reason));
+    message.mutable_next()->set_relayed(ctm.next->relayed);
+  }
   message.set_sent_at(milliseconds(now));
   return message.SerializeAsString();
 }
@@ -52,6 +59,13 @@ std::optional<Ctm> parse(const pb::Ctm& message) {
   if (!source || !target) return std::nullopt;
   out.source = *source;
   out.target = *target;
+  out.trace = message.trace();
+  if (pb::NatPorts_IsValid(message.nat())) out.nat = static_cast<NatMapping>(message.nat());
+  if (message.has_next()) {
+    const auto node = Address::parse(view_of(message.next().node()));
+    if (!node || !pb::TraceHop::Reason_IsValid(message.next().reason())) return std::nullopt;
+    out.next = {*node, static_cast<HopReason>(message.next().reason()), message.next().relayed()};
+  }
   if (!message.via().empty()) {
     const auto via = Address::parse(view_of(message.via()));
     if (!via) return std::nullopt;

@@ -8,7 +8,9 @@
 
 #include "base/clock.h"
 #include "base/metrics.h"
+#include "nat/reflexive.h"
 #include "overlay/edge_role.h"
+#include "overlay/hop_reason.h"
 #include "overlay/member.h"
 #include "tunnel/credentials.h"
 
@@ -23,8 +25,13 @@ struct Ctm {
   Member source;
   Address via;     // not zero: the source is not on the ring yet, reach it nested through this node
   Address target;  // what the request was routed to
-  std::int64_t sent_at = 0;        // milliseconds since 1970, by whatever clock the source has
-  std::vector<Member> neighbours;  // reply: members near the source, as the answering node knows
+  std::int64_t sent_at = 0;  // milliseconds since 1970, by whatever clock the source has
+  // Reply for a near edge: members near the source, as the answering node knows. Else: to whom the
+  // source has direct paths.
+  std::vector<Member> neighbours;
+  NatMapping nat = NatMapping::kUnknown;  // of the source
+  bool trace = false;                     // with `locate`: also where the hop limit ends
+  std::optional<TraceNext> next;          // reply to a trace, unless it ends here
 };
 
 // A routed payload, at most kCtmBytesMax: neighbours that do not fit are left out.

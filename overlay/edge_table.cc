@@ -63,7 +63,8 @@ void EdgeTable::set_theirs(Edge& edge, Roles roles) {
   hops_stale_ = true;
 }
 
-void EdgeTable::set_path(Edge& edge, const Session& session) {
+void EdgeTable::set_path(Edge& edge, const Session& session, TimePoint now) {
+  edge.path_since = now;
   edge.direct = session.is_direct();
   edge.relayed = session.is_relayed();
   edge.round_trip = session.path().round_trip;

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "nat/reflexive.h"
 #include "overlay/edge_role.h"
 #include "overlay/member.h"
 #include "overlay/router.h"
@@ -28,13 +29,16 @@ struct Edge {
   bool up = false;        // Node has reported it usable
   Duration round_trip{};  // smoothed, as of a minute ago at most; zero: not measured
   TimePoint opened{};
+  TimePoint path_since{};  // when the path in use came into use
   Duration keepalive{};
-  std::uint8_t far_trials = 0;      // others that were measured for its far role of ours
-  int role_repeats = 0;             // how often we tell `ours` once more
-  std::vector<Endpoint> endpoints;  // the peer's candidates, as told last
-  std::vector<Endpoint> met_at;     // of a leaf edge of ours: the endpoints we dialled it at
-  std::vector<Address> knows;       // its neighbours, as told last
-  std::string list;                 // the same with where to reach them, if it said: pb::Neighbours
+  NatMapping nat = NatMapping::kUnknown;  // the peer's, as it told last
+  std::uint8_t load = 0;                  // of the peer as a relay, in percent, as it told last
+  std::uint8_t far_trials = 0;            // others that were measured for its far role of ours
+  int role_repeats = 0;                   // how often we tell `ours` once more
+  std::vector<Endpoint> endpoints;        // the peer's candidates, as told last
+  std::vector<Endpoint> met_at;           // of a leaf edge of ours: the endpoints we dialled it at
+  std::vector<Address> knows;             // its neighbours, as told last
+  std::string list;  // the same with where to reach them, if it said: pb::Neighbours
   std::uint32_t list_sent = 0, list_heard = 0;  // versions of the last lists, ours and the peer's
   std::array<std::uint32_t, kLinkKinds> newest{};  // number of the newest Link message of each kind
 
@@ -58,7 +62,7 @@ class EdgeTable {
   // Every change of roles, direct or members goes through these, so that hops() is never stale.
   void set_ours(Edge& edge, Roles roles);
   void set_theirs(Edge& edge, Roles roles);
-  void set_path(Edge& edge, const Session& session);
+  void set_path(Edge& edge, const Session& session, TimePoint now);
   void set_round_trip(Edge& edge, const Session& session);
   void set_knows(Edge& edge, std::vector<Address> knows);
 

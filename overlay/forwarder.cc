@@ -47,6 +47,26 @@ bool Forwarder::send_nearest(const Address& target, const Address& first_hop, By
   return route(header, ctm, {});
 }
 
+void Forwarder::send_probe(const Address& to, std::uint8_t limit, ByteView ctm) {
+  RoutedHeader header;
+  header.limit = limit;
+  header.payload = RoutedPayload::kCtm;
+  header.destination = to;
+  header.source = hub_.self;
+  route(header, ctm, {});
+}
+
+TraceNext Forwarder::why_next(const RoutedHeader& header, const Address& came_from) const {
+  const Route route = route_of(header, came_from);
+  if (route.kind != Route::Kind::kForward) return {};
+  const Edge* edge = hub_.edges.find(route.next);
+  const bool leads_in =
+      came_from.is_zero() && !hub_.edges.on_ring() && route.next != header.destination;
+  return {route.next,
+          leads_in ? HopReason::kLeaf : why_this_hop(hub_.edges.hops(), header.destination, route),
+          edge != nullptr && edge->relayed};
+}
+
 void Forwarder::send_through(const Address& gateway, const Address& target, ByteView ctm) {
   RoutedHeader inner;
   inner.mode = RouteMode::kNearest;
@@ -80,6 +100,10 @@ void Forwarder::on_routed(const Address& from, ByteView packet) {
   }
   const std::size_t header_bytes = header->size();
   header->number.reset();
+  if (header->hops == header->limit && header->payload == RoutedPayload::kCtm &&
+      header->mode == RouteMode::kExact && header->destination != hub_.self) {
+    return handlers_.expired(packet.subspan(header_bytes), why_next(*header, from));
+  }
   route(*header, packet.subspan(header_bytes), from);
 }
 

@@ -8,6 +8,7 @@
 
 #include "overlay/gateway.h"
 #include "overlay/hop_acks.h"
+#include "overlay/hop_reason.h"
 #include "overlay/hub.h"
 #include "overlay/rate_table.h"
 
@@ -19,6 +20,8 @@ class Forwarder {
     // A packet of the session with `source`, which `ingress` handed to us; a CTM for us.
     std::function<void(const Address& source, const Address& ingress, MutableBytes packet)> packet;
     std::function<void(ByteView ctm)> ctm;
+    // A CTM for `to` that may go no further; it would have gone to `next`.
+    std::function<void(ByteView ctm, const TraceNext& next)> expired;
   };
   Forwarder(Hub& hub, Handlers handlers);
   void stop() { acks_.stop(); }
@@ -27,6 +30,10 @@ class Forwarder {
   void send(const Address& to, RoutedPayload kind, ByteView payload, const Address& via = {});
   // A CTM to whoever is nearest to `target`; `first_hop` zero: by routing. False: that is us.
   bool send_nearest(const Address& target, const Address& first_hop, ByteView ctm);
+  // A CTM for `to` that may go `limit` hops.
+  void send_probe(const Address& to, std::uint8_t limit, ByteView ctm);
+  // Where a packet with this header would go, and why; zero: nowhere.
+  TraceNext why_next(const RoutedHeader& header, const Address& came_from) const;
   // A CTM for the node nearest to `target` on another ring, to which `gateway` has a contact.
   void send_through(const Address& gateway, const Address& target, ByteView ctm);
   // We are such a gateway now, for kGatewayFor.

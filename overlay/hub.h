@@ -71,6 +71,7 @@ class Hub {
   // Through whom we can be reached while we are not on the ring; else zero.
   virtual Address own_via() const = 0;
   virtual double size_estimate() const = 0;
+  virtual NatMapping own_nat() const = 0;
 };
 
 }  // namespace wow

@@ -75,6 +75,10 @@ Bytes Introducer::build(std::uint64_t id, const Request& request) {
   ctm.locate = request.locate;
   ctm.only_strangers = request.only_strangers;
   ctm.role = request.role;
+  ctm.trace = request.hops != 0;
+  ctm.nat = hub_.own_nat();
+  if (request.exact && request.role == EdgeRole::kShortcut)
+    ctm.neighbours = handlers_.direct_peers();
   ctm.source = hub_.own_member();
   ctm.via = hub_.own_via();
   // Whoever asks for its place may stand where nobody looks for it: the way that the question went
@@ -85,20 +89,71 @@ Bytes Introducer::build(std::uint64_t id, const Request& request) {
   return sign_ctm(std::move(ctm), hub_.credentials, hub_.clock.wall());
 }
 
-void Introducer::on_ctm(ByteView payload) {
+std::optional<Ctm> Introducer::take(ByteView payload) {
   const auto ctm = open_ctm(payload, hub_.credentials, hub_.metrics);
-  if (!ctm || ctm->source.address == hub_.self) return;
-  if (ctm->reply) return on_reply(*ctm);
+  if (!ctm || ctm->source.address == hub_.self) return std::nullopt;
+  if (ctm->reply) {
+    on_reply(*ctm);
+    return std::nullopt;
+  }
   const TimePoint now = hub_.clock.now();
   const SignedTimes::Mark mark{ctm->sent_at, ctm->id};
   if (memory_.age(ctm->source.address, mark, now) != SignedTimes::Age::kNew) {
-    return hub_.metrics.add(Metric::kDropReplayed);
+    hub_.metrics.add(Metric::kDropReplayed);
+    return std::nullopt;
   }
   memory_.remember(ctm->source.address, mark, now);
   if (!rates_.take(ctm->source.address, now) || !handlers_.accepts(ctm->role)) {
-    return hub_.metrics.add(Metric::kDropRateLimited);
+    hub_.metrics.add(Metric::kDropRateLimited);
+    return std::nullopt;
   }
+  return ctm;
+}
+
+void Introducer::on_ctm(ByteView payload) {
+  const auto ctm = take(payload);
+  if (!ctm) return;
+  if (ctm->trace) return on_trace(*ctm, std::nullopt);
   on_request(*ctm);
+}
+
+void Introducer::on_expired(ByteView payload, const TraceNext& next) {
+  const auto ctm = take(payload);
+  if (!ctm) return;
+  if (!ctm->trace) return hub_.metrics.add(Metric::kDropHopLimit);
+  on_trace(*ctm, next);
+}
+
+// One answer for a signed question, to whoever signed it and no longer than it: nobody else is sent
+// anything.
+void Introducer::on_trace(const Ctm& ctm, const std::optional<TraceNext>& next) {
+  forwarder_.set_via(ctm.source.address, ctm.via);
+  Ctm reply;
+  reply.id = ctm.id;
+  reply.reply = reply.locate = reply.trace = true;
+  reply.source.address = hub_.self;
+  reply.target = ctm.target;
+  reply.next = next;
+  forwarder_.send(ctm.source.address, RoutedPayload::kCtm,
+                  sign_ctm(std::move(reply), hub_.credentials, hub_.clock.wall()));
+}
+
+void Introducer::trace(const Address& target, std::uint8_t hops, TracedDone done) {
+  Request request;
+  request.locate = true;
+  request.hops = hops;
+  request.target = target;
+  request.until = hub_.clock.now() + ring::kTraceLimit;
+  request.traced = std::move(done);
+  const std::uint64_t id = remember(std::move(request));
+  repeat(id, requests_.at(id));
+}
+
+void Introducer::repeat(std::uint64_t id, Request& request) {
+  if (request.hops == 0) return repeat_locate(id, request);
+  request.sent = hub_.clock.now();
+  request.repeat = request.sent + ring::kTraceRepeat;
+  forwarder_.send_probe(request.target, request.hops, build(id, request));
 }
 
 void Introducer::on_request(const Ctm& ctm) {
@@ -114,7 +169,12 @@ void Introducer::on_request(const Ctm& ctm) {
   reply.source = hub_.own_member();
   reply.via = hub_.own_via();
   reply.target = ctm.target;
-  if (ctm.role == EdgeRole::kNear) reply.neighbours = handlers_.neighbours(source);
+  reply.nat = hub_.own_nat();
+  if (ctm.role == EdgeRole::kNear) {
+    reply.neighbours = handlers_.neighbours(source);
+  } else if (!ctm.locate) {
+    reply.neighbours = handlers_.direct_peers();
+  }
   forwarder_.send(source, RoutedPayload::kCtm,
                   sign_ctm(std::move(reply), hub_.credentials, hub_.clock.wall()));
   if (!ctm.locate) handlers_.asked(ctm);
@@ -125,20 +185,32 @@ void Introducer::on_reply(const Ctm& ctm) {
   if (it == requests_.end()) return;
   const Request request = it->second;
   if (request.exact && request.target != ctm.source.address) return;
+  if (request.hops != 0) {
+    if (!ctm.trace || ctm.target != request.target) return;
+    return finish_trace(ctm.id,
+                        Traced{ctm.source.address, hub_.clock.now() - request.sent, ctm.next});
+  }
   if (request.locate) return finish(ctm.id, ctm.source.address);
   requests_.erase(it);
   forwarder_.set_via(ctm.source.address, request.gateway.is_zero() ? ctm.via : request.gateway);
   if (request.exact) {
-    handlers_.answered(ctm.source);
+    handlers_.answered(ctm);
   } else {
     handlers_.found(ctm.source, request.role);
   }
   if (request.role == EdgeRole::kNear) handlers_.heard_of(ctm.neighbours);
 }
 
+void Introducer::finish_trace(std::uint64_t id, const std::optional<Traced>& answer) {
+  const TracedDone done = std::move(requests_.at(id).traced);
+  requests_.erase(id);
+  hub_.later([done, answer] { done(answer); });
+}
+
 void Introducer::finish(std::uint64_t id, std::optional<Address> found) {
   const auto it = requests_.find(id);
   if (it == requests_.end()) return;
+  if (it->second.traced) return finish_trace(id, std::nullopt);
   const Located done = std::move(it->second.done);
   requests_.erase(it);
   if (done) hub_.later([done, found] { done(found); });
@@ -151,16 +223,16 @@ void Introducer::forget_old() {
 
 void Introducer::sweep() {
   const TimePoint now = hub_.clock.now();
-  std::vector<std::uint64_t> over, repeat;
+  std::vector<std::uint64_t> over, again;
   for (const auto& [id, request] : requests_) {
     if (request.until <= now) {
       over.push_back(id);
     } else if (request.locate && request.repeat <= now) {
-      repeat.push_back(id);
+      again.push_back(id);
     }
   }
   for (const auto id : over) finish(id, std::nullopt);
-  for (const auto id : repeat) repeat_locate(id, requests_.at(id));
+  for (const auto id : again) repeat(id, requests_.at(id));
   if (!requests_.empty()) sweep_.after(ring::kLocateRepeat / 2, [this] { sweep(); });
 }
 

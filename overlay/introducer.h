@@ -15,11 +15,18 @@ namespace wow {
 class Introducer {
  public:
   using Located = std::function<void(std::optional<Address>)>;
+  // Who answered, after which round trip, and whom it would ask next.
+  struct Traced {
+    Address node;
+    Duration round_trip{};
+    std::optional<TraceNext> next;
+  };
+  using TracedDone = std::function<void(std::optional<Traced>)>;
   // What happens with CTMs beyond answering them.
   struct Handlers {
     // Somebody wants to link with us, or answered a request of ours to exactly them.
     std::function<void(const Ctm& ctm)> asked;
-    std::function<void(const Member& peer)> answered;
+    std::function<void(const Ctm& ctm)> answered;
     // The node nearest to what we asked for, and for which role.
     std::function<void(const Member& found, EdgeRole role)> found;
     // Members near us, told in a reply.
@@ -28,6 +35,8 @@ class Introducer {
     std::function<bool(EdgeRole role)> accepts;
     // Members that we know near `target`.
     std::function<std::vector<Member>(const Address& target)> neighbours;
+    // Members that we have direct paths to, quickest first, without endpoints.
+    std::function<std::vector<Member>()> direct_peers;
   };
   Introducer(Hub& hub, Forwarder& forwarder, Handlers handlers)
       : hub_(hub), forwarder_(forwarder), handlers_(std::move(handlers)), sweep_(hub.clock) {}
@@ -42,7 +51,12 @@ class Introducer {
   // Who is nearest to `target` (maybe we), by way of `first_hop` (zero: by routing); nothing after
   // kLocateLimit. Never from inside this call.
   void locate(const Address& target, const Address& first_hop, Located done);
+  // Who is `hops` hops away on the way to `target`; nothing after kTraceLimit without an answer.
+  // Never from inside this call.
+  void trace(const Address& target, std::uint8_t hops, TracedDone done);
   void on_ctm(ByteView payload);
+  // A CTM whose hop limit ends here: answered if it is a trace. `next`: where it would have gone.
+  void on_expired(ByteView payload, const TraceNext& next);
   void stop() { sweep_.cancel(); }
   // Every now and then: forgets who asked long ago.
   void forget_old();
@@ -59,15 +73,23 @@ class Introducer {
     Address gateway;    // not zero: into another ring
     TimePoint until{};
     TimePoint repeat{};
+    TimePoint sent{};       // last
+    std::uint8_t hops = 0;  // a trace: of so many hops
     Located done;
+    TracedDone traced;
   };
 
   std::uint64_t remember(Request request);
   Bytes build(std::uint64_t id, const Request& request);
+  void repeat(std::uint64_t id, Request& request);
   void repeat_locate(std::uint64_t id, Request& request);
+  // Nothing if it is a reply (which is handled), replayed, or one too many.
+  std::optional<Ctm> take(ByteView payload);
   void on_request(const Ctm& ctm);
+  void on_trace(const Ctm& ctm, const std::optional<TraceNext>& next);
   void on_reply(const Ctm& ctm);
   void finish(std::uint64_t id, std::optional<Address> found);
+  void finish_trace(std::uint64_t id, const std::optional<Traced>& answer);
   void sweep();
 
   Hub& hub_;

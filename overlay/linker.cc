@@ -146,6 +146,12 @@ void Linker::ask(const Address& peer, Attempt& attempt) {
   if (hub_.sessions.find(peer) == nullptr) hub_.sessions.dial(peer, Path::routed());
 }
 
+Linker::Tries Linker::tries(const Address& peer) const {
+  const auto it = attempts_.find(peer);
+  if (it == attempts_.end()) return {};
+  return {it->second->rounds, !it->second->resting};
+}
+
 bool Linker::wants_near(const Address& peer) const {
   const auto it = attempts_.find(peer);
   return it != attempts_.end() && it->second->ours && (it->second->roles & kNearBit) != 0;
@@ -203,7 +209,7 @@ void Linker::step_open(Session& session, Attempt& attempt) {
 // rarely; anything else stays routed after some rounds.
 void Linker::next_round(const Address& peer, Attempt& attempt) {
   const Edge* edge = hub_.edges.find(peer);
-  const bool wanted = edge != nullptr && (edge->ours & (kNearBit | kFarBit)) != 0;
+  const bool wanted = edge != nullptr && (edge->ours & (kNearBit | kFarBit | kShortcutBit)) != 0;
   if (edge == nullptr || !attempt.ours || (!wanted && attempt.rounds >= ring::kRecheckRounds)) {
     return end(peer, false);
   }

@@ -42,6 +42,11 @@ class Linker {
 
   std::size_t size() const { return attempts_.size(); }
   bool is_linking(const Address& peer) const { return attempts_.contains(peer); }
+  struct Tries {
+    int rounds = 0;         // of checks that came to nothing
+    bool checking = false;  // one more is under way
+  };
+  Tries tries(const Address& peer) const;
   // Whether an attempt of ours is to end in a near edge.
   bool wants_near(const Address& peer) const;
 

@@ -16,11 +16,17 @@ constexpr Roles kListedBits = kNearBit | kLeafBit;  // who hears where to reach 
 
 bool is_far(const Edge& edge) { return ((edge.ours | edge.theirs) & kFarBit) != 0; }
 
-// FNV-1a; zero stands for "no list".
-std::uint32_t version_of(const std::string& list) {
+// FNV-1a; zero stands for "no list". Delays are left out: they always change.
+std::uint32_t version_of(pb::Neighbours list) {
+  for (auto& m : *list.mutable_members()) m.clear_delay();
   std::uint32_t out = 2166136261u;
-  for (const char c : list) out = (out ^ static_cast<std::uint8_t>(c)) * 16777619u;
+  for (const char c : list.SerializeAsString())
+    out = (out ^ static_cast<std::uint8_t>(c)) * 16777619u;
   return out == 0 ? 1 : out;
+}
+
+std::uint8_t load_of(std::uint32_t told) {
+  return static_cast<std::uint8_t>(std::min<std::uint32_t>(told, 100));
 }
 
 }  // namespace
@@ -53,10 +59,11 @@ void Lists::tell(Edge& edge, bool even_unchanged) {
   for (const Member& m : known_near(edge.peer)) {
     m.write(*list.add_members(), listed ? ring::kListEndpointsMax : 0);
   }
-  const std::uint32_t version = version_of(list.SerializeAsString());
+  const std::uint32_t version = version_of(list);
   if (version == edge.list_sent && !even_unchanged) return;
   edge.list_sent = version;
   list.set_version(version);
+  list.set_load(own_load());
   hub_.send_link(edge.peer, link);
 }
 
@@ -90,6 +97,7 @@ void Lists::on_neighbours(const Address& from, const pb::Neighbours& message) {
     if (is_new && edge->list_heard != 0) handlers_.lives(a);
   }
   edge->list_heard = message.version();
+  edge->load = load_of(message.load());
   edge->list = has_endpoints ? message.SerializeAsString() : std::string();
   edge->list.shrink_to_fit();
   hub_.edges.set_knows(*edge, std::move(knows));
@@ -100,6 +108,7 @@ void Lists::on_summary(const Address& from, const pb::Summary& message) {
   Edge* edge = hub_.edges.find(from);
   if (edge == nullptr) return;
   handlers_.settings_number(from, message.settings_number());
+  edge->load = load_of(message.load());
   if (message.send_list()) return tell(*edge, true);
   if (message.list_version() != edge->list_heard) send_summary(*edge, true);
 }
@@ -127,8 +136,12 @@ std::vector<Member> Lists::known_near(const Address& target) const {
   return out;
 }
 
+std::uint32_t Lists::own_load() const {
+  return static_cast<std::uint32_t>(hub_.sessions.circuits().load(hub_.clock.now()));
+}
+
 Member Lists::described(const Edge& edge) const {
-  Member out{edge.peer, {}};
+  Member out{edge.peer, {}, edge.direct ? edge.round_trip : Duration()};
   if (const Session* session = hub_.sessions.find(edge.peer);
       session != nullptr && session->is_direct() &&
       session->path().path.endpoint.can_be_dialled()) {
@@ -166,6 +179,7 @@ void Lists::send_summary(Edge& edge, bool send_list) {
   message.set_list_version(edge.list_sent);
   message.set_settings_number(hub_.credentials.settings_number());
   message.set_send_list(send_list);
+  message.set_load(own_load());
   hub_.send_link(edge.peer, link, send_list ? Answer::kExpected : Answer::kNone);
 }
 

@@ -41,6 +41,7 @@ class Lists {
   Member described(const Edge& edge) const;
 
  private:
+  std::uint32_t own_load() const;
   void announce(bool even_unchanged);
   void summarize();
   void send_summary(Edge& edge, bool send_list);

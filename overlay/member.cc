@@ -6,12 +6,19 @@
 #include "proto/overlay.pb.h"
 
 namespace wow {
+namespace {
+
+constexpr Duration kDelayUnit = 100us;
+constexpr std::uint32_t kDelayMax = 100'000;  // ten seconds
+
+}  // namespace
 
 std::optional<Member> Member::parse(const pb::Member& message) {
   const auto address = Address::parse(view_of(message.address()));
   if (!address || address->is_zero()) return std::nullopt;
   if (message.endpoints_size() > static_cast<int>(kCandidatesMax)) return std::nullopt;
   Member out{*address, {}};
+  out.round_trip = std::min<std::uint32_t>(message.delay(), kDelayMax) * kDelayUnit;
   for (const auto& bytes : message.endpoints()) {
     const auto endpoint = Endpoint::from_bytes(view_of(bytes));
     if (!endpoint) return std::nullopt;
@@ -22,6 +29,10 @@ std::optional<Member> Member::parse(const pb::Member& message) {
 
 void Member::write(pb::Member& message, std::size_t endpoints_max) const {
   message.set_address(to_string(address.bytes()));
+  if (round_trip > Duration::zero()) {
+    const auto units = std::clamp<Duration::rep>(round_trip / kDelayUnit, 1, kDelayMax);
+    message.set_delay(static_cast<std::uint32_t>(units));
+  }
   for (std::size_t i = 0; i < std::min(endpoints_max, endpoints.size()); ++i) {
     message.add_endpoints(to_string(endpoints[i].bytes()));
   }

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/address.h"
+#include "base/clock.h"
 #include "base/endpoint.h"
 
 namespace wow {
@@ -18,6 +19,9 @@ class Member;
 struct Member {
   Address address;
   std::vector<Endpoint> endpoints;  // best first
+  // In lists: between it and the teller of the list, by a direct path; zero: not measured, or there
+  // is none.
+  Duration round_trip{};
 
   // Nothing on a bad address, a bad endpoint or more than kCandidatesMax of them.
   static std::optional<Member> parse(const pb::Member& message);

@@ -72,6 +72,10 @@ void Node::locate(const Address& target, std::function<void(std::optional<Addres
   impl_->introducer_.locate(target, {}, std::move(done));
 }
 
+void Node::trace(const Address& target, std::function<void(std::vector<TraceStep>)> done) {
+  if (!impl_->stopped_) impl_->tracer_.trace(target, std::move(done));
+}
+
 void Node::want_shortcut(const Address& peer) {
   if (!impl_->stopped_) impl_->shortcuts_.want(peer);
 }

@@ -19,8 +19,10 @@
 #include "nat/punch_plan.h"
 #include "nat/reflexive.h"
 #include "overlay/edge_role.h"
+#include "overlay/hop_reason.h"
 #include "overlay/member.h"
 #include "overlay/router.h"
+#include "overlay/why_not.h"
 #include "tunnel/credentials.h"
 #include "tunnel/sessions.h"
 
@@ -65,7 +67,10 @@ struct EdgeInfo {
   std::size_t datagram_max = 0;  // UDP payload that was found to pass; 0: not asked
   bool direct = false;           // by UDP
   bool stream = false;
-  bool relayed = false;  // by circuit: path.via is the relay
+  bool relayed = false;               // by circuit: path.via is the relay
+  Duration path_for{};                // since when the path is in use
+  WhyNot why_not = WhyNot::kNothing;  // direct by UDP
+  int tries = 0;                      // rounds of checks begun, while they go on
 };
 
 // How full the bounded tables are, for status and tests.
@@ -138,6 +143,10 @@ class Node {
   // The member nearest to `target` (maybe ourselves), asked along the ring; nothing after 3 s
   // without an answer.
   void locate(const Address& target, std::function<void(std::optional<Address>)> done);
+
+  // The way that routed packets take to another member, asked hop by hop; ends at the target, or
+  // where the way is lost. Nothing if too many are asked for at once.
+  void trace(const Address& target, std::function<void(std::vector<TraceStep>)> done);
 
   // For the virtual network: a session for frames, with the shortcut role while in use.
   void want_shortcut(const Address& peer);

@@ -31,15 +31,48 @@ void Node::Impl::on_circuit(const Address& from, const pb::Circuit& message) {
   }
 }
 
-// Whether a near neighbour, as far as we can see, has no path that carries routed packets.
+// Whether a near neighbour, as far as we can see, has no path that carries routed packets; or
+// whoever either end has traffic for.
 bool Node::Impl::lacks_path(const Address& peer) const {
   const Edge* edge = edges_.find(peer);
   if (stopped_ || (edge != nullptr && (edge->direct || edge->relayed))) return false;
+  if (edge != nullptr && ((edge->ours | edge->theirs) & kShortcutBit) != 0) return true;
   if (!linker_.wants_near(peer) && (edge == nullptr || !edge->is_near())) return false;
   auto all = edges_.members();
   all.push_back(peer);
   const auto near = near_set(self, all, ring::kNearPerSide);
   return std::find(near.begin(), near.end(), peer) != near.end();
+}
+
+// Where a NAT gives each peer another port checks open nothing, or late: a relay is looked for at
+// once, not when they have failed.
+void Node::Impl::hurry_relay(const Address& peer) {
+  const Edge* edge = edges_.find(peer);
+  if (edge == nullptr || edge->direct || edge->relayed) return;
+  if (edge->nat == NatMapping::kDependent || own_nat() == NatMapping::kDependent)
+    relays_.want(peer);
+}
+
+void Node::Impl::on_introduced(const Ctm& ctm) {
+  if (ctm.role == EdgeRole::kNear) return;  // its list is of members near us
+  const Address& peer = ctm.source.address;
+  relays_.on_told(peer, ctm.nat, ctm.neighbours);
+  if (Edge* edge = edges_.find(peer)) {
+    if (ctm.nat != NatMapping::kUnknown) edge->nat = ctm.nat;
+    hurry_relay(peer);
+  }
+}
+
+// Quickest first; whoever reads it may look for a relay among them.
+std::vector<Member> Node::Impl::direct_peers() const {
+  std::vector<Member> out;
+  for (const auto& [peer, edge] : edges_.all()) {
+    if (edge.direct && edge.is_member() && edge.round_trip > Duration::zero())
+      out.push_back({peer, {}, edge.round_trip});
+  }
+  std::ranges::stable_sort(out, {}, &Member::round_trip);
+  if (out.size() > ring::kListMembersMax) out.resize(ring::kListMembersMax);
+  return out;
 }
 
 // Members that we have heard of, the nearest to `peer` first.

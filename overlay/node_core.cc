@@ -50,6 +50,7 @@ Node::Impl::Impl(Credentials& credentials, Clock& clock, Random& random, Transpo
       roles_(*this, [this](Edge& edge) { on_roles_changed(edge); }),
       forwarder_(*this, forwarder_handlers()),
       introducer_(*this, forwarder_, introducer_handlers()),
+      tracer_(*this, introducer_, forwarder_),
       linker_(*this, linker_handlers()),
       relays_(*this, relays_handlers()),
       circuit_requests_(*this),
@@ -85,7 +86,9 @@ Forwarder::Handlers Node::Impl::forwarder_handlers() {
               [this](const Address& source, const Address& ingress, MutableBytes packet) {
                 sessions_.on_routed_packet(source, {}, packet, ingress);
               },
-          .ctm = [this](ByteView ctm) { introducer_.on_ctm(ctm); }};
+          .ctm = [this](ByteView ctm) { introducer_.on_ctm(ctm); },
+          .expired = [this](ByteView ctm,
+                            const TraceNext& next) { introducer_.on_expired(ctm, next); }};
 }
 
 Introducer::Handlers Node::Impl::introducer_handlers() {
@@ -97,10 +100,14 @@ Introducer::Handlers Node::Impl::introducer_handlers() {
                 if (ctm.role == EdgeRole::kNear && ring_.hints() < ring::kHintsMax / 2) {
                   ring_.heard_of({ctm.source});
                 }
+                on_introduced(ctm);
                 linker_.answer(ctm.source);
               },
           .answered =
-              [this](const Member& peer) { linker_.on_candidates(peer.address, peer.endpoints); },
+              [this](const Ctm& ctm) {
+                on_introduced(ctm);
+                linker_.on_candidates(ctm.source.address, ctm.source.endpoints);
+              },
           .found =
               [this](const Member& found, EdgeRole role) {
                 if (role == EdgeRole::kFar) return far_.on_found(found);
@@ -114,7 +121,8 @@ Introducer::Handlers Node::Impl::introducer_handlers() {
           .heard_of = [this](const std::vector<Member>& members) { ring_.heard_of(members); },
           .accepts =
               [this](EdgeRole role) { return role != EdgeRole::kFar || far_.accepts_one_more(); },
-          .neighbours = [this](const Address& target) { return lists_.known_near(target); }};
+          .neighbours = [this](const Address& target) { return lists_.known_near(target); },
+          .direct_peers = [this] { return direct_peers(); }};
 }
 
 Linker::Handlers Node::Impl::linker_handlers() {
@@ -189,6 +197,7 @@ void Node::Impl::stop() {
   punch_.stop();
   relays_.stop();
   circuit_requests_.stop();
+  tracer_.stop();
   forwarder_.stop();
   broadcasts_.stop();
   merge_.stop();
@@ -281,7 +290,8 @@ void Node::Impl::on_open(Session& session) {
   sessions_.add_path(session, Path::routed());
   relays_.on_lost(peer, false);
   circuit_requests_.on_lost(peer, false);
-  edges_.set_path(edge, session);
+  edges_.set_path(edge, session, clock.now());
+  if (edge.nat == NatMapping::kUnknown) edge.nat = relays_.told_nat(peer);
   settings_.greet(peer);
   join_.on_open(session);
   if (merge_.is_expected(peer)) later([this, peer] { merge_.on_contact(peer); });
@@ -291,6 +301,7 @@ void Node::Impl::on_open(Session& session) {
   messages_.on_open(peer);
   note_usable(edge);
   circuit_requests_.on_path_changed(session);
+  hurry_relay(peer);
   observe(peer, &session);
 }
 
@@ -331,7 +342,7 @@ void Node::Impl::on_path_changed(Session& session) {
   if (edge == nullptr || stopped_) return;
   const bool was_near = edge->up && edge->is_near();
   const bool was_relayed = edge->relayed;
-  edges_.set_path(*edge, session);
+  edges_.set_path(*edge, session, clock.now());
   note_usable(*edge);
   if (!edge->up) forwarder_.lost(session.peer());
   if (was_near && !edge->up) ring_.lost(*edge);
@@ -423,6 +434,7 @@ void Node::Impl::on_link(const Address& from, ByteView message) {
 void Node::Impl::on_roles_changed(Edge& edge) {
   note_usable(edge);
   if (edge.usable() && edge.is_near()) lists_.tell(edge, false);
+  hurry_relay(edge.peer);
 }
 
 // Whatever may have changed whether an edge carries packets, or in which roles, comes by here.

@@ -26,6 +26,7 @@
 #include "overlay/role_talk.h"
 #include "overlay/settings_spread.h"
 #include "overlay/shortcuts.h"
+#include "overlay/tracer.h"
 #include "overlay/upgrades.h"
 #include "overlay/whereabouts.h"
 
@@ -70,6 +71,7 @@ class Node::Impl final : public Hub, public Sessions::Listener {
   Member own_member() override { return {self, whereabouts_.candidates()}; }
   Address own_via() const override;
   double size_estimate() const override { return ring_.size(); }
+  NatMapping own_nat() const override { return whereabouts_.mapping(); }
 
   // Sessions::Listener
   void on_open(Session& session) override;
@@ -103,6 +105,9 @@ class Node::Impl final : public Hub, public Sessions::Listener {
   void on_circuit(const Address& from, const pb::Circuit& message);
   bool lacks_path(const Address& peer) const;
   std::vector<Member> known_around(const Address& peer) const;
+  std::vector<Member> direct_peers() const;
+  void on_introduced(const Ctm& ctm);
+  void hurry_relay(const Address& peer);
   void on_broadcast(const Address& origin, std::uint8_t service, ByteView payload,
                     std::uint32_t hops);
   void on_roles_changed(Edge& edge);
@@ -117,6 +122,7 @@ class Node::Impl final : public Hub, public Sessions::Listener {
   RoleTalk roles_;
   Forwarder forwarder_;
   Introducer introducer_;
+  Tracer tracer_;
   Linker linker_;
   Relays relays_;
   CircuitRequests circuit_requests_;

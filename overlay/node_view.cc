@@ -9,6 +9,10 @@ namespace wow {
 
 std::vector<EdgeInfo> Node::Impl::edges_info() {
   std::vector<EdgeInfo> out;
+  PathStory story;
+  story.ours = whereabouts_.candidates();
+  story.our_nat = whereabouts_.mapping();
+  story.udp_silent_here = sessions_.udp_is_silent();
   for (const auto& [peer, edge] : edges_.all()) {
     const Session* session = sessions_.find(peer);
     if (session == nullptr) continue;
@@ -29,6 +33,18 @@ std::vector<EdgeInfo> Node::Impl::edges_info() {
     info.stream = session->is_direct() && info.path.is_stream();
     info.direct = session->is_direct() && !info.stream;
     info.relayed = session->is_relayed();
+    info.path_for = clock.now() - edge.path_since;
+    if (!info.direct) {
+      const auto tries = linker_.tries(peer);
+      story.path = info.path.kind == PathKind::kDirect ? PathKind::kNone : info.path.kind;
+      story.theirs = edge.endpoints;
+      story.theirs.insert(story.theirs.end(), edge.met_at.begin(), edge.met_at.end());
+      story.their_nat = edge.nat;
+      story.rounds = tries.rounds;
+      story.checking = tries.checking;
+      info.why_not = why_not_better(story);
+      info.tries = tries.rounds + (tries.checking ? 1 : 0);
+    }
     out.push_back(std::move(info));
   }
   return out;

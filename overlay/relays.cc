@@ -13,11 +13,6 @@ bool is_open(const Session* session) {
   return session != nullptr && session->state() == SessionState::kOpen;
 }
 
-bool knows(const Edge* edge, const Address& whom) {
-  return edge != nullptr &&
-         std::find(edge->knows.begin(), edge->knows.end(), whom) != edge->knows.end();
-}
-
 // Whoever is asked may link with the peer on purpose, or we with the relay.
 bool links(Relays::Way way) {
   return way == Relays::Way::kLinks || way == Relays::Way::kTwoLinks ||
@@ -30,6 +25,7 @@ void Relays::stop() {
   timer_.cancel();
   searches_.clear();
   asks_.clear();
+  told_.clear();
 }
 
 void Relays::wake(Duration in) {
@@ -61,8 +57,12 @@ void Relays::tick() {
 void Relays::want(const Address& peer) {
   if (searches_.contains(peer) || !handlers_.lacks_path(peer)) return;
   if (searches_.size() >= ring::kSearchesMax) return hub_.metrics.add(Metric::kDropQueueFull);
-  // Both ends want one, and one is enough.
-  const Duration turn = hub_.self < peer ? ring::kRelayTurn : Duration::zero();
+  // Both ends want one, and one is enough: who has traffic for the other begins.
+  const Edge* edge = hub_.edges.find(peer);
+  const bool ours = edge != nullptr && (edge->ours & kShortcutBit) != 0;
+  const bool theirs = edge != nullptr && (edge->theirs & kShortcutBit) != 0;
+  const bool first = ours == theirs ? !(hub_.self < peer) : ours;
+  const Duration turn = first ? Duration::zero() : ring::kRelayTurn;
   searches_[peer].next = hub_.clock.now() + turn;
   wake(turn);
 }
@@ -71,14 +71,68 @@ void Relays::step(const Address& peer, Search& search) {
   if (!handlers_.lacks_path(peer)) return end_search(peer);
   if (search.next > hub_.clock.now()) return;
   while (outstanding(peer) < ring::kAsksAtOnce) {
-    const Address relay =
-        search.tried.size() < ring::kAsksPerRound ? next_relay(peer, search) : Address();
-    if (relay.is_zero()) {
+    RelayWay way;
+    if (search.tried.size() < ring::kAsksPerRound) {
+      way = search.way == Way::kKnowsBoth ? next_known(peer, search)
+                                          : RelayWay{next_relay(peer, search), {}, {}};
+    }
+    if (way.first.is_zero()) {
       if (outstanding(peer) == 0) next_way(peer, search);
       return;
     }
-    ask(peer, relay, search);
+    search.tried.insert(way.first);
+    ask(peer, way, search.way, false);
   }
+}
+
+void Relays::on_told(const Address& peer, NatMapping nat, const std::vector<Member>& direct_peers) {
+  const TimePoint now = hub_.clock.now();
+  std::erase_if(told_, [&](const auto& t) { return t.second.until <= now; });
+  if (told_.size() >= ring::kToldMax && !told_.contains(peer)) {
+    told_.erase(std::ranges::min_element(told_, {}, [](const auto& t) { return t.second.until; }));
+  }
+  told_[peer] = {direct_peers, nat, now + ring::kToldLife};
+}
+
+NatMapping Relays::told_nat(const Address& peer) const {
+  const auto told = told_.find(peer);
+  return told == told_.end() ? NatMapping::kUnknown : told->second.nat;
+}
+
+// By what is known of everybody's direct paths.
+std::vector<RelayWay> Relays::known_ways(const Address& peer) const {
+  std::vector<RelayLink> links;
+  std::map<Address, Duration> spared;
+  const auto add = [&](const Address& from, const std::vector<Member>& members) {
+    for (const Member& m : members) links.push_back({from, m.address, m.round_trip});
+  };
+  for (const auto& [relay, edge] : hub_.edges.all()) {
+    if (relay == peer) {
+      add(peer, edge.members());
+      continue;
+    }
+    if (!edge.direct) continue;
+    links.push_back({hub_.self, relay, edge.round_trip});
+    add(relay, edge.members());
+    spared[relay] =
+        edge.load * ring::kRelayPerLoad + (edge.is_leaf() ? ring::kRelaySpared : Duration::zero());
+  }
+  const auto told = told_.find(peer);
+  if (told != told_.end()) add(peer, told->second.direct_peers);
+  return relay_ways(hub_.self, peer, links, spared);
+}
+
+bool Relays::has_end(const Address& relay, const Address& peer) const {
+  return std::ranges::any_of(
+      ends_, [&](const auto& e) { return e.second.relay == relay && e.second.far_end == peer; });
+}
+
+// Whoever already has a circuit for us, and yet the peer lacks a path, does not pass packets on.
+RelayWay Relays::next_known(const Address& peer, const Search& search) const {
+  for (const RelayWay& way : known_ways(peer)) {
+    if (!search.tried.contains(way.first) && !has_end(way.first, peer)) return way;
+  }
+  return {};
 }
 
 void Relays::next_way(const Address& peer, Search& search) {
@@ -100,18 +154,15 @@ void Relays::next_way(const Address& peer, Search& search) {
   wake(std::max<Duration>(search.next - hub_.clock.now(), Duration(1ms)));
 }
 
-// Of those that we have a direct path to; the nearer to the peer, the likelier it has one, too.
-// Bootstraps last: they are everybody's.
+// Not by what is known: of those that we have a direct path to; the nearer to the peer, the
+// likelier it has one, too. Bootstraps last: they are everybody's.
 Address Relays::next_relay(const Address& peer, const Search& search) const {
-  const Edge* theirs = hub_.edges.find(peer);
   const bool by_chance = search.way == Way::kNewLinks;
   const Edge* best = nullptr;
   for (const auto& [relay, edge] : hub_.edges.all()) {
-    if (!edge.direct || relay == peer || search.tried.contains(relay)) continue;
-    const bool named = search.named.contains(relay);
-    if (named) return relay;
-    const bool neighbour = knows(&edge, peer) || knows(theirs, relay);
-    if (search.way == Way::kKnowsBoth && !neighbour) continue;
+    if (!edge.direct || relay == peer || search.tried.contains(relay) || has_end(relay, peer))
+      continue;
+    if (search.named.contains(relay)) return relay;
     if (by_chance && (edge.ours | edge.theirs) != 0) continue;  // asked before
     if (best == nullptr || edge.is_leaf() < best->is_leaf() ||
         (edge.is_leaf() == best->is_leaf() && nearer(relay, best->peer, peer)))
@@ -134,36 +185,38 @@ void Relays::link_on_purpose(const Address& peer, const Search& search) {
   }
 }
 
-void Relays::ask(const Address& peer, const Address& relay, Search& search) {
-  search.tried.insert(relay);
-  if (!hub_.sessions.circuits().has_room(relay, true)) return;
+bool Relays::ask(const Address& peer, const RelayWay& through, Way way, bool rival) {
+  if (!hub_.sessions.circuits().has_room(through.first, true)) return false;
   std::uint32_t id = 0;
   do {
     id = hub_.sessions.circuits().draw(hub_.random);
   } while (asks_.contains(id));
   const TimePoint now = hub_.clock.now();
-  const bool takes_longer = search.way != Way::kKnowsBoth;
+  const bool takes_longer = way != Way::kKnowsBoth;
   Ask& ask = asks_[id];
-  ask = {peer,
-         relay,
-         search.way,
-         now + (takes_longer ? ring::kOpenLinkLimit : ring::kOpenLimit),
-         now + ring::kOpenRepeat,
-         false};
+  ask = {.peer = peer,
+         .relay = through.first,
+         .second = through.second,
+         .way = way,
+         .until = now + (takes_longer ? ring::kOpenLinkLimit : ring::kOpenLimit),
+         .repeat = now + ring::kOpenRepeat,
+         .rival = rival};
   send_open(id, ask);
   wake(ring::kRelayTick);
+  return true;
 }
 
 void Relays::send_open(std::uint32_t id, const Ask& ask) {
-  const bool two = ask.way == Way::kTwo || ask.way == Way::kTwoLinks;
-  send_circuit_open(hub_, ask.relay, {id, hub_.self, ask.peer, two ? 2u : 1u, links(ask.way)});
+  const bool two = ask.way == Way::kTwo || ask.way == Way::kTwoLinks || !ask.second.is_zero();
+  send_circuit_open(hub_, ask.relay,
+                    {id, hub_.self, ask.peer, two ? 2u : 1u, links(ask.way), ask.second});
 }
 
 void Relays::repeat_asks() {
   const TimePoint now = hub_.clock.now();
   std::vector<std::uint32_t> over;
   for (auto& [id, ask] : asks_) {
-    const bool proven = ask.accepted && !handlers_.lacks_path(ask.peer);
+    const bool proven = ask.accepted && !ask.rival && !handlers_.lacks_path(ask.peer);
     if (proven || now >= ask.until) {
       over.push_back(id);
     } else if (now >= ask.repeat) {
@@ -176,8 +229,9 @@ void Relays::repeat_asks() {
     const Ask ask = it->second;
     asks_.erase(it);
     if (!ask.accepted) send_circuit(hub_, ask.relay, pb::Circuit::OP_CLOSE, id);
-    // Agreed to, and yet nothing comes through.
-    if (ask.accepted && handlers_.lacks_path(ask.peer)) remove(id, true);
+    // Agreed to, and yet nothing comes through. (A rival that is no better goes when it was unused
+    // for a while.)
+    if (ask.accepted && !ask.rival && handlers_.lacks_path(ask.peer)) remove(id, true);
   }
 }
 
@@ -197,7 +251,8 @@ bool Relays::on_accept(const Address& from, std::uint32_t id) {
   const bool another = std::any_of(asks_.begin(), asks_.end(), [&](const auto& a) {
     return a.second.peer == ask.peer && a.second.accepted;
   });
-  if (another || !handlers_.lacks_path(ask.peer) || !take(id, from, ask.peer)) {
+  const bool wanted = ask.rival || handlers_.lacks_path(ask.peer);
+  if (another || !wanted || !take(id, from, ask.peer, true)) {
     asks_.erase(it);
     send_circuit(hub_, from, pb::Circuit::OP_CLOSE, id);
     return true;
@@ -252,7 +307,7 @@ void Relays::on_open(const Address& from, const pb::Circuit& message) {
   const bool repeated = known != ends_.end() && known->second.relay == from;
   if (!repeated) {
     if (asks_.contains(id) || !consents(from, message) ||
-        !take(id, from, Address::from_bytes(view_of(message.source())))) {
+        !take(id, from, Address::from_bytes(view_of(message.source())), false)) {
       hub_.metrics.add(Metric::kCircuitRefused);
       return send_circuit(hub_, from, pb::Circuit::OP_CLOSE, id);
     }
@@ -265,13 +320,17 @@ void Relays::on_open(const Address& from, const pb::Circuit& message) {
   send_circuit(hub_, from, pb::Circuit::OP_ACCEPT, id);
 }
 
-bool Relays::take(std::uint32_t id, const Address& relay, const Address& far_end) {
+bool Relays::take(std::uint32_t id, const Address& relay, const Address& far_end, bool ours) {
   Edge* edge = hub_.edges.find(relay);
   const TimePoint now = hub_.clock.now();
   if (edge == nullptr || !edge->direct) return false;
   if (!hub_.sessions.circuits().add_end(id, relay, far_end, now)) return false;
   if (ends_.empty()) swept_ = now;
-  ends_[id] = {relay, far_end, now};
+  ends_[id] = {.relay = relay,
+               .far_end = far_end,
+               .ours = ours,
+               .used = now,
+               .compare = now + ring::kRelayCompare};
   hub_.take_role(*edge, EdgeRole::kRelay);
   wake(ring::kRelaySweep);
   return true;
@@ -332,6 +391,23 @@ void Relays::end_search(const Address& peer) {
   }
 }
 
+// Whether another way seems to be clearly better: then its circuit is made beside this one, and the
+// session moves over when its measured round trip is (PathSet); this one goes when it is unused.
+void Relays::compare(const Session& session, End& end) {
+  const TimePoint now = hub_.clock.now();
+  end.pause = std::min<Duration>(end.pause * 2, ring::kRelayCompareMax);
+  end.compare = now + end.pause;
+  if (!session.is_relayed() || outstanding(end.far_end) > 0) return;
+  const Edge* relay = hub_.edges.find(end.relay);
+  const Duration busy = (relay == nullptr ? 0 : relay->load) * ring::kRelayPerLoad;
+  const Duration used = session.path().round_trip + kRelayCost + busy;
+  for (const RelayWay& way : known_ways(end.far_end)) {
+    if (has_end(way.first, end.far_end)) continue;
+    if (way.cost + ring::kRelayGain + used / 4 < used) ask(end.far_end, way, Way::kKnowsBoth, true);
+    return;
+  }
+}
+
 void Relays::sweep() {
   const TimePoint now = hub_.clock.now();
   swept_ = now;
@@ -339,7 +415,10 @@ void Relays::sweep() {
   std::vector<std::uint32_t> unused;
   for (auto& [id, end] : ends_) {
     const Session* session = hub_.sessions.find(end.far_end);
-    if (is_open(session) && session->path().path == Path::relayed(end.relay, id)) end.used = now;
+    if (is_open(session) && session->path().path == Path::relayed(end.relay, id)) {
+      end.used = now;
+      if (end.ours && end.compare <= now) compare(*session, end);
+    }
     if (now - end.used >= ring::kRelayUnused) unused.push_back(id);
   }
   for (const std::uint32_t id : unused) remove(id, true);

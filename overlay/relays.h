@@ -11,6 +11,7 @@
 #include "overlay/hub.h"
 #include "overlay/limits.h"
 #include "overlay/rate_table.h"
+#include "overlay/relay_ways.h"
 
 namespace wow {
 
@@ -30,8 +31,11 @@ class Relays {
       : hub_(hub), handlers_(std::move(handlers)), timer_(hub.clock) {}
   void stop();
 
-  // No direct path to this neighbour was found in time, or its relay was lost.
+  // No direct path to this peer was found in time, or none can be expected, or its relay was lost.
   void want(const Address& peer);
+  // To whom the peer has direct paths, as it said in a CTM, and what its NAT does.
+  void on_told(const Address& peer, NatMapping nat, const std::vector<Member>& direct_peers);
+  NatMapping told_nat(const Address& peer) const;
   // Somebody wants a circuit with us.
   void on_open(const Address& from, const pb::Circuit& message);
   // Whether this was about a circuit that ends here, or that we asked for.
@@ -57,29 +61,43 @@ class Relays {
   };
   struct Ask {
     Address peer, relay;
+    Address second;  // beyond it; zero: none, or it may choose
     Way way{};
     TimePoint until{}, repeat{};
     bool accepted = false;
+    bool rival = false;  // of a circuit that works: a better one
   };
   struct End {
     Address relay, far_end;
-    TimePoint used{};  // when it was last seen to be the session's path
+    bool ours = false;  // we have asked for it, and look for a better one
+    TimePoint used{};   // when it was last seen to be the session's path
+    TimePoint compare{};
+    Duration pause = ring::kRelayCompare;
+  };
+  struct Told {
+    std::vector<Member> direct_peers;
+    NatMapping nat = NatMapping::kUnknown;
+    TimePoint until{};
   };
 
   void wake(Duration in);
   void tick();
   void step(const Address& peer, Search& search);
   void next_way(const Address& peer, Search& search);
+  std::vector<RelayWay> known_ways(const Address& peer) const;
+  bool has_end(const Address& relay, const Address& peer) const;
+  RelayWay next_known(const Address& peer, const Search& search) const;
   Address next_relay(const Address& peer, const Search& search) const;
   void link_on_purpose(const Address& peer, const Search& search);
-  void ask(const Address& peer, const Address& relay, Search& search);
+  bool ask(const Address& peer, const RelayWay& through, Way way, bool rival);
   void send_open(std::uint32_t id, const Ask& ask);
   void repeat(std::uint32_t id, Ask& ask);
   void repeat_asks();
   void end_search(const Address& peer);
   std::size_t outstanding(const Address& peer) const;
   bool consents(const Address& from, const pb::Circuit& message) const;
-  bool take(std::uint32_t id, const Address& relay, const Address& far_end);
+  bool take(std::uint32_t id, const Address& relay, const Address& far_end, bool ours);
+  void compare(const Session& session, End& end);
   void remove(std::uint32_t id, bool tell);
   void sweep();
 
@@ -88,6 +106,7 @@ class Relays {
   std::map<Address, Search> searches_;
   std::map<std::uint32_t, Ask> asks_;
   std::map<std::uint32_t, End> ends_;
+  std::map<Address, Told> told_;
   RateTable opens_{ring::kOpensPerSecond, ring::kOpensBurst};
   TimePoint swept_{};
   Timer timer_;

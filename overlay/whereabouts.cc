@@ -105,6 +105,7 @@ void Whereabouts::tell(const Address& peer, bool moved, bool answer) {
   for (const Endpoint& e : candidates()) message.add_endpoints(to_string(e.bytes()));
   message.set_moved(moved);
   message.set_answer(answer);
+  message.set_nat(static_cast<pb::NatPorts>(mapping()));
   const Address via = hub_.own_via();
   if (!via.is_zero()) message.set_via(to_string(via.bytes()));
   told_[peer] = hub_.clock.now();
@@ -122,6 +123,8 @@ void Whereabouts::on_told(Session& from, const pb::Candidates& message) {
     }
     endpoints.push_back(*endpoint);
   }
+  if (Edge* edge = hub_.edges.find(peer); edge != nullptr && pb::NatPorts_IsValid(message.nat()))
+    edge->nat = static_cast<NatMapping>(message.nat());
   if (const auto via = Address::parse(view_of(message.via()))) handlers_.via(peer, *via);
   // A path that was found after the move is no suspect: the peer would not tell us on it.
   if (message.moved()) hub_.sessions.suspect_direct_paths(from);

@@ -74,6 +74,11 @@ bool CircuitTable::pass(CircuitLeg& leg, TimePoint now) {
   return true;
 }
 
+int CircuitTable::load(TimePoint now) const {
+  const double circuits = static_cast<double>(passed_on()) / static_cast<double>(kPassedOnMax);
+  return static_cast<int>(100 * std::max(circuits, rate_.used(now)));
+}
+
 template <typename Wanted>
 std::vector<std::uint32_t> CircuitTable::those(Wanted&& wanted) const {
   std::vector<std::uint32_t> out;

@@ -69,6 +69,8 @@ class CircuitTable {
   std::vector<std::uint32_t> ends_with(const Address& far_end) const;
   std::size_t passed_on() const { return (legs_.size() - ends_) / 2; }
   std::size_t ends() const { return ends_; }
+  // How busy we are as a relay, in percent: of the packets or of the circuits that we pass on.
+  int load(TimePoint now) const;
 
  private:
   template <typename Wanted>

@@ -21,6 +21,12 @@ class RateLimit {
     return true;
   }
 
+  // How much of what may pass in a second has passed lately, 0 to 1.
+  double used(TimePoint now) const {
+    const double saved = saved_ + std::max(0.0, to_seconds(now - last_) * per_second_);
+    return 1 - std::min(per_second_, saved) / per_second_;
+  }
+
  private:
   double per_second_;
   double saved_;

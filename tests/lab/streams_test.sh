@@ -86,6 +86,9 @@ gone=$(lab_now_ms)
 wall 'meta l4proto udp drop'
 lab_wait 10 "a stream" is_stream || fail "no stream: $(path_to_peer)"
 echo "a stream after $(($(lab_now_ms) - gone)) ms"
+why() { lab_exec host wow peers lab --json | jq -r --arg peer "$peer" '.peers[] | select(.address == $peer) | .why_not_better'; }
+says_why() { [[ $(why) == "UDP is blocked here: TCP stream" ]]; }
+lab_wait 5 "the reason" says_why || fail "why not better: $(why)"
 back=$(lab_now_ms)
 wall
 lab_wait 20 "UDP again" is_udp || fail "UDP is not used again: $(path_to_peer)"

@@ -108,6 +108,20 @@ TEST_F(RelayedPath, AThirdRelayPassesNothingOn) {
   EXPECT_EQ(s_.count(Metric::kDropHopLimit), 1u);
 }
 
+TEST_F(RelayedPath, ACircleOfCircuitsEndsAfterTwoRelays) {
+  for (auto [x, y] : {std::pair(&r_, &s_), std::pair(&b_, &s_), std::pair(&r_, &b_)}) x->dial(*y);
+  net_.run_for(1s);
+  r_.sessions().circuits().add_passed_on(21, b_.address(), 22, s_.address(), now());
+  s_.sessions().circuits().add_passed_on(22, r_.address(), 23, b_.address(), now());
+  b_.sessions().circuits().add_passed_on(23, s_.address(), 21, r_.address(), now());
+  forge(b_, r_, 21);
+  net_.run_for(1s);
+  EXPECT_EQ(r_.count(Metric::kCircuitForwarded), 1u);
+  EXPECT_EQ(s_.count(Metric::kCircuitForwarded), 1u);
+  EXPECT_EQ(b_.count(Metric::kCircuitForwarded), 0u);
+  EXPECT_EQ(b_.count(Metric::kDropHopLimit), 1u);
+}
+
 TEST_F(RelayedPath, ADeadRelayGivesWayToTheRingUnderTraffic) {
   open_relayed();
   for (auto [x, y] : {std::pair(&a_, &b_), std::pair(&b_, &a_)})

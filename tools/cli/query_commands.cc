@@ -74,6 +74,19 @@ void show_status(const json::object& s) {
 
 std::string percent(double part) { return std::to_string(std::lround(part * 100)) + " %"; }
 
+// Who is not reached by direct UDP, and why.
+void show_detours(const json::array& peers) {
+  Table table({"NOT DIRECT", "FOR", "WHY"});
+  for (const json::value& value : peers) {
+    const json::object& row = value.as_object();
+    const std::string name = text(row, "name");
+    if (!row.at("why_not_better").is_string()) continue;
+    table.add({name.empty() ? text(row, "address").substr(0, 8) : name,
+               human_duration(number(row, "path_for")), text(row, "why_not_better")});
+  }
+  if (table.size() > 0) std::cout << "\n" << table.text(colour_wanted());
+}
+
 void show_peers(const json::object& answer) {
   Table table(
       {"NAME", "IP", "NODE", "EDGE", "PATH", "ROUND TRIP", "LOSS", "MTU", "SINCE", "IN", "OUT"});
@@ -97,6 +110,7 @@ void show_peers(const json::object& answer) {
   } else {
     std::cout << table.text(colour_wanted());
   }
+  show_detours(answer.at("peers").as_array());
 }
 
 void show_leases(const json::object& answer) {
@@ -145,6 +159,37 @@ void ping(const CommandContext& context, const PingArguments& arguments) {
   if (answered == 0) throw CommandError(arguments.host + " does not answer");
 }
 
+// The daemon asks hop by hop, and answers when it has all.
+void trace(const CommandContext& context, const std::string& host) {
+  const std::string pool = value_or_throw(context.paths.choose_pool(context.pool));
+  const json::object row = ask(context, pool, "resolve", {{"host", host}});
+  json::object answer = ask(context, pool, "trace", {{"node", text(row, "node")}});
+  const bool arrived = answer.at("arrived").as_bool();
+  if (context.json) {
+    answer["host"] = row;
+    print_json(answer);
+  } else {
+    std::cout << text(row, "name") << " (" << text(row, "ip") << ", node "
+              << text(row, "node").substr(0, 8) << "), "
+              << (text(answer, "way") == "ring" ? "along the ring" : text(answer, "way")) << "\n";
+    Table table({"HOP", "NAME", "NODE", "ROUND TRIP", "WHY THERE"});
+    std::size_t hop = 0;
+    for (const json::value& value : answer.at("hops").as_array()) {
+      const json::object& step = value.as_object();
+      const auto told = [&](const char* key) {
+        const json::value* found = step.if_contains(key);
+        return found && found->is_string() ? std::string(found->as_string()) : std::string("-");
+      };
+      const json::value& rtt = step.at("round_trip");
+      table.add({std::to_string(++hop), told("name"), told("address").substr(0, 8),
+                 rtt.is_null() ? "no answer" : human_duration(rtt.to_number<double>()),
+                 told("why")});
+    }
+    std::cout << table.text(colour_wanted());
+  }
+  if (!arrived) throw CommandError("the way to " + host + " is lost there");
+}
+
 // A command without arguments of its own: POOL may be given, the answer goes to `show`.
 void add_simple(CLI::App& app, CommandContext& context, const char* name, const char* help,
                 void (*show)(const json::object&)) {
@@ -179,6 +224,13 @@ void add_query_commands(CLI::App& app, CommandContext& context) {
   command->add_option("-c,--count", pinged->count, "How many")->check(CLI::Range(1, 1000));
   command->add_flag("--json", context.json, "Answer in JSON");
   command->callback([&context, pinged] { ping(context, *pinged); });
+
+  auto traced = std::make_shared<std::string>();
+  command = app.add_subcommand(
+      "trace", "Show the way to a host: each hop, its round trip, and why it goes there");
+  command->add_option("HOST", *traced, "Name or virtual address")->required();
+  command->add_flag("--json", context.json, "Answer in JSON");
+  command->callback([&context, traced] { trace(context, *traced); });
   add_dht_commands(app, context);
 }
 

@@ -116,6 +116,37 @@ void echo(const ControlContext& c, const std::string& node, Reply reply) {
       });
 }
 
+// The path in use if there is one past the ring; else the ring is asked, hop by hop.
+void trace(const ControlContext& c, const std::string& node, Reply reply) {
+  const auto target = Address::from_hex(node);
+  if (!target) return reply(Error{ErrorCode::kInvalidArgument, "a node's address has 40 digits"});
+  if (*target == c.host.node().address())
+    return reply(Error{ErrorCode::kInvalidArgument, "that is this machine: there is no way to it"});
+  all_leases(c, [&c, target, reply](const Result<std::vector<LeaseRow>>& rows) {
+    NodeNames names;
+    if (rows) {
+      for (const LeaseRow& row : *rows) names.emplace(row.node, row);
+    }
+    const auto answer = [reply](const char* way, bool arrived, json::array hops) {
+      reply(json::object{{"way", way}, {"arrived", arrived}, {"hops", std::move(hops)}});
+    };
+    Node& overlay = c.host.node();
+    const Session* session = overlay.session(*target);
+    if (session != nullptr && session->is_direct())
+      return answer("direct", true, trace_json(*session, names));
+    if (session != nullptr && session->is_relayed()) {
+      json::array hops = trace_json(*session, names);
+      if (const Session* relay = overlay.session(session->path().path.via))
+        hops[0].as_object()["round_trip"] = to_seconds(relay->path().round_trip);
+      return answer("relayed", true, std::move(hops));
+    }
+    overlay.trace(*target, [=](const std::vector<TraceStep>& steps) {
+      const bool arrived = !steps.empty() && steps.back().node == *target;
+      answer("ring", arrived, trace_json(steps, names));
+    });
+  });
+}
+
 void members(const ControlContext& c, Reply reply) {
   c.host.dht().list("node/", {}, [reply](Result<std::vector<DhtRecord>> records, const Bytes&) {
     if (!records) return reply(records.error());
@@ -158,6 +189,9 @@ void add_control_commands(ControlServer& server, const ControlContext& context) 
   });
   server.handle("echo", Access::kRead, [c](const json::object& a, Reply reply) {
     echo(*c, argument(a, "node"), std::move(reply));
+  });
+  server.handle("trace", Access::kRead, [c](const json::object& a, Reply reply) {
+    trace(*c, argument(a, "node"), std::move(reply));
   });
   server.handle("settings", Access::kChange, [c](const json::object& a, const Reply& reply) {
     const auto bytes = from_hex(argument(a, "signed_settings"));

@@ -30,6 +30,11 @@ std::string counters_prometheus(const Metrics& metrics, const std::string& pool)
 
 namespace {
 
+std::string name_of(const Address& node, const NodeNames& names) {
+  const auto found = names.find(node);
+  return found == names.end() || found->second.name.empty() ? node.short_hex() : found->second.name;
+}
+
 // A relay has a name, as any other member.
 std::string path_text(const Path& path, const NodeNames& names,
                       const std::function<std::string(const Endpoint&)>& via) {
@@ -38,9 +43,26 @@ std::string path_text(const Path& path, const NodeNames& names,
     std::string text = path.text();
     return through.empty() ? text : text.insert(text.size() - 1, " " + through);
   }
-  const auto relay = names.find(path.via);
-  if (!path.is_relayed() || relay == names.end() || relay->second.name.empty()) return path.text();
-  return "relayed via " + relay->second.name;
+  return path.is_relayed() ? "relayed via " + name_of(path.via, names) : path.text();
+}
+
+std::string milliseconds_text(Duration d) {
+  const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(d + 500us).count();
+  return ms > 0 ? std::to_string(ms) + " ms" : "below 1 ms";
+}
+
+// How a peer is reached that is not reached by direct UDP.
+std::string way_text(const EdgeInfo& edge, const NodeNames& names) {
+  const Path& path = edge.path;
+  if (edge.stream) return path.endpoint.carrier == Carrier::kTls ? "TLS stream" : "TCP stream";
+  if (!edge.relayed) return "routed along the ring";
+  return "relayed by " + name_of(path.via, names) + ", " + milliseconds_text(edge.round_trip);
+}
+
+json::value why_not_better_json(const EdgeInfo& edge, const NodeNames& names) {
+  const std::string why = to_text(edge.why_not, edge.tries);
+  if (why.empty()) return nullptr;
+  return json::string(why + ": " + way_text(edge, names));
 }
 
 // The largest packet of the virtual network that the path carries uncut.
@@ -66,6 +88,8 @@ json::array peers_json(const std::vector<EdgeInfo>& edges, const NodeNames& name
                      {"round_trip", to_seconds(edge.round_trip)},
                      {"loss", edge.loss},
                      {"mtu", inner_mtu(edge)},
+                     {"path_for", to_seconds(edge.path_for)},
+                     {"why_not_better", why_not_better_json(edge, names)},
                      {"open_for", to_seconds(edge.open_for)},
                      {"bytes_in", edge.bytes_in},
                      {"bytes_out", edge.bytes_out}};
@@ -104,6 +128,40 @@ json::object dht_json(const DhtStatus& status) {
           {"records", status.records},
           {"lineages_lost", status.lineages_lost},
           {"lineage_lost_ago", ago ? json::value(to_seconds(*ago)) : nullptr}};
+}
+
+json::array trace_json(const std::vector<TraceStep>& steps, const NodeNames& names) {
+  json::array out;
+  for (const TraceStep& step : steps) {
+    const bool answered = step.round_trip > Duration::zero();
+    std::string why(to_string(step.reason));
+    if (step.relayed) why += ", by circuit";
+    json::object row{
+        {"address", step.node.is_zero() ? json::value(nullptr) : json::value(step.node.hex())},
+        {"round_trip", answered ? json::value(to_seconds(step.round_trip)) : nullptr},
+        {"why", step.reason == HopReason::kNone ? json::value(nullptr) : json::value(why)}};
+    if (const auto found = names.find(step.node); found != names.end())
+      row["name"] = found->second.name;
+    out.push_back(std::move(row));
+  }
+  return out;
+}
+
+json::array trace_json(const Session& session, const NodeNames& names) {
+  const PathState& state = session.path();
+  const auto hop = [&](const Address& node, Duration round_trip, const std::string& why) {
+    json::object row{
+        {"address", node.hex()},
+        {"round_trip",
+         round_trip > Duration::zero() ? json::value(to_seconds(round_trip)) : nullptr},
+        {"why", why}};
+    if (const auto found = names.find(node); found != names.end()) row["name"] = found->second.name;
+    return row;
+  };
+  if (!state.path.is_relayed())
+    return {hop(session.peer(), state.round_trip, "direct: " + state.path.text())};
+  return {hop(state.path.via, {}, "relay: its circuit leads to the target"),
+          hop(session.peer(), state.round_trip, "end of the circuit")};
 }
 
 json::object stat_json(const std::string& key, const DhtStat& stat) {

@@ -306,6 +306,7 @@ TEST_F(Commands, WithoutADaemonTheWayToStartItIsNamed) {
         "no daemon runs for pool lab: start it with `wow up lab` or, as a router, `wow router "
         "lab`");
   refused({"ping", "-p", "lab", "node7"});
+  EXPECT_TRUE(has(refused({"trace", "-p", "lab", "node7"}), "no daemon runs for pool lab"));
   for (const std::string op : {"get", "renew", "rm", "watch", "stat"})
     EXPECT_TRUE(has(refused({"dht", op, "-p", "lab", "key"}), "no daemon runs for pool lab")) << op;
   EXPECT_TRUE(has(refused({"dht", "stat", "-p", "lab"}), "no daemon runs for pool lab"));

@@ -67,6 +67,50 @@ TEST(Status, ARelayedPeerShowsItsRelayByNameWhereItIsKnown) {
   EXPECT_EQ(named[0].at("relayed"), true);
 }
 
+TEST(Status, WhoIsNotReachedDirectlyShowsWhyAndSinceWhen) {
+  const LeaseRow row{*IpAddress::parse("10.128.0.7"), "r2", kNode, 1h};
+  const auto why = [&](const EdgeInfo& edge) {
+    return peers_json({edge}, {{kNode, row}})[0].at("why_not_better");
+  };
+  EdgeInfo edge;
+  edge.direct = true;
+  edge.path = Path::direct(*Endpoint::parse("198.51.100.7:4433"));
+  EXPECT_TRUE(why(edge).is_null());
+  edge.direct = false;
+  edge.relayed = true;
+  edge.path = Path::relayed(kNode, 7);
+  edge.round_trip = 20600us;
+  edge.path_for = 90s;
+  edge.why_not = WhyNot::kBothNats;
+  EXPECT_EQ(why(edge), "both NATs choose another port for each peer: relayed by r2, 21 ms");
+  EXPECT_EQ(peers_json({edge}, {})[0].at("path_for"), 90.0);
+  edge.relayed = false;
+  edge.stream = true;
+  edge.path = Path::direct({*IpAddress::parse("198.51.100.7"), 443, Carrier::kTls});
+  edge.why_not = WhyNot::kUdpSilentHere;
+  EXPECT_EQ(why(edge), "UDP is blocked here: TLS stream");
+  edge.stream = false;
+  edge.path = Path::routed();
+  edge.why_not = WhyNot::kTrying;
+  edge.tries = 2;
+  EXPECT_EQ(why(edge), "still trying (2nd try): routed along the ring");
+}
+
+TEST(Status, ATraceShowsEachHopAndWhatIsNotKnown) {
+  const LeaseRow row{*IpAddress::parse("10.128.0.7"), "node7", kNode, 1h};
+  const json::array hops =
+      trace_json({{kNode, 12ms, HopReason::kKnows, true}, {Address(), {}, HopReason::kNone, false}},
+                 {{kNode, row}});
+  ASSERT_EQ(hops.size(), 2u);
+  EXPECT_EQ(hops[0].at("name"), "node7");
+  EXPECT_EQ(hops[0].at("address"), json::value(kNode.hex()));
+  EXPECT_EQ(hops[0].at("round_trip"), 0.012);
+  EXPECT_EQ(hops[0].at("why"), "knows the target, by circuit");
+  EXPECT_TRUE(hops[1].at("address").is_null());
+  EXPECT_TRUE(hops[1].at("round_trip").is_null());
+  EXPECT_TRUE(hops[1].at("why").is_null());
+}
+
 TEST(Status, ARecordThatIsNoTextIsHexadecimal) {
   DhtRecord record{"key", to_bytes("value"), kNode, 3, 60s, 1s};
   EXPECT_EQ(record_json(record).at("value"), "value");

@@ -1,0 +1,204 @@
+// Two hosts behind NATs that no check opens, not neighbours on the ring: who passes their packets
+// on, how soon, and what becomes of it when the relay is slow, dies or lies.
+#include "overlay/limits.h"
+#include "proto/headers.h"
+#include "tests/overlay/pool_fixture.h"
+
+namespace wow {
+namespace {
+
+class RelayChoice : public PoolTest {
+ protected:
+  static constexpr NatRules kHard{.mapping = NatScope::kAddressPortDependent,
+                                  .preserve_port = false};
+
+  void SetUp() override {
+    add_many(24);
+    ASSERT_TRUE(becomes_whole(4s));
+    world_.run_for(10s);
+    Site& hard = world_.add_nat("203.0.113.1", kHard);
+    Site& strict = world_.add_nat("203.0.113.2", {.preserve_port = false});
+    a_ = &behind(hard, "192.168.1.10");
+    world_.run_for(10s);
+    // One that is no neighbour of the other.
+    for (int i = 0; b_ == nullptr; ++i) {
+      ASSERT_LT(i, 9);
+      SimNode& other = behind(strict, "192.168.1.1" + std::to_string(i));
+      world_.run_for(10s);
+      if ((*a_)->session(other.address()) == nullptr) b_ = &other;
+    }
+    ASSERT_TRUE(becomes_whole(10s));
+    world_.run_for(30s);
+  }
+  SimNode& behind(Site& site, std::string_view ip) {
+    NodeOptions options;
+    options.bootstraps = {pool_[0].host.endpoint(), pool_[1].host.endpoint()};
+    return pool_.add(world_.add_host(ip, site), options);
+  }
+  const Session* session() { return (*a_)->session(b_->address()); }
+  bool relayed() { return session() != nullptr && session()->is_relayed(); }
+  bool relayed_at_both() {
+    const Session* back = (*b_)->session(a_->address());
+    return relayed() && back != nullptr && back->is_relayed();
+  }
+  SimNode* relay() { return relayed() ? pool_.find(session()->path().path.via) : nullptr; }
+  void link() {
+    (*a_)->want_shortcut(b_->address());
+    ASSERT_TRUE(becomes([&] { return relayed_at_both(); }, 5s));
+    world_.run_for(1s);
+  }
+  // One each 10 ms for `span`; the b-th host counts.
+  std::size_t talk(Duration span) {
+    std::size_t sent = 0;
+    for (TimePoint end = world_.now() + span; world_.now() < end; world_.run_for(10ms), ++sent)
+      (*a_)->send(b_->address(), Service::kUserFirst, view_of("x"));
+    return sent;
+  }
+  // What is done to the packets that this node is to pass on, before it sees them.
+  void tamper(SimNode& at, std::function<void(SimNode&, Bytes, Endpoint)> with) {
+    at.host.set_receiver([&at, with](MutableBytes packet, const Endpoint& from) {
+      if (packet_type(packet) == PacketType::kRelay) return with(at, to_bytes(packet), from);
+      at->on_datagram(packet, from);
+    });
+  }
+
+  SimNode* a_ = nullptr;
+  SimNode* b_ = nullptr;
+};
+
+TEST_F(RelayChoice, PairsThatAreNoNeighboursAreRelayedWithinTwoRoundTripsOfTheRing) {
+  count_messages(*b_);
+  std::optional<Duration> ring;
+  const TimePoint asked = world_.now();
+  (*a_)->locate(b_->address(), [&](auto) { ring = world_.now() - asked; });
+  ASSERT_TRUE(becomes([&] { return ring.has_value(); }, 3s));
+  const TimePoint begun = world_.now();
+  (*a_)->want_shortcut(b_->address());
+  std::size_t sent = 0;
+  while (!relayed() && world_.now() - begun < 5s) {
+    (*a_)->send(b_->address(), Service::kUserFirst, view_of("x"));
+    ++sent;
+    world_.run_for(5ms);
+  }
+  ASSERT_TRUE(relayed());
+  EXPECT_LE(world_.now() - begun, 2 * *ring + 5ms) << to_seconds(*ring) << " s is one";
+  sent += talk(5s);
+  world_.run_for(1s);
+  EXPECT_EQ(received(*b_), sent);
+}
+
+TEST_F(RelayChoice, TheQuickestRelayIsFoundInTheEnd) {
+  // One member is near both, all others are far away.
+  SimNode& near = pool_[7];
+  world_.set_link([&](const SimHost& from, const SimHost& to) {
+    const bool quick = &from == &near.host || &to == &near.host;
+    return ::wow::Link{.latency = quick ? 4ms : 40ms};
+  });
+  world_.run_for(3min);  // until round trips are known
+  (*a_)->want_shortcut(b_->address());
+  ASSERT_TRUE(becomes([&] { return relayed_at_both(); }, 5s));
+  // Both have to have a path to it, and one to know of the other's.
+  for (SimNode* end : {a_, b_}) (*end)->want_shortcut(near.address());
+  EXPECT_TRUE(becomes([&] { return relay() == &near; }, 5min))
+      << "still " << to_seconds(session()->path().round_trip) << " s";
+  const Path kept = session()->path().path;
+  world_.run_for(4min);
+  EXPECT_EQ(session()->path().path, kept) << "and stays";
+  EXPECT_EQ((*a_)->tables().relay_searches, 0u);
+}
+
+TEST_F(RelayChoice, OnlyWhatIsOnItsWayIsLostWhenTheRelayLeaves) {
+  link();
+  count_messages(*b_);
+  std::size_t sent = talk(1s);
+  SimNode& first = *relay();
+  pool_.leave(first);
+  sent += talk(5s);
+  world_.run_for(1s);
+  EXPECT_GE(received(*b_) + 2, sent) << "20 ms to and fro, one each 10 ms";
+  ASSERT_TRUE(relayed());
+  EXPECT_NE(relay(), &first);
+}
+
+TEST_F(RelayChoice, ADeadRelayIsReplacedWithinASecond) {
+  link();
+  count_messages(*b_);
+  talk(1s);
+  SimNode& first = *relay();
+  pool_.crash(first);
+  const TimePoint died = world_.now();
+  std::size_t before = received(*b_);
+  talk(3s);
+  EXPECT_TRUE(relayed());
+  const std::size_t lost = 300 - std::min<std::size_t>(300, received(*b_) - before);
+  EXPECT_LT(lost, 100u) << "so many times 10 ms of silence";
+  EXPECT_GT(world_.now(), died);
+}
+
+TEST_F(RelayChoice, ARelayThatDropsIsLeft) {
+  link();
+  SimNode& liar = *relay();
+  tamper(liar, [](SimNode&, const Bytes&, const Endpoint&) {});
+  talk(3s);
+  ASSERT_TRUE(relayed());
+  EXPECT_NE(relay(), &liar);
+  world_.run_for(500ms);
+  count_messages(*b_);
+  const std::size_t sent = talk(2s);
+  world_.run_for(1s);
+  EXPECT_EQ(received(*b_), sent);
+}
+
+TEST_F(RelayChoice, ARelayThatDelaysIsLeftForAQuickerOne) {
+  link();
+  SimNode& slow = *relay();
+  std::vector<std::unique_ptr<Timer>> held;
+  tamper(slow, [&held](SimNode& at, Bytes packet, Endpoint from) {
+    held.push_back(std::make_unique<Timer>(at.host.clock()));
+    held.back()->after(300ms, [&at, packet, from]() mutable { at->on_datagram(packet, from); });
+  });
+  EXPECT_TRUE(becomes([&] { return relay() != nullptr && relay() != &slow; }, 10min))
+      << to_seconds(session()->path().round_trip);
+  world_.run_for(500ms);
+  count_messages(*b_);
+  const std::size_t sent = talk(2s);
+  world_.run_for(1s);
+  EXPECT_EQ(received(*b_), sent);
+  held.clear();
+}
+
+TEST_F(RelayChoice, WhatARelayRepeatsIsTakenOnce) {
+  link();
+  tamper(*relay(), [](SimNode& at, Bytes packet, const Endpoint& from) {
+    Bytes again = packet;
+    at->on_datagram(packet, from);
+    at->on_datagram(again, from);
+  });
+  count_messages(*b_);
+  const std::size_t sent = talk(2s);
+  world_.run_for(1s);
+  EXPECT_EQ(received(*b_), sent);
+  EXPECT_TRUE(relayed());
+}
+
+TEST_F(RelayChoice, TheReasonIsTold) {
+  link();
+  const auto why = [](SimNode& of, SimNode& to) {
+    for (const EdgeInfo& e : of->edges()) {
+      if (e.peer == to.address()) return to_text(e.why_not, e.tries);
+    }
+    return std::string("no session");
+  };
+  EXPECT_EQ(why(*a_, *b_), "still trying (1st try)");
+  EXPECT_EQ(why(*a_, pool_[0]), "") << "a direct path";
+  world_.run_for(20s);
+  EXPECT_EQ(why(*a_, *b_), to_text(WhyNot::kOurNat, 0));
+  EXPECT_EQ(why(*b_, *a_), to_text(WhyNot::kTheirNat, 0));
+  for (const EdgeInfo& e : (*a_)->edges()) {
+    if (e.peer != b_->address()) continue;
+    EXPECT_NEAR(to_seconds(e.path_for), 21, 1.5) << "since when";
+  }
+}
+
+}  // namespace
+}  // namespace wow
