@@ -86,22 +86,25 @@ std::array<std::uint8_t, UnknownIndex::kBytes> UnknownIndex::write() const {
 
 namespace {
 constexpr std::uint8_t kRelayHopsMask = 0x07;
+constexpr std::uint8_t kRelayWholeFlag = 0x08;
 }
 
 std::optional<RelayHeader> RelayHeader::parse(ByteView packet) {
   if (packet.size() <= kBytes || packet_type(packet) != PacketType::kRelay) return std::nullopt;
   RelayHeader out;
-  out.hops = packet[1];
+  out.hops = packet[1] & kRelayHopsMask;
+  out.whole = (packet[1] & kRelayWholeFlag) != 0;
   out.circuit = static_cast<std::uint32_t>(get_big_endian(packet.data() + 2, 4));
   const auto inner = packet_type(packet.subspan(kBytes));
   const bool sealed = inner == PacketType::kHandshake || inner == PacketType::kData;
-  if (out.hops > kRelayHopsMask || out.circuit == 0 || !sealed) return std::nullopt;
+  const bool known = (packet[1] & ~(kRelayHopsMask | kRelayWholeFlag)) == 0;
+  if (!known || out.circuit == 0 || !sealed) return std::nullopt;
   return out;
 }
 
 void RelayHeader::write(std::uint8_t* at) const {
   at[0] = static_cast<std::uint8_t>(PacketType::kRelay);
-  at[1] = hops & kRelayHopsMask;
+  at[1] = static_cast<std::uint8_t>((hops & kRelayHopsMask) | (whole ? kRelayWholeFlag : 0));
   put_big_endian(at + 2, circuit, 4);
 }
 

@@ -99,13 +99,15 @@ struct UnknownIndex {
 
 // | type 1 | flags 1 | circuit 4 | a sealed handshake or data packet |: for two nodes that cannot
 // exchange packets. Who passes it on reads no more than this, and puts its own number of the next
-// leg in. The low three bits of the flags count the relays passed; the others are 0.
+// leg in. The low three bits of the flags count the relays passed; bit 3: nobody on the way may
+// fragment it, for it asks whether so much fits (RFC 8899); the others are 0.
 struct RelayHeader {
   static constexpr std::size_t kBytes = 6;
   static constexpr std::uint8_t kHopsMax = 2;  // relays that one packet may pass
 
   std::uint8_t hops = 0;      // 0..7
   std::uint32_t circuit = 0;  // not 0
+  bool whole = false;         // not to be fragmented
 
   static std::optional<RelayHeader> parse(ByteView packet);
   void write(std::uint8_t* at) const;

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <array>
 
+#include "proto/headers.h"
+
 namespace wow {
 namespace {
 
@@ -10,6 +12,9 @@ namespace {
 // 1,440 (tunnels), 1,480, 1,492 (PPPoE), 1,500 and 9,000, each over IPv6 and IPv4.
 constexpr std::array<std::size_t, 14> kCommon = {1232, 1252, 1352, 1372, 1392, 1412, 1432,
                                                  1444, 1452, 1464, 1472, 4052, 8952, 8972};
+// What is added on the way before a link sees the datagram.
+std::size_t added_to(const Path& path) { return path.is_relayed() ? RelayHeader::kBytes : 0; }
+
 constexpr std::size_t kSpread = 6;  // sizes in a round between two known ones
 
 // An answer to the last try of a round may take so long.
@@ -43,7 +48,8 @@ void PathMtu::begin_round(TimePoint now) {
     raise_at_ = {};
   }
   if (high_ == wanted_ + 1 && low_ < wanted_) {
-    for (const std::size_t size : kCommon) {
+    for (const std::size_t common : kCommon) {
+      const std::size_t size = common - added_to(path_);
       if (size > low_ && size < wanted_) sizes_.push_back(size);
     }
     sizes_.push_back(wanted_);
@@ -63,7 +69,8 @@ std::vector<std::size_t> PathMtu::asked_now() const {
   // Perhaps only a lost packet; perhaps the way has changed, and then it should be known at once
   // what to go back to.
   std::vector<std::size_t> out;
-  for (const std::size_t size : kCommon) {
+  for (const std::size_t common : kCommon) {
+    const std::size_t size = common - added_to(path_);
     if (size > spare_ && size < low_) out.push_back(size);
   }
   out.push_back(low_);

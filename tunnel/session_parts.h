@@ -33,7 +33,7 @@ struct SessionParts {
   HandshakeCodec codec;
   ReceiveIndexes indexes;
   // Through a circuit that ends here.
-  std::function<void(const Path& path, ByteView packet)> send_relayed;
+  std::function<void(const Path& path, ByteView packet, bool dont_fragment)> send_relayed;
   // Which of two events on this node was first.
   std::uint64_t order = 0;
 
@@ -44,7 +44,7 @@ struct SessionParts {
       const Datagram datagram{path.endpoint, packet, {}, 0, 0, dont_fragment};
       transport.send({&datagram, 1});
     } else if (path.is_relayed()) {
-      send_relayed(path, packet);
+      send_relayed(path, packet, dont_fragment);
     } else {
       listener.send_routed(peer, path.via, packet);
     }

@@ -16,7 +16,9 @@ Sessions::Impl::Impl(Credentials& credentials, Clock& clock, Random& random, Tra
       unknown_index_hints_(parts.limits.unknown_index_replies_per_second),
       tick_(parts.clock) {
   assert(parts.limits.workers < kLanesMax && parts.limits.paths_max > 1);
-  parts.send_relayed = [this](const Path& path, ByteView packet) { send_relayed(path, packet); };
+  parts.send_relayed = [this](const Path& path, ByteView packet, bool dont_fragment) {
+    send_relayed(path, packet, dont_fragment);
+  };
   if (parts.limits.workers > 0) wake_tick();
 }
 

@@ -9,7 +9,7 @@ constexpr Duration kSearchMin = 10ms;
 }  // namespace
 
 void Sessions::Impl::look_after_mtu(LiveSession& s) {
-  if (parts.limits.datagram_wanted == 0 || !s.is_direct()) return;
+  if (parts.limits.datagram_wanted == 0 || !s.is_linked()) return;
   if (s.mtu_search && s.mtu_search->timer.is_set()) {
     if (s.mtu_search->mtu.path() == s.path().path) return;
   }
@@ -18,7 +18,7 @@ void Sessions::Impl::look_after_mtu(LiveSession& s) {
 
 void Sessions::Impl::search_mtu(LiveSession& s) {
   const TimePoint now = parts.now();
-  if (!s.is_direct() || now - s.last_sent_frame() >= kTrafficLasts) return;
+  if (!s.is_linked() || now - s.last_sent_frame() >= kTrafficLasts) return;
   const PathState& path = s.path();
   if (!s.mtu_search || s.mtu_search->mtu.path() != path.path) {
     s.mtu_search =

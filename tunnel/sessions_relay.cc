@@ -22,15 +22,15 @@ bool is_from(const LiveSession* s, const Endpoint& from) {
 
 }  // namespace
 
-void Sessions::Impl::send_relayed(const Path& path, ByteView packet) {
+void Sessions::Impl::send_relayed(const Path& path, ByteView packet, bool dont_fragment) {
   CircuitLeg* leg = circuits.find(path.circuit);
   const Endpoint* to = direct_way(find(path.via));
   if (leg == nullptr || !leg->ends_here() || leg->peer != path.via || to == nullptr)
     return parts.metrics.add(Metric::kDropNoRoute);
   leg->last_used = parts.now();
   std::array<std::uint8_t, RelayHeader::kBytes> head;
-  RelayHeader{0, path.circuit}.write(head.data());
-  const Datagram datagram{*to, head, packet, 0};
+  RelayHeader{0, path.circuit, dont_fragment}.write(head.data());
+  const Datagram datagram{*to, head, packet, 0, 0, dont_fragment};
   parts.transport.send({&datagram, 1});
 }
 
@@ -56,7 +56,7 @@ void Sessions::Impl::pass_on(MutableBytes packet, RelayHeader header, CircuitLeg
   if (!circuits.pass(leg, parts.now())) return parts.metrics.add(Metric::kDropRateLimited);
   header.circuit = leg.onward;
   header.write(packet.data());
-  const Datagram datagram{*to, packet, {}, 0};
+  const Datagram datagram{*to, packet, {}, 0, 0, header.whole};
   parts.transport.send({&datagram, 1});
   parts.metrics.add(Metric::kCircuitForwarded);
 }

@@ -162,6 +162,15 @@ TEST(RelayHeader, Golden) {
   expect_refused_below<RelayHeader>(concat({packet, Bytes(10)}), packet.size());
 }
 
+TEST(RelayHeader, MayAskNotToBeFragmented) {
+  const Bytes packet = concat({written(RelayHeader{2, 7, true}), Bytes(20, 0x10)});
+  EXPECT_EQ(packet[1], 0x0a);
+  const auto parsed = RelayHeader::parse(packet);
+  ASSERT_TRUE(parsed);
+  EXPECT_TRUE(parsed->whole);
+  EXPECT_EQ(parsed->hops, 2);
+}
+
 TEST(RelayHeader, CarriesNothingButHandshakesAndData) {
   const auto with = [](std::size_t at, std::uint8_t value) {
     Bytes bytes = concat({golden("relay"), Bytes(20, 0x10)});
@@ -175,7 +184,8 @@ TEST(RelayHeader, CarriesNothingButHandshakesAndData) {
   EXPECT_FALSE(with(6, 0x77));
   EXPECT_FALSE(with(0, 0x10));
   EXPECT_TRUE(with(1, 0x07));
-  EXPECT_FALSE(with(1, 0x08));  // no such flag
+  EXPECT_TRUE(with(1, 0x0f));
+  EXPECT_FALSE(with(1, 0x10));  // no such flag
 }
 
 TEST(RoutedHeader, Golden) {

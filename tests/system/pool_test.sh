@@ -69,6 +69,10 @@ yes "a router answers, too" grep -q router <<<"$(lab_exec r1 wow status)"
 yes "and lists the leases" grep -q office2 <<<"$(lab_exec r1 wow leases)"
 refused "ping to nobody" 'nobody.*wow leases' home1 ping nobody
 same "put" '"blue" text' "$(pool_json home1 dht put color blue | jq -r '"\(.value | tojson) \(.encoding)"')"
+yes "trace arrives, and says of each hop why" jq -e '.arrived and (.hops[-1].name == "office1") and all(.hops[]; .why != null)' \
+  <<<"$(pool_json home1 trace office1)"
+yes "trace for people, from a router" grep -qE "^ *1 .*(direct|edge|knows|quickest|relay)" <<<"$(lab_exec r1 wow trace office1)"
+refused "trace to nobody" "nobody in the pool is called" home1 trace nobody
 same "get elsewhere" blue "$(lab_exec campus1 wow dht get color 2>/dev/null)"
 refused "create of what is there" "taken|held|exists|another" office1 dht create color red
 refused "somebody else's cannot be removed" "." office1 dht rm color

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "tests/tunnel/session_harness.h"
+#include "tunnel/path_mtu.h"
 
 namespace wow {
 namespace {
@@ -14,6 +15,8 @@ class RelayedPath : public testing::Test {
     net_.world.set_blocked([this](const SimHost& from, const SimHost& to) {
       if (cut_) return true;
       const auto ends = std::minmax(from.id(), to.id());
+      if (blocked_ != nullptr && (&from == &blocked_->host || &to == &blocked_->host))
+        return &from == &b_.host || &to == &b_.host;
       return ends.first == a_.host.id() && ends.second == b_.host.id() && !healed_;
     });
     for (Party* end : {&a_, &b_}) end->dial(r_);
@@ -42,6 +45,7 @@ class RelayedPath : public testing::Test {
   }
 
   bool cut_ = false, healed_ = false;
+  Party* blocked_ = nullptr;  // from b as well
   Net net_;
   Party &a_ = net_.add(), &b_ = net_.add(), &r_ = net_.add(), &s_ = net_.add();
 };
@@ -196,6 +200,39 @@ TEST_F(RelayedPath, AFloodIsPassedOnAtTheRateOfItsCircuitAndNotAnswered) {
   EXPECT_LE(r_.count(Metric::kCircuitForwarded) - forwarded, CircuitLeg::kPacketsPerSecond);
   EXPECT_GT(r_.count(Metric::kDropRateLimited), 10'000u);
   EXPECT_LE(r_.packets_sent - sent, CircuitLeg::kPacketsPerSecond + 10);
+}
+
+// The narrow link is the relay's, which passes on without reading: so it is the ends that ask.
+TEST_F(RelayedPath, WhatItsNarrowestLegCarriesIsFound) {
+  constexpr std::size_t kNarrow = 1300;
+  net_.world.set_link([this](const SimHost& from, const SimHost& to) {
+    Link link{20ms};
+    const bool narrow = &from == &b_.host || &to == &b_.host;
+    link.payload_max = narrow ? kNarrow : 1472;
+    link.drops_fragments = true;
+    return link;
+  });
+  SessionLimits limits;
+  limits.datagram_wanted = 1427;
+  Party& c = net_.add({}, limits);
+  c.dial(r_);
+  net_.run_for(1s);
+  blocked_ = &c;
+  ASSERT_TRUE(c.sessions().circuits().add_end(31, r_.address(), b_.address(), now()));
+  ASSERT_TRUE(r_.sessions().circuits().add_passed_on(31, c.address(), 32, b_.address(), now()));
+  ASSERT_TRUE(b_.sessions().circuits().add_end(32, r_.address(), c.address(), now()));
+  c.sessions().dial(b_.address(), Path::relayed(r_.address(), 31));
+  net_.run_for(1s);
+  ASSERT_TRUE(relayed(c, b_));
+  const Bytes frame(100);
+  for (Duration t{}; t < 3s; t += 20ms) {
+    c.sessions().send(b_.address(), DataKind::kFrame, frame);
+    net_.run_for(20ms);
+  }
+  const std::size_t found = c.session(b_)->datagram_max();
+  EXPECT_LE(found + RelayHeader::kBytes, kNarrow);
+  EXPECT_GT(found + RelayHeader::kBytes + PathMtu::kGranule, kNarrow);
+  EXPECT_TRUE(relayed(c, b_)) << "a padded check that is lost says nothing of the path";
 }
 
 TEST_F(RelayedPath, RelayPacketsInsideRelayPacketsAreGarbage) {
