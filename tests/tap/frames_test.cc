@@ -185,16 +185,15 @@ TEST_F(FramesTest, AFrameToAStaleMacGoesToWhoHoldsTheAddressNow) {
 }
 
 TEST_F(FramesTest, WaitingFramesAreBoundedAndTheOldestGoes) {
-  for (int i = 0; i < 40; ++i) {
-    outbound_.take(udp_frame(mac_of(kPeer), mac_of(kSelf), "10.128.0.1", "10.128.0.2",
-                             static_cast<std::uint16_t>(i)),
-                   0);
+  constexpr std::uint16_t kSent = FrameStage::kFramesPerKeyMax + 8;
+  for (std::uint16_t i = 0; i < kSent; ++i) {
+    outbound_.take(udp_frame(mac_of(kPeer), mac_of(kSelf), "10.128.0.1", "10.128.0.2", i), 0);
   }
   pass();
   EXPECT_EQ(to_node_.size(), FrameStage::kFramesPerKeyMax);
   EXPECT_EQ(count(Metric::kDropQueueFull), 8u);
   const auto last = Ipv4View::parse(EthernetView::parse(to_node_.back().second)->payload);
-  EXPECT_EQ(UdpView::parse(last->payload)->source_port, 39);
+  EXPECT_EQ(UdpView::parse(last->payload)->source_port, kSent - 1);
 }
 
 TEST_F(FramesTest, NothingLeavesWithAnotherSourceOrWithoutALease) {
