@@ -30,10 +30,10 @@ struct TraceNext {
 
 // One hop of a trace, from the source on.
 struct TraceStep {
-  Address node;                          // zero: unknown, it does not answer
-  Duration round_trip{};                 // from the source to it and back; zero: no answer
-  HopReason reason = HopReason::kNone;   // why the hop before, or the source, goes there
-  bool relayed = false;                  // by circuit
+  Address node;                         // zero: unknown, it does not answer
+  Duration round_trip{};                // from the source to it and back; zero: no answer
+  HopReason reason = HopReason::kNone;  // why the hop before, or the source, goes there
+  bool relayed = false;                 // by circuit
 };
 
 // Of what next_hop() has chosen among `hops`, or what our leaf edge was taken for. Pure.

@@ -152,9 +152,9 @@ Linker::Tries Linker::tries(const Address& peer) const {
   return {it->second->rounds, !it->second->resting};
 }
 
-bool Linker::wants_near(const Address& peer) const {
+Roles Linker::wanted(const Address& peer) const {
   const auto it = attempts_.find(peer);
-  return it != attempts_.end() && it->second->ours && (it->second->roles & kNearBit) != 0;
+  return it != attempts_.end() && it->second->ours ? it->second->roles : Roles{0};
 }
 
 // The same exchange on another path: where no NAT is in the way it ends a round trip of the ring

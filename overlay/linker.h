@@ -47,8 +47,8 @@ class Linker {
     bool checking = false;  // one more is under way
   };
   Tries tries(const Address& peer) const;
-  // Whether an attempt of ours is to end in a near edge.
-  bool wants_near(const Address& peer) const;
+  // In which roles an attempt of ours is to end.
+  Roles wanted(const Address& peer) const;
 
  private:
   struct Attempt {

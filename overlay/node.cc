@@ -76,9 +76,7 @@ void Node::trace(const Address& target, std::function<void(std::vector<TraceStep
   if (!impl_->stopped_) impl_->tracer_.trace(target, std::move(done));
 }
 
-void Node::want_shortcut(const Address& peer) {
-  if (!impl_->stopped_) impl_->shortcuts_.want(peer);
-}
+void Node::want_shortcut(const Address& peer) { impl_->want_shortcut(peer); }
 bool Node::send_frame(const Address& peer, ByteView frame, std::uint8_t facts) {
   return !impl_->stopped_ && impl_->send_frame(peer, frame, facts);
 }

@@ -9,6 +9,11 @@ namespace wow {
 
 Relays::Handlers Node::Impl::relays_handlers() {
   return {.lacks_path = [this](const Address& peer) { return lacks_path(peer); },
+          .wanted =
+              [this](const Address& peer) {
+                const Edge* edge = edges_.find(peer);
+                return static_cast<Roles>(linker_.wanted(peer) | (edge ? edge->ours : 0));
+              },
           .neighbours_of = [this](const Address& peer) { return known_around(peer); }};
 }
 
@@ -36,31 +41,39 @@ void Node::Impl::on_circuit(const Address& from, const pb::Circuit& message) {
 bool Node::Impl::lacks_path(const Address& peer) const {
   const Edge* edge = edges_.find(peer);
   if (stopped_ || (edge != nullptr && (edge->direct || edge->relayed))) return false;
-  if (edge != nullptr && ((edge->ours | edge->theirs) & kShortcutBit) != 0) return true;
-  if (!linker_.wants_near(peer) && (edge == nullptr || !edge->is_near())) return false;
+  const Roles wanted = linker_.wanted(peer);
+  const Roles held = edge == nullptr ? Roles{0} : static_cast<Roles>(edge->ours | edge->theirs);
+  if (((wanted | held) & kShortcutBit) != 0) return true;
+  if ((wanted & kNearBit) == 0 && (edge == nullptr || !edge->is_near())) return false;
   auto all = edges_.members();
   all.push_back(peer);
   const auto near = near_set(self, all, ring::kNearPerSide);
   return std::find(near.begin(), near.end(), peer) != near.end();
 }
 
-// Where a NAT gives each peer another port checks open nothing, or late: a relay is looked for at
-// once, not when they have failed.
+// Where a NAT gives each peer another port checks open nothing, or late: for traffic a relay is
+// looked for at once, not when they have failed.
 void Node::Impl::hurry_relay(const Address& peer) {
   const Edge* edge = edges_.find(peer);
-  if (edge == nullptr || edge->direct || edge->relayed) return;
-  if (edge->nat == NatMapping::kDependent || own_nat() == NatMapping::kDependent)
-    relays_.want(peer);
+  const Roles held = edge == nullptr ? Roles{0} : static_cast<Roles>(edge->ours | edge->theirs);
+  if (((linker_.wanted(peer) | held) & kShortcutBit) == 0) return;
+  const NatMapping theirs = edge == nullptr ? relays_.told_nat(peer) : edge->nat;
+  if (theirs == NatMapping::kDependent || own_nat() == NatMapping::kDependent) relays_.want(peer);
+}
+
+void Node::Impl::want_shortcut(const Address& peer) {
+  if (stopped_) return;
+  shortcuts_.want(peer);
+  hurry_relay(peer);
 }
 
 void Node::Impl::on_introduced(const Ctm& ctm) {
   if (ctm.role == EdgeRole::kNear) return;  // its list is of members near us
   const Address& peer = ctm.source.address;
   relays_.on_told(peer, ctm.nat, ctm.neighbours);
-  if (Edge* edge = edges_.find(peer)) {
-    if (ctm.nat != NatMapping::kUnknown) edge->nat = ctm.nat;
-    hurry_relay(peer);
-  }
+  Edge* edge = edges_.find(peer);
+  if (edge != nullptr && ctm.nat != NatMapping::kUnknown) edge->nat = ctm.nat;
+  hurry_relay(peer);
 }
 
 // Quickest first; whoever reads it may look for a relay among them.

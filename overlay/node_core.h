@@ -108,6 +108,7 @@ class Node::Impl final : public Hub, public Sessions::Listener {
   std::vector<Member> direct_peers() const;
   void on_introduced(const Ctm& ctm);
   void hurry_relay(const Address& peer);
+  void want_shortcut(const Address& peer);
   void on_broadcast(const Address& origin, std::uint8_t service, ByteView payload,
                     std::uint32_t hops);
   void on_roles_changed(Edge& edge);

@@ -18,8 +18,8 @@ struct RelayLink {
 };
 
 struct RelayWay {
-  Address first;   // we have a direct path to it
-  Address second;  // zero: `first` reaches the peer
+  Address first;    // we have a direct path to it
+  Address second;   // zero: `first` reaches the peer
   Duration cost{};  // round trip, and what its relays are better spared
 };
 

@@ -59,7 +59,7 @@ void Relays::want(const Address& peer) {
   if (searches_.size() >= ring::kSearchesMax) return hub_.metrics.add(Metric::kDropQueueFull);
   // Both ends want one, and one is enough: who has traffic for the other begins.
   const Edge* edge = hub_.edges.find(peer);
-  const bool ours = edge != nullptr && (edge->ours & kShortcutBit) != 0;
+  const bool ours = (handlers_.wanted(peer) & kShortcutBit) != 0;
   const bool theirs = edge != nullptr && (edge->theirs & kShortcutBit) != 0;
   const bool first = ours == theirs ? !(hub_.self < peer) : ours;
   const Duration turn = first ? Duration::zero() : ring::kRelayTurn;
@@ -138,7 +138,10 @@ RelayWay Relays::next_known(const Address& peer, const Search& search) const {
 void Relays::next_way(const Address& peer, Search& search) {
   search.tried.clear();
   // A peer that was never heard may be dead: others are not set on it before a second look.
-  const bool unheard = !is_open(hub_.sessions.find(peer)) && search.pause == ring::kSearchAgain;
+  // (Traffic for the dead is common: for that others are not at all.)
+  const bool near = (handlers_.wanted(peer) & kNearBit) != 0;
+  const bool unheard =
+      !is_open(hub_.sessions.find(peer)) && (!near || search.pause == ring::kSearchAgain);
   do {
     search.way = static_cast<Way>(static_cast<int>(search.way) + 1);
   } while (unheard && search.way != Way::kEnd && links(search.way));

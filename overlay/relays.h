@@ -22,8 +22,11 @@ class Circuit;
 class Relays {
  public:
   struct Handlers {
-    // Whether a near edge to this peer is wanted, and has neither a direct path nor a relayed one.
+    // Whether a near edge to this peer is wanted, or a shortcut, and has neither a direct path nor
+    // a relayed one.
     std::function<bool(const Address& peer)> lacks_path;
+    // What we want an edge to this peer for, or have one for.
+    std::function<Roles(const Address& peer)> wanted;
     // Members that may be neighbours of `peer`, with where to reach them.
     std::function<std::vector<Member>(const Address& peer)> neighbours_of;
   };

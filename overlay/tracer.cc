@@ -40,8 +40,8 @@ void Tracer::on_answer(std::uint32_t id, const std::optional<Introducer::Traced>
     return ask(id);
   }
   const bool told = run.silent == 0;
-  run.steps.push_back({answer->node, answer->round_trip,
-                       told ? run.next.reason : HopReason::kNone, told && run.next.relayed});
+  run.steps.push_back({answer->node, answer->round_trip, told ? run.next.reason : HopReason::kNone,
+                       told && run.next.relayed});
   run.silent = 0;
   run.next = answer->next.value_or(TraceNext{});
   if (answer->node == run.target) return finish(id);

@@ -51,10 +51,12 @@ std::string to_text(WhyNot why, int tries) {
     case WhyNot::kBothNats:
       return "both NATs choose another port for each peer";
     case WhyNot::kOurNat:
-      return "our NAT chooses another port for each peer, and theirs takes packets from known ports "
+      return "our NAT chooses another port for each peer, and theirs takes packets from known "
+             "ports "
              "only";
     case WhyNot::kTheirNat:
-      return "their NAT chooses another port for each peer, and ours takes packets from known ports "
+      return "their NAT chooses another port for each peer, and ours takes packets from known "
+             "ports "
              "only";
     case WhyNot::kTrying:
       return "still trying (" + ordinal(std::max(tries, 1)) + " try)";

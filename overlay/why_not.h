@@ -25,8 +25,8 @@ enum class WhyNot : std::uint8_t {
 };
 
 struct PathStory {
-  PathKind path = PathKind::kNone;       // in use
-  std::vector<Endpoint> ours, theirs;    // candidates
+  PathKind path = PathKind::kNone;     // in use
+  std::vector<Endpoint> ours, theirs;  // candidates
   NatMapping our_nat = NatMapping::kUnknown, their_nat = NatMapping::kUnknown;
   bool udp_silent_here = false;
   int rounds = 0;         // of checks that came to nothing

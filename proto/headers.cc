@@ -87,7 +87,7 @@ std::array<std::uint8_t, UnknownIndex::kBytes> UnknownIndex::write() const {
 namespace {
 constexpr std::uint8_t kRelayHopsMask = 0x07;
 constexpr std::uint8_t kRelayWholeFlag = 0x08;
-}
+}  // namespace
 
 std::optional<RelayHeader> RelayHeader::parse(ByteView packet) {
   if (packet.size() <= kBytes || packet_type(packet) != PacketType::kRelay) return std::nullopt;

@@ -1,7 +1,8 @@
 // How large a datagram the path in use carries: Packetization Layer Path MTU Discovery for
 // Datagram Transports (RFC 8899), by path challenges padded to the size that is asked about. Sizes
-// are those of UDP payloads (of a relayed path: less the relay's header). It decides which sizes to try when; Sessions sends them, unfragmented.
-// Only paths with traffic are asked: an idle one costs nothing. Control thread only.
+// are those of UDP payloads (of a relayed path: less the relay's header). It decides which sizes to
+// try when; Sessions sends them, unfragmented. Only paths with traffic are asked: an idle one costs
+// nothing. Control thread only.
 #pragma once
 
 #include <cstddef>

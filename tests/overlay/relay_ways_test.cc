@@ -17,9 +17,9 @@ Address node(unsigned n) {
 const Address kSelf = node(1), kPeer = node(2), kR = node(3), kS = node(4), kT = node(5);
 
 TEST(RelayWays, TheQuickestOfTwoRelaysComesFirst) {
-  const auto ways = relay_ways(
-      kSelf, kPeer, {{kSelf, kR, 30ms}, {kSelf, kS, 10ms}, {kR, kPeer, 10ms}, {kS, kPeer, 20ms}},
-      {});
+  const auto ways =
+      relay_ways(kSelf, kPeer,
+                 {{kSelf, kR, 30ms}, {kSelf, kS, 10ms}, {kR, kPeer, 10ms}, {kS, kPeer, 20ms}}, {});
   ASSERT_EQ(ways.size(), 2u);
   EXPECT_EQ(ways[0].first, kS);
   EXPECT_TRUE(ways[0].second.is_zero());

@@ -1,6 +1,6 @@
 // The way along the ring, asked hop by hop: who answers, why it goes there, and what it may cost.
-#include "overlay/limits.h"
 #include "overlay/hop_reason.h"
+#include "overlay/limits.h"
 #include "proto/headers.h"
 #include "tests/overlay/hostile_member.h"
 #include "tests/overlay/pool_fixture.h"
@@ -75,7 +75,8 @@ TEST_F(TraceTest, ItGoesAroundWhoHasVanished) {
   const auto again = trace(*a, b->address(), 60s);
   ASSERT_FALSE(again.empty());
   EXPECT_EQ(again.back().node, b->address());
-  for (const TraceStep& step : again) EXPECT_NE(step.round_trip == Duration() ? Address() : step.node, mute.address());
+  for (const TraceStep& step : again)
+    EXPECT_NE(step.round_trip == Duration() ? Address() : step.node, mute.address());
 }
 
 TEST_F(TraceTest, NobodyAtTheAddress) {
@@ -129,9 +130,9 @@ TEST(HopReasons, AreOfTheHopChosen) {
   EXPECT_EQ(why({Route::Kind::kForward, target, false}), HopReason::kPeer);
   EXPECT_EQ(why({Route::Kind::kForward, near, false}), HopReason::kKnows);
   EXPECT_EQ(why({Route::Kind::kForward, near, true}), HopReason::kUphill);
-  EXPECT_EQ(why_this_hop({{{near, true, false, {}, 5ms}}}, target,
-                         {Route::Kind::kForward, near, false}),
-            HopReason::kQuickest);
+  EXPECT_EQ(
+      why_this_hop({{{near, true, false, {}, 5ms}}}, target, {Route::Kind::kForward, near, false}),
+      HopReason::kQuickest);
   EXPECT_NE(self, near);
 }
 
