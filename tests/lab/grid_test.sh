@@ -23,6 +23,8 @@ holds "everybody reaches everybody" 'all(.pairs[]; .first_packet_ms != null)'
 holds "and nothing is lost" 'all(.pairs[]; .lost == 0 and .sent > 10)'
 holds "with a cone on one side, or a firewall on both, it is direct" '
   all(.pairs[] | select([.from, .to] | index("eim-eif") or . == ["firewall", "firewall"]); .path == "direct" and .direct_ms < 4000)'
+holds "where both NATs choose ports at random, a third passes packets on" '
+  all(.pairs[] | select([.from, .to] == ["apdm-apdf", "apdm-apdf"]); .path == "relayed")'
 holds "never sooner than light" 'all(.pairs[]; .first_packet_ms >= 20)'
 grid --kinds no-udp,proxy-password,open --cells 3
 jq -r '.pairs[] | "\(.from) -> \(.to): \(.path), first \(.first_packet_ms), direct \(.direct_ms), lost \(.lost) of \(.sent), \(.note)"' "$LAB_DIR/answer"
