@@ -7,7 +7,7 @@
 
 namespace wow {
 
-Resolver::Resolver(const Prefix& subnet, DhtCalls dht, Clock& clock, std::function<void()> changed)
+Resolver::Resolver(const Prefix& subnet, DhtCalls dht, Clock& clock, Changed changed)
     : subnet_(subnet), dht_(std::move(dht)), clock_(clock), changed_(std::move(changed)) {}
 
 void Resolver::resolve(const IpAddress& ip, Done done) {
@@ -47,31 +47,50 @@ bool Resolver::refute(const IpAddress& ip, const Address& node) {
   if (found->second.binding->node != node || clock_.now() - found->second.asked_at < kDoubtAfter) {
     return false;
   }
+  bind(ip, found->second, std::nullopt);
   entries_.erase(found);
-  changed_();
   return true;
 }
 
 void Resolver::sweep(const std::function<bool(const Address& node)>& in_use) {
   const TimePoint now = clock_.now();
   std::vector<IpAddress> old;
-  std::erase_if(entries_, [&](const auto& item) {
-    const Entry& entry = item.second;
-    if (!entry.binding) return now - entry.asked_at >= kNegativeTtl;
-    if (now >= entry.refresh_at && in_use(entry.binding->node)) {
-      old.push_back(item.first);
-      return false;
+  for (auto i = entries_.begin(); i != entries_.end();) {
+    Entry& entry = i->second;
+    const bool ran_out =
+        entry.binding ? now >= entry.binding->valid_until : now - entry.asked_at >= kNegativeTtl;
+    const bool renewed = entry.binding && now >= entry.refresh_at && in_use(entry.binding->node);
+    if (renewed) old.push_back(i->first);
+    if (renewed && ran_out) changed_(entry.binding->node);
+    if (!renewed && ran_out) {
+      bind(i->first, entry, std::nullopt);
+      i = entries_.erase(i);
+    } else {
+      ++i;
     }
-    return now >= entry.binding->valid_until;
-  });
+  }
   for (const IpAddress& ip : old) ask(ip, nullptr);
-  changed_();
 }
 
-void Resolver::for_each(const std::function<void(const Binding&)>& visit) const {
-  for (const auto& [ip, entry] : entries_) {
-    if (const Binding* binding = find(ip)) visit(*binding);
+const Binding* Resolver::of(const Address& node) const {
+  for (auto i = by_node_.lower_bound({node, IpAddress()}); i != by_node_.end() && i->first == node;
+       ++i) {
+    if (const Binding* binding = find(i->second)) return binding;
   }
+  return nullptr;
+}
+
+void Resolver::bind(const IpAddress& ip, Entry& entry, std::optional<Binding> binding) {
+  const auto before = std::exchange(entry.binding, std::move(binding));
+  if (before && (!entry.binding || entry.binding->node != before->node)) {
+    by_node_.erase({before->node, ip});
+    changed_(before->node);
+  }
+  if (!entry.binding) return;
+  by_node_.emplace(entry.binding->node, ip);
+  const bool same = before && before->node == entry.binding->node;
+  // One that had run out was none.
+  if (!same || clock_.now() >= before->valid_until) changed_(entry.binding->node);
 }
 
 void Resolver::ask(const IpAddress& ip, Done done) {
@@ -109,25 +128,28 @@ void Resolver::on_answer(const IpAddress& ip, TimePoint asked_at, const Result<D
   } else {
     if (!entries_.contains(ip)) make_room();
     Entry& entry = entries_[ip];
-    entry = {std::nullopt, asked_at, asked_at};
+    entry.asked_at = entry.refresh_at = asked_at;
+    std::optional<Binding> binding;
     const auto lease = answer ? parse_lease(*answer) : std::nullopt;
     if (lease && lease->ip == ip && answer->ttl > answer->age) {
       const Duration left = answer->ttl - answer->age;
-      entry.binding = Binding{ip, answer->owner, lease->name, asked_at + left};
+      binding = Binding{ip, answer->owner, lease->name, asked_at + left};
       entry.refresh_at = asked_at + std::min<Duration>(kRefreshAfter, left / 2);
-      result = *entry.binding;
+      result = *binding;
     }
+    bind(ip, entry, std::move(binding));
   }
-  changed_();
   for (const Done& done : waiters) done(result);
 }
 
 void Resolver::make_room() {
   if (entries_.size() < kEntriesMax) return;
   // Negative and old entries have the earliest time of renewal.
-  entries_.erase(std::min_element(entries_.begin(), entries_.end(), [](auto& a, auto& b) {
+  const auto oldest = std::min_element(entries_.begin(), entries_.end(), [](auto& a, auto& b) {
     return a.second.refresh_at < b.second.refresh_at;
-  }));
+  });
+  bind(oldest->first, oldest->second, std::nullopt);
+  entries_.erase(oldest);
 }
 
 }  // namespace wow

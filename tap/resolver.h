@@ -7,7 +7,9 @@
 #include <functional>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/clock.h"
@@ -36,8 +38,9 @@ class Resolver {
   // kNotFound, kUnavailable, or kExhausted when too much is being asked.
   using Done = std::function<void(Result<Binding>)>;
 
-  // `changed` is called after bindings came, went or moved; not from inside a call of ours.
-  Resolver(const Prefix& subnet, DhtCalls dht, Clock& clock, std::function<void()> changed);
+  // `changed` is called after a binding of `node` came or went.
+  using Changed = std::function<void(const Address& node)>;
+  Resolver(const Prefix& subnet, DhtCalls dht, Clock& clock, Changed changed);
 
   // From the cache at once (before this returns), else from the DHT.
   void resolve(const IpAddress& ip, Done done);
@@ -45,11 +48,12 @@ class Resolver {
   // ago.
   void resolve_again(const IpAddress& ip, Done done);
   const Binding* find(const IpAddress& ip) const;  // valid, in the cache
+  // The lowest address that `node` holds, as far as the cache knows.
+  const Binding* of(const Address& node) const;
   // `node` says that it does not hold `ip`. True if we thought so and it is now forgotten.
   bool refute(const IpAddress& ip, const Address& node);
   // Asks anew for bindings that grew old and whose node is `in_use`; forgets those that ran out.
   void sweep(const std::function<bool(const Address& node)>& in_use);
-  void for_each(const std::function<void(const Binding&)>& visit) const;
   std::size_t size() const { return entries_.size(); }
 
  private:
@@ -61,12 +65,15 @@ class Resolver {
   void ask(const IpAddress& ip, Done done);
   void on_answer(const IpAddress& ip, TimePoint asked_at, const Result<DhtRecord>& answer);
   void make_room();
+  // Says so if it changes who holds `ip`.
+  void bind(const IpAddress& ip, Entry& entry, std::optional<Binding> binding);
 
   const Prefix subnet_;
   DhtCalls dht_;
   Clock& clock_;
-  std::function<void()> changed_;
+  Changed changed_;
   std::map<IpAddress, Entry> entries_;
+  std::set<std::pair<Address, IpAddress>> by_node_;  // of the entries with a binding
   std::map<IpAddress, std::vector<Done>> asked_;
 };
 

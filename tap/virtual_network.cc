@@ -1,7 +1,6 @@
 #include "tap/virtual_network.h"
 
 #include <array>
-#include <map>
 #include <utility>
 
 #include "base/log.h"
@@ -16,6 +15,7 @@
 #include "tap/pinger.h"
 #include "tap/resolver.h"
 #include "tap/service_host.h"
+#include "tap/table_keeper.h"
 #include "tunnel/frame_headers.h"
 
 namespace wow {
@@ -44,6 +44,8 @@ class VirtualNetwork::Impl {
   void send(const Address& to, const pb::VnetMessage& message);
   void to_host(ByteView frame) { port_.write(std::array{frame}); }
 
+  // Something of `node` that the workers' tables say.
+  void changed(const Address& node);
   void publish_soon();
   void publish();
   void sweep();
@@ -57,6 +59,7 @@ class VirtualNetwork::Impl {
   Hooks hooks_;
   const DhtCalls dht_;
   Resolver resolver_;
+  TableKeeper keeper_;
   Directory directory_;
   DnsResponder dns_;
   ServiceHost service_;
@@ -75,7 +78,8 @@ VirtualNetwork::Impl::Impl(Node& node, Dht& dht, Clock& clock, Random& random, F
       options_(std::move(options)),
       hooks_(std::move(hooks)),
       dht_(calls_of(dht, alive_)),
-      resolver_(options_.subnet, dht_, clock, [this] { publish_soon(); }),
+      resolver_(options_.subnet, dht_, clock, [this](const Address& node) { changed(node); }),
+      keeper_(node, resolver_, *hooks_.tables),
       directory_(dht_, resolver_, clock, options_.pool),
       dns_(options_.pool, options_.subnet, directory_),
       service_(service_address(options_.subnet), dns_, metrics,
@@ -87,6 +91,7 @@ VirtualNetwork::Impl::Impl(Node& node, Dht& dht, Clock& clock, Random& random, F
       pinger_(clock, random, [this](auto& to, auto& message) { send(to, message); }),
       publish_timer_(clock),
       sweep_timer_(clock) {
+  hooks_.tables->own_mac = mac_key(mac_of(node.address()).data());
   // The store keeps this call for as long as it lives.
   dht.on_lineage_change([this, alive = std::weak_ptr<int>(alive_)](const DhtLineageChange&) {
     if (alive.expired()) return;
@@ -107,8 +112,8 @@ void VirtualNetwork::Impl::start() {
   node_.set_frame_handler([this](Session& from, ByteView frame, std::uint8_t facts) {
     take_frame(from, frame, facts);
   });
-  node_.set_session_observer([this](const Address&, Session* session) {
-    publish_soon();
+  node_.set_session_observer([this](const Address& peer, Session* session) {
+    changed(peer);
     if (session) directory_.hurry();
   });
   // The node keeps this call for as long as it lives.
@@ -201,6 +206,11 @@ void VirtualNetwork::Impl::send(const Address& to, const pb::VnetMessage& messag
   node_.send(to, Service::kVnet, view_of(message.SerializeAsString()));
 }
 
+void VirtualNetwork::Impl::changed(const Address& node) {
+  keeper_.mark(node);
+  publish_soon();
+}
+
 void VirtualNetwork::Impl::publish_soon() {
   if (publish_timer_.is_set()) return;
   publish_timer_.after(Duration{}, [this] { publish(); });
@@ -208,32 +218,10 @@ void VirtualNetwork::Impl::publish_soon() {
 
 void VirtualNetwork::Impl::publish() {
   publish_timer_.cancel();
-  auto tables = std::make_unique<ForwardingTables>();
-  tables->own_mac = mac_key(mac_of(node_.address()).data());
   const auto own_ip = agent_.usable_ip();
-  if (own_ip) tables->own_ip = *own_ip;
-  std::map<Address, IpAddress> ip_of;
-  resolver_.for_each([&](const Binding& binding) { ip_of.emplace(binding.node, binding.ip); });
-  node_.sessions().for_each([&](Session& session) {
-    const auto keys = session.is_direct() || session.is_relayed() ? session.keys() : nullptr;
-    if (!keys) return;
-    const MacAddress mac = mac_of(session.peer());
-    const Path& path = session.path().path;
-    // A relay's is the endpoint on our direct path to it.
-    const Session* relay = path.is_relayed() ? node_.session(path.via) : &session;
-    // Workers have the node's own UDP socket; others and streams are the control thread's.
-    if (relay == nullptr || !relay->is_direct() || relay->path().path.is_stream()) return;
-    const Endpoint to = relay->path().path.endpoint;
-    if (to.socket != 0) return;
-    ReceiveEntry receive{keys, to, mac_key(mac.data()), {}, path.circuit};
-    if (const auto ip = ip_of.find(session.peer()); ip != ip_of.end()) {
-      receive.source_ip = ip->second;
-      if (own_ip)
-        tables->by_mac[mac_key(mac.data())] = {keys, to, path.circuit, session.datagram_max()};
-    }
-    tables->by_index[keys->receive_index] = std::move(receive);
-  });
-  hooks_.tables(std::move(tables));
+  hooks_.tables->own_ip = own_ip ? own_ip->v4_value() : 0;
+  keeper_.write();
+  if (hooks_.tables_changed) hooks_.tables_changed();
 }
 
 void VirtualNetwork::Impl::sweep() {

@@ -59,7 +59,7 @@ struct LeaseRow {
 
 class VirtualNetwork {
  public:
-  // What the daemon does for us: all optional but `tables`.
+  // What the daemon does for us, and the tables that its workers read: all optional but these.
   struct Hooks {
     std::function<void(const LeaseInfo&)>
         lease_held;  // configure the interface; also after a change of lease
@@ -67,7 +67,8 @@ class VirtualNetwork {
     std::function<void(const Error&)>
         lease_refused;  // explicit name or address taken, subnet exhausted: stop
     std::function<void(const std::vector<LeaseRow>&)> names_changed;  // for /etc/hosts
-    std::function<void(std::unique_ptr<ForwardingTables>)> tables;    // publish to workers
+    ForwardingTables* tables = nullptr;                               // ours to change
+    std::function<void()> tables_changed;
   };
 
   VirtualNetwork(Node& node, Dht& dht, Clock& clock, Random& random, FramePort& port,

@@ -1,14 +1,15 @@
-// The tables that packet workers read: immutable snapshots, filled by the floors above (choice),
+// The tables that packet workers read, entry by entry as the floors above change them (choice);
 // looked up here (data).
 #pragma once
 
 #include <array>
+#include <atomic>
 #include <cstdint>
 #include <memory>
-#include <unordered_map>
-#include <vector>
 
 #include "base/endpoint.h"
+#include "base/quiet_points.h"
+#include "base/shared_table.h"
 #include "tunnel/session.h"
 
 namespace wow {
@@ -20,7 +21,7 @@ inline std::uint64_t mac_key(const std::uint8_t* mac) { return get_big_endian(ma
 // Where frames for one destination MAC go.
 struct SendEntry {
   std::shared_ptr<SessionKeys> keys;
-  Endpoint to;
+  Endpoint to;                   // a stream's: the worker seals, the control thread sends
   std::uint32_t circuit = 0;     // not 0: `to` is the relay's, which knows the way by this number
   std::size_t datagram_max = 0;  // larger ones go to the control thread, unsealed; 0: not known
 
@@ -38,11 +39,17 @@ struct ReceiveEntry {
   std::uint32_t circuit = 0;  // of the path in use; 0: it is direct
 };
 
+// The control thread changes them; worker n reads them as reader n of `readers`.
 struct ForwardingTables {
-  std::unordered_map<std::uint64_t, SendEntry> by_mac;
-  std::unordered_map<std::uint32_t, ReceiveEntry> by_index;
-  std::uint64_t own_mac = 0;
-  IpAddress own_ip;  // frames for another IPv4 address go to the control thread
+  explicit ForwardingTables(int workers) : readers(workers) {}
+
+  QuietPoints readers;
+  SharedTable<SendEntry> by_mac{readers};       // mac_key() of the destination
+  SharedTable<ReceiveEntry> by_index{readers};  // our receiver index
+  std::uint64_t own_mac = 0;                    // set before the first worker begins
+  // IpAddress::v4_value(): frames for another IPv4 address go to the control thread. 0: none is
+  // ours now, and all do.
+  std::atomic<std::uint32_t> own_ip{0};
 };
 
 }  // namespace wow

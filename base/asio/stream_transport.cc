@@ -8,12 +8,12 @@
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
-#include <deque>
 #include <map>
 #include <unordered_map>
 
 #include "base/asio/asio_clock.h"
 #include "base/asio/name_resolver.h"
+#include "base/asio/stream.h"
 #include "base/asio/tls_channel.h"
 #include "base/log.h"
 #include "base/stream_framer.h"
@@ -26,8 +26,8 @@ using asio::ip::tcp;
 namespace {
 
 constexpr auto kQuietly = asio::as_tuple(asio::use_awaitable);
-constexpr std::size_t kReadBytes = 16 * 1024;
-constexpr std::size_t kWriteBytes = 16 * 1024;  // packets that leave in one write
+constexpr std::size_t kReadBytes = 64 * 1024;
+constexpr std::size_t kWriteBytes = 64 * 1024;  // packets that leave in one write
 constexpr auto kSweepEvery = std::chrono::seconds(1);
 constexpr auto kAcceptAgain = std::chrono::milliseconds(100);  // no descriptor was left
 constexpr int kBacklog = 128;
@@ -55,30 +55,6 @@ IpAddress source_of(const Endpoint& e) {
   return IpAddress::v6(network);
 }
 
-// One stream. Kept alive by the coroutines that read and write it.
-struct Stream {
-  Stream(const asio::any_io_executor& executor, const Endpoint& far_end)
-      : far(far_end), socket(executor), wake(executor), begun(AsioClock::boot_now()), used(begun) {
-    wake.expires_at(asio::steady_timer::time_point::max());
-  }
-  void close() {
-    closed = true;
-    boost::system::error_code ignored;
-    socket.close(ignored);
-    wake.cancel();
-  }
-
-  const Endpoint far;
-  tcp::socket socket;
-  std::unique_ptr<ByteChannel> channel;  // null until it can carry packets
-  asio::steady_timer wake;               // cancelled when there is something to write
-  std::deque<Bytes> queue;               // framed packets, the oldest first
-  std::size_t queued_bytes = 0;
-  const TimePoint begun;
-  TimePoint used;
-  bool proven = false;
-  bool closed = false;
-};
 using StreamPtr = std::shared_ptr<Stream>;
 
 }  // namespace
@@ -97,7 +73,7 @@ class StreamTransport::Impl : public std::enable_shared_from_this<Impl> {
   std::optional<std::uint16_t> port(Carrier carrier) const;
   void start(Handlers handlers);
   void stop();
-  void send(const Datagram& packet);
+  void send(const Datagram& packets);
   void redial_all();
   std::string via(const Endpoint& far) const;
   std::size_t size() const { return streams_.size(); }
@@ -126,7 +102,7 @@ class StreamTransport::Impl : public std::enable_shared_from_this<Impl> {
   asio::awaitable<void> run_accepted(std::shared_ptr<Impl> self, StreamPtr stream, Carrier carrier);
   asio::awaitable<void> read_all(StreamPtr stream);
   asio::awaitable<void> write_all(std::shared_ptr<Impl> self, StreamPtr stream);
-  void enqueue(Stream& stream, const Datagram& packet);
+  void enqueue(Stream& stream, const Datagram& packets);
   void note_failure(const Endpoint& far);
   void end(const StreamPtr& stream);
   void sweep();
@@ -212,26 +188,38 @@ std::string StreamTransport::Impl::via(const Endpoint& far) const {
   return proxy == nullptr ? "" : "through proxy " + proxy->text();
 }
 
-void StreamTransport::Impl::send(const Datagram& packet) {
-  const std::size_t bytes = packet.head.size() + packet.body.size();
-  const auto found = streams_.find(packet.to);
+void StreamTransport::Impl::send(const Datagram& packets) {
+  const std::size_t bytes = packets.head.size() + packets.body.size();
+  const std::size_t each = packets.segment_bytes == 0 ? bytes : packets.segment_bytes;
+  const auto found = streams_.find(packets.to);
   StreamPtr stream = found == streams_.end() ? nullptr : found->second;
-  if (stream == nullptr && packet.to.can_be_dialled()) stream = dial(packet.to);
-  if (stream == nullptr || bytes == 0 || bytes > kStreamPacketBytesMax)
+  if (stream == nullptr && packets.to.can_be_dialled()) stream = dial(packets.to);
+  if (stream == nullptr || bytes == 0 || each > kStreamPacketBytesMax)
     return metrics_.add(Metric::kDropStream);
-  enqueue(*stream, packet);
+  enqueue(*stream, packets);
 }
 
-void StreamTransport::Impl::enqueue(Stream& stream, const Datagram& packet) {
-  Bytes framed;
-  framed.reserve(kStreamLengthBytes + packet.head.size() + packet.body.size());
-  frame_packet(framed, packet.head, packet.body);
-  stream.queued_bytes += framed.size();
-  stream.queue.push_back(std::move(framed));
-  while (stream.queue.size() > options_.limits.queue_packets_max ||
-         stream.queued_bytes > options_.limits.queue_bytes_max) {
-    stream.queued_bytes -= stream.queue.front().size();
-    stream.queue.pop_front();
+void StreamTransport::Impl::enqueue(Stream& stream, const Datagram& packets) {
+  // What was sent makes room once it is as much as what waits.
+  if (stream.queue_begin > stream.queued_bytes()) {
+    stream.queue.erase(stream.queue.begin(),
+                       stream.queue.begin() + static_cast<std::ptrdiff_t>(stream.queue_begin));
+    stream.queue_begin = 0;
+  }
+  ByteView left = packets.body;
+  do {
+    const ByteView one =
+        packets.segment_bytes == 0
+            ? left
+            : left.first(std::min<std::size_t>(left.size(), packets.segment_bytes));
+    frame_packet(stream.queue, packets.head, one);
+    ++stream.queued_packets;
+    left = left.subspan(one.size());
+  } while (!left.empty());
+  while (stream.queued_packets > options_.limits.queue_packets_max ||
+         stream.queued_bytes() > options_.limits.queue_bytes_max) {
+    std::size_t packet = 0;
+    stream.take(stream.whole_packets(0, &packet), 1);
     metrics_.add(Metric::kDropStream);
   }
   stream.used = AsioClock::boot_now();
@@ -410,17 +398,15 @@ asio::awaitable<void> StreamTransport::Impl::read_all(StreamPtr stream) {
 asio::awaitable<void> StreamTransport::Impl::write_all(std::shared_ptr<Impl>, StreamPtr stream) {
   Bytes batch;
   while (!stream->closed) {
-    if (stream->queue.empty()) {
+    if (stream->queued_packets == 0) {
       co_await stream->wake.async_wait(kQuietly);
       continue;
     }
-    batch.clear();
-    while (!stream->queue.empty() && batch.size() < kWriteBytes) {
-      const Bytes& packet = stream->queue.front();
-      batch.insert(batch.end(), packet.begin(), packet.end());
-      stream->queued_bytes -= packet.size();
-      stream->queue.pop_front();
-    }
+    std::size_t packets = 0;
+    const std::size_t bytes = stream->whole_packets(kWriteBytes, &packets);
+    const auto from = stream->queue.begin() + static_cast<std::ptrdiff_t>(stream->queue_begin);
+    batch.assign(from, from + static_cast<std::ptrdiff_t>(bytes));
+    stream->take(bytes, packets);
     const bool written = co_await stream->channel->write(batch);
     if (!written) break;
     metrics_.add(Metric::kStreamBytesOut, batch.size());
@@ -492,7 +478,7 @@ std::optional<std::uint16_t> StreamTransport::port(Carrier carrier) const {
 }
 void StreamTransport::start(Handlers handlers) { impl_->start(std::move(handlers)); }
 void StreamTransport::stop() { impl_->stop(); }
-void StreamTransport::send(const Datagram& packet) { impl_->send(packet); }
+void StreamTransport::send(const Datagram& packets) { impl_->send(packets); }
 void StreamTransport::redial_all() { impl_->redial_all(); }
 std::string StreamTransport::via(const Endpoint& far) const { return impl_->via(far); }
 std::size_t StreamTransport::size() const { return impl_->size(); }

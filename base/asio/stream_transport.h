@@ -31,9 +31,9 @@ struct StreamLimits {
   Duration idle_limit = 150s;            // nothing to or fro
   Duration redial_first = 1s;            // after a stream could not be opened; doubles
   Duration redial_max = 30s;
-  std::size_t redials_max = 256;       // endpoints so remembered
-  std::size_t queue_packets_max = 64;  // that wait to be sent, of one stream
-  std::size_t queue_bytes_max = 128 * 1024;
+  std::size_t redials_max = 256;        // endpoints so remembered
+  std::size_t queue_packets_max = 256;  // that wait to be sent, of one stream
+  std::size_t queue_bytes_max = 256 * 1024;
 };
 
 struct StreamOptions {
@@ -65,8 +65,9 @@ class StreamTransport {
   void start(Handlers handlers);
   void stop();
 
-  // Sends on the stream to `packet.to`, which is dialled if need be. Nothing is promised.
-  void send(const Datagram& packet);
+  // Sends on the stream to `packets.to`, which is dialled if need be: one packet, or many of one
+  // size. Nothing is promised.
+  void send(const Datagram& packets);
   // Ends what we dialled: our addresses have changed. Packets for them dial anew.
   void redial_all();
   // "through proxy http://10.0.0.1:3128", or empty.

@@ -232,7 +232,10 @@ void NodeHost::start() {
   };
   if (options_.workers == 0) udp_->start(executor_, take);
   side_->start(take);
-  streams_->start({.packet = take,
+  const auto take_of_stream = [this](MutableBytes packet, const Endpoint& from) {
+    if (!stream_taker_ || !stream_taker_(packet, from)) node_->on_datagram(packet, from);
+  };
+  streams_->start({.packet = take_of_stream,
                    .closed = [this](const Endpoint& far) { node_->on_stream_closed(far); },
                    .proven = [this] { return node_->sessions().streams(); }});
   if (other_socket_) {

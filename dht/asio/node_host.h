@@ -83,6 +83,10 @@ class NodeHost {
 
   // Takes settings from a command: kUntrusted if they are not this pool's or not newer.
   Result<void> adopt(ByteView signed_settings);
+  // Sees each packet of a stream before the node does; true: it was taken.
+  void set_stream_taker(std::function<bool(MutableBytes packet, const Endpoint& from)> taker) {
+    stream_taker_ = std::move(taker);
+  }
   // Called after settings from anywhere were adopted and stored.
   void set_settings_observer(std::function<void()> observer) {
     settings_observer_ = std::move(observer);
@@ -129,6 +133,7 @@ class NodeHost {
   std::unique_ptr<LanMulticast> lan_socket_;
   Timer save_timer_, record_timer_;
   std::function<void()> settings_observer_;
+  std::function<bool(MutableBytes, const Endpoint&)> stream_taker_;
 };
 
 }  // namespace wow

@@ -33,7 +33,7 @@ class DnsTest : public testing::Test {
   ManualClock clock_;
   FakeDht dht_{clock_};
   DhtCalls calls_ = dht_.calls_for(node_address(1));
-  Resolver resolver_{*Prefix::parse("10.128.0.0/16"), calls_, clock_, [] {}};
+  Resolver resolver_{*Prefix::parse("10.128.0.0/16"), calls_, clock_, [](const Address&) {}};
   Directory directory_{calls_, resolver_, clock_, "lab"};
   DnsResponder dns_{"lab", *Prefix::parse("10.128.0.0/16"), directory_};
 };

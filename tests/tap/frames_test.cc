@@ -55,7 +55,7 @@ class FramesTest : public testing::Test {
   DhtCalls calls_ = dht_.calls_for(kSelf);
   Prefix subnet_ = *Prefix::parse("10.128.0.0/16");
   IpAddress service_ip_ = ip("10.128.255.254");
-  Resolver resolver_{subnet_, calls_, clock_, [] {}};
+  Resolver resolver_{subnet_, calls_, clock_, [](const Address&) {}};
   Directory directory_{calls_, resolver_, clock_, "lab"};
   DnsResponder dns_{"lab", subnet_, directory_};
   std::optional<IpAddress> own_ip_ = ip("10.128.0.1");

@@ -29,7 +29,7 @@ class ResolverTest : public testing::Test {
   FakeDht dht_{clock_};
   int changes_ = 0;
   Resolver resolver_{*Prefix::parse("10.128.0.0/16"), dht_.calls_for(node_address(1)), clock_,
-                     [this] { ++changes_; }};
+                     [this](const Address&) { ++changes_; }};
   std::optional<ErrorCode> error_;
 };
 

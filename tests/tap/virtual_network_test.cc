@@ -60,21 +60,26 @@ TEST_F(VirtualNetworkTest, WorkersLearnThePeerOnceThePathIsDirect) {
   come_up();
   const auto known = [&] {
     beta_.vnet->on_frame_out(frame(beta_, gamma_, "x"), 0);
-    const auto entry = beta_.tables.by_mac.find(mac_key(gamma_.vnet->lease()->mac.data()));
-    return entry != beta_.tables.by_mac.end();
+    return beta_.tables->by_mac.find(mac_key(gamma_.vnet->lease()->mac.data())) != nullptr;
   };
   ASSERT_TRUE(pool_.world.run_until(known, 10s, 100ms));
-  EXPECT_EQ(beta_.tables.own_ip, beta_.ip());
+  EXPECT_EQ(beta_.tables->own_ip, beta_.ip().v4_value());
   const auto accepts = [&] {
-    for (const auto& [index, entry] : gamma_.tables.by_index) {
-      if (entry.source_ip == beta_.ip() &&
-          entry.source_mac == mac_key(beta_.vnet->lease()->mac.data())) {
-        return true;
-      }
-    }
-    return false;
+    bool found = false;
+    gamma_.tables->by_index.for_each([&](std::uint64_t, const ReceiveEntry& entry) {
+      found |= entry.source_ip == beta_.ip() &&
+               entry.source_mac == mac_key(beta_.vnet->lease()->mac.data());
+    });
+    return found;
   };
   EXPECT_TRUE(pool_.world.run_until(accepts, 5s));
+  const std::uint64_t mac = mac_key(beta_.vnet->lease()->mac.data());
+  ASSERT_NE(gamma_.tables->by_mac.find(mac), nullptr);
+  const std::size_t others = gamma_.tables->by_index.size() - 1;
+  pool_.down(beta_);
+  const auto forgotten = [&] { return gamma_.tables->by_mac.find(mac) == nullptr; };
+  EXPECT_TRUE(pool_.world.run_until(forgotten, 30s, 100ms)) << "of one who died";
+  EXPECT_EQ(gamma_.tables->by_index.size(), others);
 }
 
 TEST_F(VirtualNetworkTest, AMemberThatForgesAnothersAddressReachesNobody) {

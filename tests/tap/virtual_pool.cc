@@ -35,9 +35,8 @@ void VirtualPool::start(VirtualHost& host) {
   };
   hooks.lease_refused = [&host](const Error& error) { host.refused = error; };
   hooks.names_changed = [&host](const std::vector<LeaseRow>& rows) { host.names = rows; };
-  hooks.tables = [&host](std::unique_ptr<ForwardingTables> tables) {
-    host.tables = std::move(*tables);
-  };
+  host.tables = std::make_unique<ForwardingTables>(0);
+  hooks.tables = host.tables.get();
   host.vnet =
       std::make_unique<VirtualNetwork>(node, *host.dht, machine.clock(), machine.random(),
                                        host.port, host.member.metrics.slot, host.options, hooks);

@@ -52,8 +52,8 @@ struct VirtualHost {
   ListedFrames port;
   std::unique_ptr<NodeNetwork> network;
   std::unique_ptr<Dht> dht;
+  std::unique_ptr<ForwardingTables> tables;
   std::unique_ptr<VirtualNetwork> vnet;
-  ForwardingTables tables;
   std::vector<LeaseRow> names;
   std::optional<Error> refused;
 

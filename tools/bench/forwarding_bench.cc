@@ -11,21 +11,48 @@
 namespace wow {
 namespace {
 
-// Hits at random among so many entries: most miss every cache.
-void look_up(benchmark::State& state) {
-  ForwardingTables tables;
-  const auto entries = static_cast<std::uint64_t>(state.range(0));
-  tables.by_mac.reserve(entries);
-  std::mt19937_64 random(1);
-  std::vector<std::uint64_t> macs(entries);
-  for (auto& mac : macs) tables.by_mac[mac = random() >> 16] = {};
-  std::uint64_t next = 0;
-  for (auto _ : state) {
-    next = next * 6364136223846793005u + 1442695040888963407u;
-    benchmark::DoNotOptimize(tables.by_mac.find(macs[(next >> 33) % entries]));
+// So many destinations.
+struct Full {
+  explicit Full(benchmark::State& state) : macs(static_cast<std::size_t>(state.range(0))) {
+    for (auto& mac : macs) tables.by_mac.set(mac = random() >> 16 | 1, {});
   }
+  // One of them at random: most miss every cache.
+  std::uint64_t any() {
+    next_ = next_ * 6364136223846793005u + 1442695040888963407u;
+    return macs[(next_ >> 33) % macs.size()];
+  }
+  ForwardingTables tables{0};
+  std::mt19937_64 random{1};
+  std::vector<std::uint64_t> macs;
+
+ private:
+  std::uint64_t next_ = 0;
+};
+
+void look_up(benchmark::State& state) {
+  Full full(state);
+  for (auto _ : state) benchmark::DoNotOptimize(full.tables.by_mac.find(full.any()));
 }
 BENCHMARK(look_up)->Arg(100)->Arg(10'000)->Arg(1'000'000);
+
+// The same when each depends on the one before, as if there were but one packet at a time, and what
+// is found is read.
+void look_up_and_read(benchmark::State& state) {
+  Full full(state);
+  std::uint64_t seen = 0;
+  for (auto _ : state) {
+    seen = full.tables.by_mac.find(full.macs[(full.any() + seen) % full.macs.size()])->circuit;
+  }
+  benchmark::DoNotOptimize(seen);
+}
+BENCHMARK(look_up_and_read)->Arg(100)->Arg(10'000)->Arg(1'000'000);
+
+// A peer that has moved.
+void change(benchmark::State& state) {
+  Full full(state);
+  for (auto _ : state) full.tables.by_mac.set(full.any(), {});
+}
+BENCHMARK(change)->Arg(100)->Arg(10'000)->Arg(1'000'000);
 
 Bytes tcp_frame(std::size_t payload) {
   Bytes out(14 + 20 + 32 + payload);

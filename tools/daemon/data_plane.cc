@@ -10,7 +10,7 @@
 namespace wow {
 
 namespace {
-// Snapshots that a worker still held at the last publication are freed this much later.
+// Entries that a worker still held when they were replaced are freed this much later.
 constexpr Duration kCollectAfter = 1s;
 }  // namespace
 
@@ -37,23 +37,55 @@ DataPlane::DataPlane(NodeHost& host, std::vector<TapQueue> taps, Duration poll_f
           if (alive.lock()) take_punts();
         });
       }),
+      streams_([this, executor = host.executor(), alive = std::weak_ptr<bool>(alive_)] {
+        boost::asio::post(executor, [this, alive] {
+          if (alive.lock()) send_to_streams();
+        });
+      }),
+      from_streams_(taps_.front(), punts_, host.metric_slot()),
       collect_timer_(host.clock()) {}
 
-DataPlane::~DataPlane() { workers_.clear(); }
+DataPlane::~DataPlane() {
+  host_.set_stream_taker(nullptr);
+  workers_.clear();
+}
 
 void DataPlane::start(VirtualNetwork& network) {
   network_ = &network;
   const int count = static_cast<int>(taps_.size());
   for (int i = 0; i < count; ++i) {
-    workers_.push_back(std::make_unique<PacketWorker>(
-        PacketWorker::Parts{i, count, host_.socket(i), taps_[static_cast<std::size_t>(i)], tables_,
-                            punts_, host_.metrics().add_slot(), host_.random(), poll_for_}));
+    workers_.push_back(std::make_unique<PacketWorker>(PacketWorker::Parts{
+        i, count, host_.socket(i), taps_[static_cast<std::size_t>(i)], tables_, punts_, streams_,
+        host_.metrics().add_slot(), host_.random(), poll_for_}));
   }
+  host_.set_stream_taker(
+      [this](MutableBytes packet, const Endpoint& from) { return take_from_stream(packet, from); });
 }
 
-void DataPlane::publish(std::unique_ptr<ForwardingTables> tables) {
-  tables_.publish(std::move(tables));
-  collect_timer_.after(kCollectAfter, [this] { tables_.collect(); });
+void DataPlane::tables_changed() {
+  if (!tables_.readers.has_retired() || collect_timer_.is_set()) return;
+  collect_timer_.after(kCollectAfter, [this] {
+    tables_.readers.collect();
+    tables_changed();
+  });
+}
+
+void DataPlane::send_to_streams() {
+  streams_.take_all([this](const Datagram& message) { host_.streams().send(message); });
+}
+
+bool DataPlane::take_from_stream(MutableBytes packet, const Endpoint& from) {
+  const std::int64_t now = host_.clock().now().time_since_epoch().count();
+  if (!from_streams_.take(packet, {from, 0}, tables_, now)) return false;
+  // Once all that was read with it has been seen: it may be joined.
+  if (!std::exchange(flush_posted_, true)) {
+    boost::asio::post(host_.executor(), [this, alive = std::weak_ptr<bool>(alive_)] {
+      if (!alive.lock()) return;
+      flush_posted_ = false;
+      from_streams_.flush();
+    });
+  }
+  return true;
 }
 
 void DataPlane::take_punts() {

@@ -1,5 +1,5 @@
-// Packet workers and the control thread's side of them: publishes tables, takes what workers could
-// not place. Control thread only.
+// Packet workers and the control thread's side of them: holds their tables, takes what workers
+// could not place. Control thread only.
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>
@@ -7,9 +7,9 @@
 #include <memory>
 #include <vector>
 
-#include "base/published.h"
 #include "dht/asio/node_host.h"
 #include "tap/virtual_network.h"
+#include "tunnel/linux/frame_intake.h"
 #include "tunnel/linux/packet_worker.h"
 
 namespace wow {
@@ -34,17 +34,24 @@ class DataPlane {
 
   // Starts the workers; punted frames go to `network`, all else to the node.
   void start(VirtualNetwork& network);
-  void publish(std::unique_ptr<ForwardingTables> tables);
+  // What the workers read, for the control thread to change; it says so when it has.
+  ForwardingTables& tables() { return tables_; }
+  void tables_changed();
 
  private:
   void take_punts();
+  void send_to_streams();
+  bool take_from_stream(MutableBytes packet, const Endpoint& from);
 
   NodeHost& host_;
   std::vector<TapQueue> taps_;
   const Duration poll_for_;
-  Published<ForwardingTables> tables_;
+  ForwardingTables tables_;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
   PuntQueue punts_;
+  StreamOutlet streams_;
+  FrameIntake from_streams_;
+  bool flush_posted_ = false;  // of what came by streams
   VirtualNetwork* network_ = nullptr;
   std::vector<std::unique_ptr<PacketWorker>> workers_;
   Timer collect_timer_;

@@ -92,9 +92,8 @@ void HostSide::start(Ready ready) {
     if (ready_) ready_(error);
   };
   hooks.names_changed = [this](const std::vector<LeaseRow>& rows) { tell_names(rows); };
-  hooks.tables = [this](std::unique_ptr<ForwardingTables> tables) {
-    plane_.publish(std::move(tables));
-  };
+  hooks.tables = &plane_.tables();
+  hooks.tables_changed = [this] { plane_.tables_changed(); };
   network_ = std::make_unique<VirtualNetwork>(host_.node(), host_.dht(), host_.clock(),
                                               host_.random(), port_, host_.metric_slot(),
                                               network_options(), std::move(hooks));

@@ -54,10 +54,11 @@ void FramesOut::take(MutableBytes frame, const LeftToUs& left, const ForwardingT
   if (left.checksum && !plain && !complete(frame, left)) {
     return metrics_.add(Metric::kDropFrameKind);
   }
-  const SendEntry* to = nullptr;
-  if (const auto found = tables.by_mac.find(mac_key(frame.data())); found != tables.by_mac.end()) {
+  const SendEntry* to = tables.by_mac.find(mac_key(frame.data()));
+  if (to != nullptr) {
+    const std::uint32_t own_ip = tables.own_ip.load(std::memory_order_relaxed);
     const auto ip = Ipv4Frame::parse(frame);
-    if (ip && tables.own_ip.is_v4() && ip->source == tables.own_ip.v4_value()) to = &found->second;
+    if (!ip || own_ip == 0 || ip->source != own_ip) to = nullptr;
   }
   // The control thread tells the host what fits.
   const std::size_t longest =

@@ -6,7 +6,6 @@
 #include <optional>
 
 #include "base/metrics.h"
-#include "base/published.h"
 #include "base/random.h"
 #include "tunnel/forwarding.h"
 #include "tunnel/linux/punt_queue.h"

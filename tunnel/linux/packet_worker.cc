@@ -31,7 +31,7 @@ class PacketWorker::Loop {
  public:
   explicit Loop(const Parts& parts)
       : p_(parts),
-        batch_(parts.socket, parts.metrics),
+        batch_(parts.socket, parts.streams, parts.metrics),
         in_(parts.socket, parts.tap, parts.punts, parts.metrics),
         out_(parts.tap, static_cast<std::size_t>(parts.number) + 1, batch_, parts.punts,
              parts.metrics, parts.random) {
@@ -44,14 +44,14 @@ class PacketWorker::Loop {
     std::array<pollfd, 3> fds = {
         {{p_.socket.fd(), POLLIN, 0}, {p_.tap.fd, POLLIN, 0}, {event_fd_, POLLIN, 0}}};
     while (!stop_.load(std::memory_order_relaxed)) {
-      p_.tables.asleep(p_.number);
+      p_.tables.readers.asleep(p_.number);
       poll(fds.data(), fds.size(), -1);
-      p_.tables.awake(p_.number);
+      p_.tables.readers.awake(p_.number);
       work_while_there_is_any();
       // The interface was deleted: waiting for it would return at once for ever.
       if (fds[1].revents & (POLLERR | POLLHUP | POLLNVAL)) fds[1].fd = -1;
     }
-    p_.tables.asleep(p_.number);
+    p_.tables.readers.asleep(p_.number);
   }
   void stop() {
     stop_ = true;
@@ -63,10 +63,9 @@ class PacketWorker::Loop {
   void work_while_there_is_any() {
     std::int64_t last_work_ns = 0, last_look_ns = 0;
     while (!stop_.load(std::memory_order_relaxed)) {
-      p_.tables.quiet(p_.number);
+      p_.tables.readers.quiet(p_.number);
       const std::int64_t now = now_ns();
-      const ForwardingTables& tables = p_.tables.read();
-      const bool came_in = in_.turn(tables, now), went_out = out_.turn(tables, now);
+      const bool came_in = in_.turn(p_.tables, now), went_out = out_.turn(p_.tables, now);
       if (came_in || went_out) {
         // What was worth waiting for.
         if (last_look_ns != 0) pause_ns_ = kPauseNs;

@@ -10,10 +10,10 @@
 #include "base/asio/udp_socket.h"
 #include "base/clock.h"
 #include "base/metrics.h"
-#include "base/published.h"
 #include "base/random.h"
 #include "tunnel/forwarding.h"
 #include "tunnel/linux/punt_queue.h"
+#include "tunnel/linux/stream_outlet.h"
 #include "tunnel/linux/tap_queue.h"
 
 namespace wow {
@@ -27,8 +27,9 @@ class PacketWorker {
     int workers = 1;
     const UdpSocket& socket;
     TapQueue tap;
-    Published<ForwardingTables>& tables;
+    ForwardingTables& tables;
     PuntQueue& punts;
+    StreamOutlet& streams;
     MetricSlot& metrics;
     Random& random;  // thread-safe
     // After traffic, look for more this long before sleeping, as long as nobody else wants the

@@ -17,14 +17,25 @@ void SendBatch::add(const Endpoint& to, std::size_t bytes, std::uint32_t session
       return;
     }
   }
+  has_streams_ |= to.is_stream();
   messages_.push_back({to, {}, packet, ecn, 0});
   last_ = {session, bytes, 1, false};
 }
 
 void SendBatch::flush() {
+  if (has_streams_) hand_to_streams();
   if (!messages_.empty()) socket_.send(messages_, metrics_);
   messages_.clear();
   used_ = 0;
+}
+
+void SendBatch::hand_to_streams() {
+  std::erase_if(messages_, [this](const Datagram& message) {
+    if (!message.to.is_stream()) return false;
+    if (!streams_.push(message)) metrics_.add(Metric::kDropStream);
+    return true;
+  });
+  has_streams_ = false;
 }
 
 }  // namespace wow

@@ -1,6 +1,6 @@
-// Sealed packets on their way to the socket: each is sealed straight into its place here, and those
-// of one size for one session lie together, so that they leave as one message (UDP_SEGMENT). One
-// thread.
+// Sealed packets on their way to the socket, or to streams: each is sealed straight into its place
+// here, and those of one size for one session lie together, so that they leave as one message
+// (UDP_SEGMENT). One thread.
 #pragma once
 
 #include <memory>
@@ -8,6 +8,7 @@
 
 #include "base/asio/udp_socket.h"
 #include "base/metrics.h"
+#include "tunnel/linux/stream_outlet.h"
 
 namespace wow {
 
@@ -17,8 +18,9 @@ class SendBatch {
   static constexpr std::size_t kFlushBytes = 60 * 1024;
   static constexpr std::size_t kPacketBytesMax = 66 * 1024;
 
-  SendBatch(const UdpSocket& socket, MetricSlot& metrics)
+  SendBatch(const UdpSocket& socket, StreamOutlet& streams, MetricSlot& metrics)
       : socket_(socket),
+        streams_(streams),
         metrics_(metrics),
         storage_(new std::uint8_t[kFlushBytes + kPacketBytesMax]) {
     messages_.reserve(UdpSocket::kBatch);
@@ -41,8 +43,12 @@ class SendBatch {
     bool is_full = true;
   };
 
+  void hand_to_streams();
+
   const UdpSocket& socket_;
+  StreamOutlet& streams_;
   MetricSlot& metrics_;
+  bool has_streams_ = false;  // among the messages
   std::unique_ptr<std::uint8_t[]> storage_;
   std::size_t used_ = 0;
   std::vector<Datagram> messages_;

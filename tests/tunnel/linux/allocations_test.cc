@@ -42,15 +42,14 @@ class AllocationsTest : public WorkerWorld {
 };
 
 TEST_F(AllocationsTest, NoneForFramesOut) {
-  SendBatch batch(sockets_[0], slot_);
+  SendBatch batch(sockets_[0], streams_, slot_);
   FramesOut out({queue_ends_[0], 1394, false, false}, 1, batch, punts_, slot_, random_);
   const Bytes small = frame(even_.to_it()), large = frame(even_.to_it(std::string(1300, 'x')));
-  const ForwardingTables& tables = tables_.read();
   Bytes sink(70000);
   EXPECT_EQ(counted([&] {
               for (const Bytes* one : {&small, &large, &small, &small})
                 ASSERT_GT(send(tap_[0], one->data(), one->size(), 0), 0);
-              EXPECT_TRUE(out.turn(tables, 1));
+              EXPECT_TRUE(out.turn(tables_, 1));
               while (recv(even_.socket.fd(), sink.data(), sink.size(), MSG_DONTWAIT) > 0) {
               }
             }),
@@ -66,7 +65,6 @@ TEST_F(AllocationsTest, NoneForFramesIn) {
   std::vector<Bytes> packets;
   for (int i = 0; i < 2 * (kWarm + kCounted); ++i) packets.push_back(even_.seal(plain));
   for (std::size_t i = 0; i < packets.size(); i += 2) packets[i].back() ^= 1;  // forged
-  const ForwardingTables& tables = tables_.read();
   const Endpoint to{*IpAddress::parse("127.0.0.1"), sockets_[0].port()};
   MetricSlot ignored;
   Bytes sink(70000);
@@ -75,7 +73,7 @@ TEST_F(AllocationsTest, NoneForFramesIn) {
               const Datagram both[] = {{to, packets[next], {}, 0}, {to, packets[next + 1], {}, 0}};
               next += 2;
               even_.socket.send(both, ignored);
-              EXPECT_TRUE(in.turn(tables, 1));
+              EXPECT_TRUE(in.turn(tables_, 1));
               while (recv(tap_[0], sink.data(), sink.size(), MSG_DONTWAIT) > 0) {
               }
             }),

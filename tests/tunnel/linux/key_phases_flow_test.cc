@@ -65,15 +65,14 @@ struct Host {
                                lane);
     }
     keys->opener = std::make_unique<Opener>(fastest_suite(), opening, keys->phases);
-    auto made = std::make_unique<ForwardingTables>();
-    made->own_mac = mac();
-    made->own_ip = ip;
-    made->by_mac[other.mac()] = {keys, wire};
-    made->by_index[keys->receive_index] = {keys, wire, other.mac(), other.ip};
-    tables.publish(std::move(made));
+    tables.own_mac = mac();
+    tables.own_ip = ip.v4_value();
+    tables.by_mac.set(other.mac(), {keys, wire});
+    tables.by_index.set(keys->receive_index, {keys, wire, other.mac(), other.ip});
     for (int i = 0; i < kWorkers; ++i) {
-      workers.push_back(std::make_unique<PacketWorker>(PacketWorker::Parts{
-          i, kWorkers, sockets[i], TapQueue{queue[i]}, tables, punts, metrics.add_slot(), random}));
+      workers.push_back(std::make_unique<PacketWorker>(
+          PacketWorker::Parts{i, kWorkers, sockets[i], TapQueue{queue[i]}, tables, punts, streams,
+                              metrics.add_slot(), random}));
     }
   }
 
@@ -85,7 +84,8 @@ struct Host {
   SystemRandom random;
   std::counting_semaphore<> woken{0};
   PuntQueue punts{[this] { woken.release(); }};
-  Published<ForwardingTables> tables{kWorkers};
+  StreamOutlet streams{[] {}};
+  ForwardingTables tables{kWorkers};
   std::shared_ptr<SessionKeys> keys;
   std::vector<std::unique_ptr<PacketWorker>> workers;
   // For what each worker of the other sends to us.

@@ -164,7 +164,7 @@ TEST_F(OffloadTest, SegmentsThatCameTogetherReachTheHostAsOneFrame) {
 }
 
 TEST_F(OffloadTest, WhatNoWorkerPlacesGoesToTheControlThreadInWholeFrames) {
-  tables_.publish(tables_for({}));
+  publish({});
   const Bytes large = frame_of(true, {.payload = pattern(2500)});
   host_sends(large, 3);
   for (const Bytes& segment : cut(large)) {

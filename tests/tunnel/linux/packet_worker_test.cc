@@ -147,10 +147,11 @@ Bytes with_relay(std::uint32_t circuit, const Bytes& packet, std::uint8_t hops =
 // The peer's socket stands for the relay's.
 TEST_F(PacketWorkerTest, ThroughACircuitFramesGoAndComeAsOnADirectPath) {
   constexpr std::uint32_t kCircuit = 77;
-  auto tables = tables_for({&even_});
-  tables->by_mac[even_.mac].circuit = kCircuit;
-  tables->by_index[even_.index].circuit = kCircuit;
-  tables_.publish(std::move(tables));
+  publish({&even_});
+  tables_.by_mac.set(even_.mac, {even_.ours, even_.endpoint, kCircuit});
+  ReceiveEntry receive = receive_entry(even_);
+  receive.circuit = kCircuit;
+  tables_.by_index.set(even_.index, receive);
   start();
   tap_sends(0, frame(even_.to_it()));
   Bytes packet(2000);
@@ -201,9 +202,9 @@ TEST_F(PacketWorkerTest, ThroughACircuitFramesGoAndComeAsOnADirectPath) {
 }
 
 TEST_F(PacketWorkerTest, FramesOfAPeerWithoutALeaseGoToTheControlThread) {
-  auto tables = tables_for({&even_});
-  tables->by_index[even_.index].source_mac = 0;
-  tables_.publish(std::move(tables));
+  ReceiveEntry receive = receive_entry(even_);
+  receive.source_mac = 0;
+  tables_.by_index.set(even_.index, receive);
   start();
   peer_sends(even_.socket, even_.seal(plain_of(frame(even_.from_it()))));
   EXPECT_EQ(punted().kind, Punt::Kind::kOpened);
@@ -273,9 +274,7 @@ TEST_F(PacketWorkerTest, FramesOutThatTheTablesCannotPlaceGoToTheControlThread) 
 }
 
 TEST_F(PacketWorkerTest, BeforeTheLeaseNothingIsSealed) {
-  auto tables = tables_for({&even_});
-  tables->own_ip = {};
-  tables_.publish(std::move(tables));
+  tables_.own_ip = 0;
   start();
   FrameParts unset = even_.to_it();
   unset.source = "0.0.0.0";

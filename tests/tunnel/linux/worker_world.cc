@@ -5,6 +5,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
+
 #include "tests/base/asio/loopback.h"
 
 namespace wow {
@@ -104,6 +106,8 @@ WorkerWorld::WorkerWorld() {
     const int on = 1;
     ioctl(ends[1], FIONBIO, &on);
   }
+  tables_.own_mac = kOwnMac;
+  tables_.own_ip = kOwnIp.v4_value();
   publish({&even_, &odd_});
 }
 
@@ -113,22 +117,23 @@ WorkerWorld::~WorkerWorld() {
   for (const int fd : queue_ends_) close(fd);
 }
 
-std::unique_ptr<ForwardingTables> WorkerWorld::tables_for(const std::vector<const Peer*>& peers) {
-  auto out = std::make_unique<ForwardingTables>();
-  out->own_mac = kOwnMac;
-  out->own_ip = kOwnIp;
-  for (const Peer* peer : peers) {
-    out->by_mac[peer->mac] = {peer->ours, peer->endpoint};
-    out->by_index[peer->index] = {peer->ours, peer->endpoint, peer->mac, peer->ip};
+void WorkerWorld::publish(const std::vector<const Peer*>& peers) {
+  for (const Peer* peer : {&even_, &odd_}) {
+    if (std::ranges::find(peers, peer) == peers.end()) {
+      tables_.by_mac.erase(peer->mac);
+      tables_.by_index.erase(peer->index);
+    } else {
+      tables_.by_mac.set(peer->mac, {peer->ours, peer->endpoint});
+      tables_.by_index.set(peer->index, receive_entry(*peer));
+    }
   }
-  return out;
 }
 
 void WorkerWorld::start(const std::vector<TapQueue>& taps) {
   for (int i = 0; i < kWorkers; ++i) {
     workers_.push_back(std::make_unique<PacketWorker>(
         PacketWorker::Parts{i, kWorkers, sockets_[i], taps[static_cast<std::size_t>(i)], tables_,
-                            punts_, metrics_.add_slot(), random_}));
+                            punts_, streams_, metrics_.add_slot(), random_}));
   }
 }
 

@@ -71,9 +71,11 @@ class WorkerWorld : public testing::Test {
   WorkerWorld();
   ~WorkerWorld() override;
 
-  // Tables that name both peers.
-  static std::unique_ptr<ForwardingTables> tables_for(const std::vector<const Peer*>& peers);
-  void publish(const std::vector<const Peer*>& peers) { tables_.publish(tables_for(peers)); }
+  // The tables name these peers and no others.
+  void publish(const std::vector<const Peer*>& peers);
+  static ReceiveEntry receive_entry(const Peer& peer) {
+    return {peer.ours, peer.endpoint, peer.mac, peer.ip};
+  }
   void start(const std::vector<TapQueue>& taps);
   void start() { start({TapQueue{queue_ends_[0]}, TapQueue{queue_ends_[1]}}); }
   void stop() { workers_.clear(); }
@@ -89,9 +91,10 @@ class WorkerWorld : public testing::Test {
   Peer even_{2, 0x1000}, odd_{3, 0x1001};
   Metrics metrics_;
   SystemRandom random_;
-  Published<ForwardingTables> tables_{kWorkers};
+  ForwardingTables tables_{kWorkers};
   std::counting_semaphore<> woken_{0};
   PuntQueue punts_{[this] { woken_.release(); }};
+  StreamOutlet streams_{[this] { woken_.release(); }};
   std::vector<Punt> taken_;
   std::vector<UdpSocket> sockets_;
   std::array<int, kWorkers> tap_{}, queue_ends_{};

@@ -1,0 +1,44 @@
+// Keeps the workers' tables as sessions and bindings are. A node of which something changed is
+// marked, and its entries, no others, are written once the event is over. Control thread only.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <set>
+
+#include "base/address.h"
+#include "overlay/node.h"
+#include "tap/resolver.h"
+#include "tunnel/forwarding.h"
+
+namespace wow {
+
+class TableKeeper {
+ public:
+  TableKeeper(Node& node, const Resolver& resolver, ForwardingTables& tables)
+      : node_(node), resolver_(resolver), tables_(tables) {}
+
+  // A session with `peer`, or an address that it holds, came, went or changed.
+  void mark(const Address& peer);
+  // Brings what is marked up to date.
+  void write();
+
+ private:
+  // What the tables say of a node.
+  struct Written {
+    std::uint32_t index = 0;
+    Address relay;  // zero: the path is direct
+  };
+  void write(const Address& peer);
+  void forget(const Address& peer);
+
+  Node& node_;
+  const Resolver& resolver_;
+  ForwardingTables& tables_;
+  std::set<Address> marked_;
+  std::map<Address, Written> written_;
+  // Whose entries hold the endpoint of a relay, which may change: (relay, node).
+  std::set<std::pair<Address, Address>> behind_;
+};
+
+}  // namespace wow
