@@ -111,6 +111,11 @@ std::string RecordChecker::invite_of(const pb::Record& record) {
   return invites_[digest] = identity ? to_string(identity->invite_id) : std::string();
 }
 
+bool RecordChecker::may_bridge(const pb::Record& record) const {
+  const auto identity = context_.credentials.verify_chain(view_of(record.chain()));
+  return identity && identity->may_bridge;
+}
+
 bool RecordChecker::verify(const pb::Record& record, const Value& value) const {
   const ByteView chain = view_of(record.chain());
   const auto identity = context_.credentials.verify_chain(chain);

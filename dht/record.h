@@ -41,6 +41,8 @@ class RecordChecker {
   bool authentic(const pb::Record& record, const Value& value);
   // The invite by which the owner came: an identifier, empty if unknown. Remembers chains.
   std::string invite_of(const pb::Record& record);
+  // Whether the writer's invite lets it put a LAN behind its node.
+  bool may_bridge(const pb::Record& record) const;
   // Why the rules of its namespace forbid the value; empty if they do not.
   std::string objection(const Value& value);
 

@@ -287,7 +287,7 @@ std::string Replica::objection(const Epoch& epoch, const pb::Accept& request,
   if (!wanted.value || wanted.value->key != request.key()) return "malformed value";
   if (!checker_.authentic(request.record(), *wanted.value)) return "the signature does not hold";
   if (wanted.value->removed || wanted.is_expired(context_.clock.now())) return {};
-  auto why = lease_objection(epoch, *wanted.value);
+  auto why = lease_objection(epoch, *wanted.value, request.record());
   // What was written once is written again for readers, whatever the other rules have become.
   if (!why.empty() || request.keep_timer()) return why;
   why = checker_.objection(*wanted.value);
@@ -305,17 +305,28 @@ bool Replica::is_able(const Group& next) const {
   return static_cast<std::size_t>(alive) >= next.majority();
 }
 
-std::string Replica::lease_objection(const Epoch& epoch, const Value& value) const {
+// A host with a bridge holds as many beside its own.
+constexpr std::size_t kGuestLeasesMax = 1000;
+
+// One a node; a host that may bridge holds its guests' as well.
+std::string Replica::lease_objection(const Epoch& epoch, const Value& value,
+                                     const pb::Record& record) {
   constexpr std::string_view kLeases = "ip/";
   if (!value.key.starts_with(kLeases)) return {};
   const TimePoint now = context_.clock.now();
+  std::string other;
+  std::size_t held = 0;
   for (auto it = epoch.registers.lower_bound(std::string(kLeases));
        it != epoch.registers.end() && it->first.starts_with(kLeases); ++it) {
     const auto& [key, state] = *it;
     if (key == value.key || !state.value || state.value->owner != value.owner) continue;
-    if (!state.value->removed && !state.is_expired(now)) return "its owner already holds " + key;
+    if (state.value->removed || state.is_expired(now)) continue;
+    other = key;
+    ++held;
   }
-  return {};
+  if (held == 0) return {};
+  if (!checker_.may_bridge(record)) return "its owner already holds " + other;
+  return held <= kGuestLeasesMax ? "" : "its owner holds " + std::to_string(held) + " already";
 }
 
 std::string Replica::quota_objection(const Value& value, const std::string& invite) const {

@@ -85,7 +85,7 @@ class Replica {
   Register state_of(const Epoch& epoch, const std::string& key) const;
   std::string objection(const Epoch& epoch, const pb::Accept& request, const Register& wanted);
   bool is_able(const Group& next) const;
-  std::string lease_objection(const Epoch& epoch, const Value& value) const;
+  std::string lease_objection(const Epoch& epoch, const Value& value, const pb::Record& record);
   std::string quota_objection(const Value& value, const std::string& invite) const;
   bool is_full(const Epoch& epoch) const;
   bool write(Epoch& epoch, const std::string& key, Register wanted);

@@ -4,6 +4,7 @@
 #include <map>
 #include <utility>
 
+#include "tap/inner_ipv6.h"
 #include "tap/names.h"
 
 namespace wow {
@@ -11,10 +12,6 @@ namespace {
 
 constexpr Duration kFollowPerLease = 20ms;
 constexpr Duration kFollowPauseMax = 16s;
-
-LeaseRow row_of(const Binding& binding, const std::string& name, TimePoint now) {
-  return {binding.ip, name, binding.node, std::max(Duration{}, binding.valid_until - now)};
-}
 
 bool same_names(const std::vector<LeaseRow>& a, const std::vector<LeaseRow>& b) {
   return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](auto& x, auto& y) {
@@ -24,21 +21,44 @@ bool same_names(const std::vector<LeaseRow>& a, const std::vector<LeaseRow>& b) 
 
 }  // namespace
 
-Directory::Directory(DhtCalls dht, Resolver& resolver, Clock& clock, std::string pool)
+Directory::Directory(DhtCalls dht, Resolver& resolver, Clock& clock, std::string pool,
+                     const Prefix& subnet6)
     : dht_(std::move(dht)),
       resolver_(resolver),
       clock_(clock),
       pool_(std::move(pool)),
+      subnet6_(subnet6),
       follow_timer_(clock) {}
 
+// A guest has none.
+IpAddress Directory::ip6_of(const Address& node, const MacAddress& mac) const {
+  return mac == mac_of(node) ? inner_ipv6(subnet6_, node) : IpAddress();
+}
+
+LeaseRow Directory::row_of(const Binding& binding, const std::string& name) const {
+  return {binding.ip, name, binding.node, std::max(Duration{}, binding.valid_until - clock_.now()),
+          ip6_of(binding.node, binding.mac)};
+}
+
+void Directory::by_ip6(const IpAddress& ip, Found found) {
+  list([this, ip, found = std::move(found)](Result<std::vector<LeaseRow>> rows) {
+    if (!rows) return found(rows.error());
+    const auto row =
+        std::find_if(rows->begin(), rows->end(), [&](auto& one) { return one.ip6 == ip; });
+    if (row != rows->end()) return found(*row);
+    found(Error{ErrorCode::kNotFound, "no host of pool " + pool_ + " is at " + ip.text()});
+  });
+}
+
 void Directory::by_ip(const IpAddress& ip, Found found) {
+  if (!ip.is_v4()) return by_ip6(ip, std::move(found));
   resolver_.resolve(ip, [this, found = std::move(found)](Result<Binding> binding) {
     if (!binding) return found(binding.error());
-    if (binding->name.empty()) return found(row_of(*binding, "", clock_.now()));
+    if (binding->name.empty()) return found(row_of(*binding, ""));
     dht_.get(name_key(binding->name), [this, found, binding](Result<DhtRecord> record) {
       const bool holds =
           record && record->owner == binding->node && parse_name_record(*record) == binding->ip;
-      found(row_of(*binding, holds ? binding->name : "", clock_.now()));
+      found(row_of(*binding, holds ? binding->name : ""));
     });
   });
 }
@@ -56,7 +76,7 @@ void Directory::by_name(const std::string& name, Found found) {
         return found(binding.error().code == ErrorCode::kNotFound ? nobody : binding.error());
       }
       if (binding->node != owner) return found(nobody);
-      found(row_of(*binding, name, clock_.now()));
+      found(row_of(*binding, name));
     });
   });
 }
@@ -119,7 +139,8 @@ std::vector<LeaseRow> Directory::join() const {
     const Duration left = record.ttl - record.age - (now - leases_.at);
     if (!lease || left <= Duration{}) continue;
     const auto name = names.find({lease->ip, record.owner});
-    rows.push_back({lease->ip, name == names.end() ? "" : name->second, record.owner, left});
+    rows.push_back({lease->ip, name == names.end() ? "" : name->second, record.owner, left,
+                    ip6_of(record.owner, lease->mac.value_or(mac_of(record.owner)))});
   }
   std::sort(rows.begin(), rows.end(), [](auto& a, auto& b) { return a.ip < b.ip; });
   return rows;

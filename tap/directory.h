@@ -20,8 +20,11 @@ class Directory {
   using Found = std::function<void(Result<LeaseRow>)>;  // kNotFound, kUnavailable
   using Listed = std::function<void(Result<std::vector<LeaseRow>>)>;
 
-  Directory(DhtCalls dht, Resolver& resolver, Clock& clock, std::string pool);
+  // `subnet6`: of the hosts' inner IPv6 addresses.
+  Directory(DhtCalls dht, Resolver& resolver, Clock& clock, std::string pool,
+            const Prefix& subnet6);
 
+  // An IPv6 address costs a list: whose it is follows from the nodes.
   void by_ip(const IpAddress& ip, Found found);
   void by_name(const std::string& name, Found found);  // without the suffix, valid
   // All leases, by address. An unchanged list costs two digests.
@@ -43,6 +46,9 @@ class Directory {
 
   // `done` gets whether the page is another than before.
   void fetch(std::string_view prefix, Page& page, std::function<void(Result<bool>)> done);
+  void by_ip6(const IpAddress& ip, Found found);
+  LeaseRow row_of(const Binding& binding, const std::string& name) const;
+  IpAddress ip6_of(const Address& node, const MacAddress& mac) const;
   std::vector<LeaseRow> join() const;
   void poll();
   void tell_if_changed();
@@ -51,6 +57,7 @@ class Directory {
   Resolver& resolver_;
   Clock& clock_;
   std::string pool_;
+  const Prefix subnet6_;
   Page leases_, names_;
   Timer follow_timer_;
   Duration follow_interval_{}, follow_pause_{};

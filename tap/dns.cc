@@ -13,7 +13,7 @@ constexpr std::uint16_t kResponse = 0x8000, kOpcode = 0x7800, kAuthoritative = 0
                         kTruncated = 0x0200, kRecursionDesired = 0x0100;
 constexpr std::uint16_t kPointerToQuestion = 0xc00c;  // RFC 1035, 4.1.4
 constexpr std::size_t kLabelBytesMax = 63, kNameBytesMaxDns = 255;
-constexpr std::string_view kReverseSuffix = ".in-addr.arpa";
+constexpr std::string_view kReverseSuffix = ".in-addr.arpa", kReverseSuffixV6 = ".ip6.arpa";
 
 DnsCode code_of(const Error& error) {
   return error.code == ErrorCode::kNotFound ? DnsCode::kNoSuchName : DnsCode::kServerFailure;
@@ -49,15 +49,15 @@ std::optional<DnsQuestion> DnsQuestion::parse(ByteView message) {
   return out;
 }
 
-Bytes write_dns_answer(const DnsQuestion& question, DnsCode code, ByteView data) {
+Bytes write_dns_answer(const DnsQuestion& question, DnsCode code, ByteView data,
+                       std::uint16_t type) {
   Writer out;
   std::uint16_t flags = kResponse | static_cast<std::uint16_t>(code);
   if (code != DnsCode::kRefused) flags |= kAuthoritative;
   if (question.recursion_desired) flags |= kRecursionDesired;
   out.u16(question.id).u16(flags).u16(1).u16(data.empty() ? 0 : 1).u32(0).bytes(question.section);
   if (data.empty()) return out.take();
-  const bool address = data.size() == 4;
-  out.u16(kPointerToQuestion).u16(address ? DnsQuestion::kA : DnsQuestion::kPtr).u16(kClassIn);
+  out.u16(kPointerToQuestion).u16(type).u16(kClassIn);
   out.u32(DnsResponder::kTtlSeconds).u16(static_cast<std::uint16_t>(data.size())).bytes(data);
   return out.take();
 }
@@ -76,7 +76,26 @@ std::optional<Bytes> write_dns_name(std::string_view name) {
   return out.u8(0).take();
 }
 
+namespace {
+
+// RFC 3596, 2.5: one digit a label, the last first.
+std::optional<IpAddress> parse_reverse_v6(std::string_view digits) {
+  std::string text;
+  for (; !digits.empty(); digits.remove_prefix(std::min<std::size_t>(digits.size(), 2))) {
+    if (digits.size() >= 2 && digits[1] != '.') return std::nullopt;
+    text.insert(text.begin(), digits[0]);
+  }
+  const auto bytes = from_hex(text);
+  if (!bytes || bytes->size() != 16) return std::nullopt;
+  return IpAddress::v6(*bytes);
+}
+
+}  // namespace
+
 std::optional<IpAddress> parse_reverse_name(std::string_view name) {
+  if (name.ends_with(kReverseSuffixV6)) {
+    return parse_reverse_v6(name.substr(0, name.size() - kReverseSuffixV6.size()));
+  }
   if (!name.ends_with(kReverseSuffix)) return std::nullopt;
   name.remove_suffix(kReverseSuffix.size());
   std::uint32_t ip = 0;
@@ -92,50 +111,55 @@ std::optional<IpAddress> parse_reverse_name(std::string_view name) {
   return IpAddress::v4(ip);
 }
 
-DnsResponder::DnsResponder(std::string pool, const Prefix& subnet, Directory& directory)
-    : pool_(std::move(pool)), subnet_(subnet), directory_(directory) {}
+DnsResponder::DnsResponder(std::string pool, const Prefix& subnet, const Prefix& subnet6,
+                           Directory& directory)
+    : pool_(std::move(pool)), subnet_(subnet), subnet6_(subnet6), directory_(directory) {}
 
 void DnsResponder::ask(ByteView query, std::function<void(const Bytes&)> reply) {
   auto question = DnsQuestion::parse(query);
   if (!question || pending_ >= kAnswersPendingMax) return;
   ++pending_;
-  const auto answer = [this, question = *question, reply](DnsCode code, const Bytes& data) {
+  const auto answer = [this, question = *question, reply](DnsCode code, const Bytes& data,
+                                                          std::uint16_t type) {
     --pending_;
-    reply(write_dns_answer(question, code, data));
+    reply(write_dns_answer(question, code, data, type));
   };
-  if (const auto ip = parse_reverse_name(question->name); ip && subnet_.contains(*ip)) {
+  const auto nothing = [&answer](DnsCode code) { answer(code, {}, 0); };
+  if (const auto ip = parse_reverse_name(question->name);
+      ip && (subnet_.contains(*ip) || subnet6_.contains(*ip))) {
     if (question->type != DnsQuestion::kPtr && question->type != DnsQuestion::kAny) {
-      return answer(DnsCode::kNoError, {});
+      return nothing(DnsCode::kNoError);
     }
     return ask_address(*ip, answer);
   }
   const std::string suffix = domain_suffix(pool_);
-  if ("." + question->name == suffix) return answer(DnsCode::kNoError, {});
-  if (!question->name.ends_with(suffix)) return answer(DnsCode::kRefused, {});
+  if ("." + question->name == suffix) return nothing(DnsCode::kNoError);
+  if (!question->name.ends_with(suffix)) return nothing(DnsCode::kRefused);
   ask_name(*question, answer);
 }
 
-void DnsResponder::ask_name(const DnsQuestion& question,
-                            std::function<void(DnsCode, Bytes)> answer) {
+void DnsResponder::ask_name(const DnsQuestion& question, Answer answer) {
   const auto name = host_name_of(question.name, pool_);
-  if (!name) return answer(DnsCode::kNoSuchName, {});
-  // There are no others; AAAA is asked beside every A and must not cost a look-up.
-  if (question.type != DnsQuestion::kA && question.type != DnsQuestion::kAny) {
-    return answer(DnsCode::kNoError, {});
+  if (!name) return answer(DnsCode::kNoSuchName, {}, 0);
+  const bool six = question.type == DnsQuestion::kAaaa;
+  // There are no others: they must not cost a look-up.
+  if (!six && question.type != DnsQuestion::kA && question.type != DnsQuestion::kAny) {
+    return answer(DnsCode::kNoError, {}, 0);
   }
-  directory_.by_name(*name, [answer = std::move(answer)](Result<LeaseRow> row) {
-    if (!row) return answer(code_of(row.error()), {});
-    answer(DnsCode::kNoError, to_bytes(row->ip.bytes()));
+  directory_.by_name(*name, [six, answer = std::move(answer)](Result<LeaseRow> row) {
+    if (!row) return answer(code_of(row.error()), {}, 0);
+    answer(DnsCode::kNoError, to_bytes(six ? row->ip6.bytes() : row->ip.bytes()),
+           six ? DnsQuestion::kAaaa : DnsQuestion::kA);
   });
 }
 
-void DnsResponder::ask_address(const IpAddress& ip, std::function<void(DnsCode, Bytes)> answer) {
+void DnsResponder::ask_address(const IpAddress& ip, Answer answer) {
   directory_.by_ip(ip, [this, answer = std::move(answer)](Result<LeaseRow> row) {
-    if (!row) return answer(code_of(row.error()), {});
+    if (!row) return answer(code_of(row.error()), {}, 0);
     const auto name =
         row->name.empty() ? std::nullopt : write_dns_name(row->name + domain_suffix(pool_));
-    if (!name) return answer(DnsCode::kNoSuchName, {});
-    answer(DnsCode::kNoError, *name);
+    if (!name) return answer(DnsCode::kNoSuchName, {}, 0);
+    answer(DnsCode::kNoError, *name, DnsQuestion::kPtr);
   });
 }
 

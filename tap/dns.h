@@ -1,5 +1,6 @@
-// The part of DNS (RFC 1035) that a pool needs: addresses of NAME.POOL.internal and names of the
-// subnet's addresses. Other questions are refused, so that the host's resolver asks elsewhere.
+// The part of DNS (RFC 1035) that a pool needs: addresses of NAME.POOL.internal, IPv4 and
+// IPv6, and names of the hosts' addresses. Other questions are refused, so that the host's resolver
+// asks elsewhere.
 #pragma once
 
 #include <cstdint>
@@ -15,7 +16,7 @@ namespace wow {
 
 // One question of a query; RFC 1035, 4.1.
 struct DnsQuestion {
-  static constexpr std::uint16_t kA = 1, kPtr = 12, kAny = 255;
+  static constexpr std::uint16_t kA = 1, kPtr = 12, kAaaa = 28, kAny = 255;
 
   std::uint16_t id = 0;
   bool recursion_desired = false;
@@ -34,11 +35,13 @@ enum class DnsCode : std::uint8_t {
   kRefused = 5
 };
 
-// An answer with one record (`data` not empty) or none.
-Bytes write_dns_answer(const DnsQuestion& question, DnsCode code, ByteView data = {});
+// An answer with one record (`data` not empty; of `type`) or none.
+Bytes write_dns_answer(const DnsQuestion& question, DnsCode code, ByteView data = {},
+                       std::uint16_t type = DnsQuestion::kA);
 // A name as its labels; nothing if one is empty or too long, or all are.
 std::optional<Bytes> write_dns_name(std::string_view name);
-// 10.128.0.9 of "9.0.128.10.in-addr.arpa".
+// 10.128.0.9 of "9.0.128.10.in-addr.arpa", and of 32 hexadecimal digits and "ip6.arpa" (RFC 3596)
+// their IPv6 address.
 std::optional<IpAddress> parse_reverse_name(std::string_view name);
 
 class DnsResponder {
@@ -46,17 +49,18 @@ class DnsResponder {
   static constexpr std::uint32_t kTtlSeconds = 30;  // a name that moved is found again this soon
   static constexpr std::size_t kAnswersPendingMax = 64;
 
-  DnsResponder(std::string pool, const Prefix& subnet, Directory& directory);
+  DnsResponder(std::string pool, const Prefix& subnet, const Prefix& subnet6, Directory& directory);
 
   // `reply` gets the whole message, now or later; never, for what is no query or beyond the bound.
   void ask(ByteView query, std::function<void(const Bytes&)> reply);
 
  private:
-  void ask_name(const DnsQuestion& question, std::function<void(DnsCode, Bytes)> answer);
-  void ask_address(const IpAddress& ip, std::function<void(DnsCode, Bytes)> answer);
+  using Answer = std::function<void(DnsCode, Bytes data, std::uint16_t type)>;
+  void ask_name(const DnsQuestion& question, Answer answer);
+  void ask_address(const IpAddress& ip, Answer answer);
 
   const std::string pool_;
-  const Prefix subnet_;
+  const Prefix subnet_, subnet6_;
   Directory& directory_;
   std::size_t pending_ = 0;
 };

@@ -9,6 +9,7 @@ namespace {
 
 constexpr std::uint16_t kDhcpServerPort = 67;
 constexpr std::uint8_t kIcmpRedirect = 5;
+constexpr std::uint16_t kDhcpV6ServerPort = 547;
 
 bool is_never_taken(const Ipv4View& ip) {
   if (ip.source.is_multicast() || ip.destination.is_multicast()) return true;
@@ -19,16 +20,31 @@ bool is_never_taken(const Ipv4View& ip) {
   return ip.payload.size() < 2 || get_big_endian(ip.payload.data(), 2) == kDhcpServerPort;
 }
 
+bool is_never_taken(const Ipv6View& ip) {
+  if (ip.source.is_multicast() || ip.destination.is_multicast()) return true;
+  switch (ip.protocol) {
+    case Ipv6View::kIcmp:
+      return ip.payload.empty() || steers_hosts(ip.payload[0]);
+    case Ipv6View::kUdp:
+      return ip.payload.size() < 2 || get_big_endian(ip.payload.data(), 2) == kDhcpV6ServerPort;
+    default:
+      return false;
+  }
+}
+
 }  // namespace
 
 std::optional<InboundFrame> InboundFrame::parse(ByteView frame) {
   const auto ethernet = EthernetView::parse(frame);
-  if (!ethernet || ethernet->type != EtherType::kIpv4 || ethernet->is_to_group()) {
-    return std::nullopt;
-  }
-  const auto ip = Ipv4View::parse(ethernet->payload);
-  if (!ip || is_never_taken(*ip)) return std::nullopt;
-  return InboundFrame{*ethernet, *ip, frame.first(EthernetView::kHeaderBytes + ip->total_bytes)};
+  if (!ethernet || ethernet->is_to_group()) return std::nullopt;
+  const auto of = [&](const auto& ip) -> std::optional<InboundFrame> {
+    if (!ip || is_never_taken(*ip)) return std::nullopt;
+    return InboundFrame{*ethernet, ip->source, ip->destination,
+                        frame.first(EthernetView::kHeaderBytes + ip->total_bytes)};
+  };
+  if (ethernet->type == EtherType::kIpv4) return of(Ipv4View::parse(ethernet->payload));
+  if (ethernet->type == EtherType::kIpv6) return of(Ipv6View::parse(ethernet->payload));
+  return std::nullopt;
 }
 
 Inbound::Inbound(const Address& self, Resolver& resolver, Clock& clock, MetricSlot& metrics,
@@ -42,32 +58,56 @@ Inbound::Inbound(const Address& self, Resolver& resolver, Clock& clock, MetricSl
 
 void Inbound::take(const Address& peer, ByteView bytes) {
   const auto frame = InboundFrame::parse(bytes);
+  if (!frame && hooks_.other(peer, bytes)) return;
   if (!frame) return metrics_.add(Metric::kDropFrameKind);
-  if (frame->ethernet.source != mac_of(peer)) return metrics_.add(Metric::kDropSourceCheck);
+  if (frame->ethernet.type == EtherType::kIpv6) return take_ipv6(peer, *frame);
   const auto own_ip = hooks_.own_ip();
-  if (frame->ethernet.destination != own_mac_ || own_ip != frame->ip.destination) {
+  const auto guest = hooks_.guest_at(frame->destination);
+  const MacAddress& to = frame->ethernet.destination;
+  if (guest ? to != *guest && to != own_mac_ : to != own_mac_ || own_ip != frame->destination) {
     metrics_.add(Metric::kDropNotMine);
-    if (own_ip) tell_not_mine(peer, frame->ip.destination);
+    if (own_ip) tell_not_mine(peer, frame->destination);
     return;
   }
-  const IpAddress source = frame->ip.source;
+  const IpAddress source = frame->source;
+  const auto is_senders = [peer, mac = frame->ethernet.source](const Binding& binding) {
+    return binding.node == peer && (mac == mac_of(peer) || mac == binding.mac);
+  };
   const Binding* binding = resolver_.find(source);
-  if (binding && binding->node == peer) return hooks_.to_host(frame->bytes);
+  if (binding && is_senders(*binding)) return deliver(*frame);
   const FrameStage::Key key{peer, source};
   if (!stage_.add(key, frame->bytes, 0)) return;
   if (!may_look_up(peer)) {
     stage_.take(key);
     return metrics_.add(Metric::kDropRateLimited);
   }
-  resolver_.resolve_again(source, [this, key](Result<Binding> found) {
+  resolver_.resolve_again(source, [this, key, is_senders](Result<Binding> found) {
     for (const auto& waiting : stage_.take(key)) {
-      if (found && found->node == key.first) {
-        hooks_.to_host(waiting.bytes);
+      if (found && is_senders(*found)) {
+        deliver(*InboundFrame::parse(waiting.bytes));
       } else {
         metrics_.add(Metric::kDropSourceCheck);
       }
     }
   });
+}
+
+void Inbound::deliver(const InboundFrame& frame) {
+  if (const auto guest = hooks_.guest_at(frame.destination)) {
+    return hooks_.to_guest(*guest, frame.bytes);
+  }
+  hooks_.to_host(frame.bytes);
+}
+
+// An address that follows from its node's neither moves nor needs to be asked for.
+void Inbound::take_ipv6(const Address& peer, const InboundFrame& frame) {
+  if (frame.ethernet.destination != own_mac_ || hooks_.own_ip6() != frame.destination) {
+    return metrics_.add(Metric::kDropNotMine);
+  }
+  if (frame.ethernet.source != mac_of(peer) || frame.source != hooks_.ip6_of(peer)) {
+    return metrics_.add(Metric::kDropSourceCheck);
+  }
+  hooks_.to_host(frame.bytes);
 }
 
 bool Inbound::may_look_up(const Address& peer) {

@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/metrics.h"
 #include "tap/frame_stage.h"
+#include "tap/ipv6_view.h"
 #include "tap/packet_view.h"
 #include "tap/resolver.h"
 #include "tunnel/rate_limit.h"
@@ -19,12 +20,12 @@ namespace wow {
 // What an acceptable frame says of itself.
 struct InboundFrame {
   EthernetView ethernet;
-  Ipv4View ip;
-  ByteView bytes;  // without padding
+  IpAddress source, destination;  // both IPv4 or both IPv6
+  ByteView bytes;                 // without padding
 
-  // Nothing for all that is never taken from the overlay: what is not unicast IPv4 with true
-  // lengths (ARP, ND, RA and STP among it), a DHCP server's word (RFC 2131) and an ICMP redirect
-  // (RFC 792).
+  // Nothing for all that is never taken from the overlay: what is not unicast IP with true lengths
+  // (ARP and STP among it), a DHCP server's word (RFC 2131, RFC 8415), ICMP redirects (RFC 792) and
+  // neighbour discovery with its router advertisements (RFC 4861).
   static std::optional<InboundFrame> parse(ByteView frame);
 };
 
@@ -40,6 +41,18 @@ class Inbound {
     std::function<std::optional<IpAddress>()> own_ip;
     std::function<void(ByteView frame)> to_host;
     std::function<void(const Address& peer, const IpAddress&)> not_mine;
+    // Our inner IPv6 address while it may be used, and whose frames may come from a peer's.
+    std::function<std::optional<IpAddress>()> own_ip6 = [] { return std::nullopt; };
+    std::function<IpAddress(const Address& peer)> ip6_of = [](auto&) { return IpAddress(); };
+    // The MAC of the guest on our bridge that holds an address, and how it gets a packet.
+    std::function<std::optional<MacAddress>(const IpAddress&)> guest_at = [](auto&) {
+      return std::nullopt;
+    };
+    std::function<void(const MacAddress&, ByteView frame)> to_guest = [](auto&, auto) {};
+    // What is none of the above: true if it was taken care of.
+    std::function<bool(const Address& peer, ByteView frame)> other = [](auto&, auto) {
+      return false;
+    };
   };
 
   Inbound(const Address& self, Resolver& resolver, Clock& clock, MetricSlot& metrics, Hooks hooks);
@@ -47,6 +60,8 @@ class Inbound {
   void take(const Address& peer, ByteView frame);
 
  private:
+  void deliver(const InboundFrame& frame);
+  void take_ipv6(const Address& peer, const InboundFrame& frame);
   bool may_look_up(const Address& peer);
   void tell_not_mine(const Address& peer, const IpAddress& ip);
 

@@ -8,6 +8,7 @@
 
 #include "base/log.h"
 #include "proto/vnet.pb.h"
+#include "tap/inner_ipv6.h"
 #include "tap/names.h"
 
 namespace wow {
@@ -126,7 +127,7 @@ void LeaseAgent::find_own(const IpAddress& wanted) {
   dht_.list(std::string(kIpKeys), {}, current([this, wanted](auto leases, const Bytes&) {
               if (!leases) return retry(kRetryMax, [this, wanted] { find_own(wanted); });
               const auto own = std::find_if(leases->begin(), leases->end(),
-                                            [this](auto& record) { return record.owner == self_; });
+                                            [this](auto& record) { return is_own(record); });
               const auto lease = own == leases->end() ? std::nullopt : parse_lease(*own);
               if (!lease) return claim(wanted);
               if (options_.wanted_ip != wanted) return claim(lease->ip);
@@ -146,7 +147,7 @@ void LeaseAgent::on_list(const std::vector<DhtRecord>& leases) {
   for (const DhtRecord& record : leases) {
     const auto lease = parse_lease(record);
     if (!lease || !is_leasable(lease->ip)) continue;
-    if (record.owner == self_ && !taken_.contains(lease->ip)) return claim(lease->ip);
+    if (is_own(record) && !taken_.contains(lease->ip)) return claim(lease->ip);
     leased.insert(lease->ip);
   }
   const std::uint64_t size = options_.subnet.size();
@@ -218,7 +219,7 @@ void LeaseAgent::settle(const std::string& name) {
   const bool record_is_right = name == name_;
   name_ = last_name_ = name;
   last_ip_ = ip_;
-  lease_ = LeaseInfo{ip_, name, mac_of(self_), expires};
+  lease_ = LeaseInfo{ip_, name, mac_of(self_), expires, inner_ipv6(options_.subnet6, self_)};
   schedule_renewal();
   heartbeat_timer_.after(kHeartbeat, [this] { heartbeat(); });
   hooks_.held(*lease_);
@@ -327,6 +328,13 @@ void LeaseAgent::refuse(ErrorCode code, std::string message) {
 void LeaseAgent::retry(Duration limit, std::function<void()> again) {
   retry_timer_.after(random_.jittered(retry_delay_), std::move(again));
   retry_delay_ = std::min(2 * retry_delay_, limit);
+}
+
+// Not a guest's on our bridge.
+bool LeaseAgent::is_own(const DhtRecord& record) const {
+  if (record.owner != self_) return false;
+  const auto lease = parse_lease(record);
+  return lease && lease->mac.value_or(mac_of(self_)) == mac_of(self_);
 }
 
 Bytes LeaseAgent::lease_value() const {

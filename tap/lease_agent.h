@@ -85,6 +85,7 @@ class LeaseAgent {
       if (round == round_) handle(std::forward<decltype(answer)>(answer)...);
     };
   }
+  bool is_own(const DhtRecord& record) const;
   Bytes lease_value() const;
   Bytes name_value() const;
   bool is_leasable(const IpAddress& ip) const;

@@ -57,7 +57,12 @@ std::optional<LeaseValue> parse_lease(const DhtRecord& record) {
   if (!ip || !lease.ParseFromArray(record.data.data(), static_cast<int>(record.data.size()))) {
     return std::nullopt;
   }
-  return LeaseValue{*ip, is_host_name(lease.name()) ? lease.name() : ""};
+  LeaseValue out{*ip, is_host_name(lease.name()) ? lease.name() : "", {}};
+  if (MacAddress mac; lease.mac().size() == mac.size() && (lease.mac()[0] & 1) == 0) {
+    std::copy(lease.mac().begin(), lease.mac().end(), mac.begin());
+    out.mac = mac;
+  }
+  return out;
 }
 
 std::optional<IpAddress> parse_name_record(const DhtRecord& record) {

@@ -8,6 +8,7 @@
 
 #include "base/endpoint.h"
 #include "dht/dht.h"
+#include "tunnel/forwarding.h"
 
 namespace wow {
 
@@ -39,6 +40,7 @@ struct LeaseValue {
   IpAddress ip;
   std::string
       name;  // empty or valid; as the lease's holder claims, to be held against the name's record
+  std::optional<MacAddress> mac;  // likewise; of one machine, never of a group
 };
 std::optional<LeaseValue> parse_lease(const DhtRecord& record);
 std::optional<IpAddress> parse_name_record(const DhtRecord& record);

@@ -8,12 +8,13 @@
 namespace wow {
 
 Outbound::Outbound(const Address& self, const Prefix& subnet, const IpAddress& service_ip,
-                   Resolver& resolver, MetricSlot& metrics, Hooks hooks)
+                   Resolver& resolver, Neighbours& neighbours, MetricSlot& metrics, Hooks hooks)
     : self_(self),
       own_mac_(mac_of(self)),
       subnet_(subnet),
       service_ip_(service_ip),
       resolver_(resolver),
+      neighbours_(neighbours),
       metrics_(metrics),
       hooks_(std::move(hooks)),
       stage_(metrics) {}
@@ -23,6 +24,7 @@ void Outbound::take(ByteView frame, std::uint8_t facts) {
   if (!ethernet) return metrics_.add(Metric::kDropFrameKind);
   if (ethernet->source != own_mac_) return metrics_.add(Metric::kDropSourceCheck);
   if (ethernet->type == EtherType::kArp) return on_arp(*ethernet);
+  if (ethernet->type == EtherType::kIpv6) return on_ipv6(frame, *ethernet, facts);
   if (ethernet->type != EtherType::kIpv4 || ethernet->is_to_group()) {
     return metrics_.add(Metric::kDropFrameKind);
   }
@@ -43,10 +45,10 @@ void Outbound::on_arp(const EthernetView& frame) {
   };
   if (arp->target_ip == service_ip_) return answer(kServiceMac);
   resolver_.resolve(arp->target_ip, [this, answer](Result<Binding> binding) {
-    if (!binding || binding->node == self_) return;
+    if (!binding || (binding->node == self_ && binding->mac == own_mac_)) return;
     // The session is made while the host still digests the answer.
-    hooks_.want_session(binding->node);
-    answer(mac_of(binding->node));
+    if (binding->node != self_) hooks_.want_session(binding->node);
+    answer(binding->mac);
   });
 }
 
@@ -56,35 +58,75 @@ void Outbound::on_ipv4(ByteView frame, const EthernetView& ethernet, std::uint8_
   if (hooks_.own_ip() != ip->source) return metrics_.add(Metric::kDropSourceCheck);
   const IpAddress to = ip->destination;
   if (to == service_ip_) return hooks_.to_service(ethernet, *ip);
+  forward(frame, to, facts);
+}
+
+void Outbound::forward(ByteView frame, const IpAddress& to, std::uint8_t facts) {
   if (!subnet_.contains(to)) return metrics_.add(Metric::kDropNoDestination);
   if (const Binding* binding = resolver_.find(to)) {
-    const Address node = binding->node;
+    const Way way{binding->node, binding->mac};
     resolver_.resolve(to, [](auto) {});  // an old entry is asked for anew
-    return send(node, frame, facts);
+    return send(way, frame, facts);
   }
   const FrameStage::Key key{Address(), to};
   if (!stage_.add(key, frame, facts)) return;
   resolver_.resolve(to, [this, key](Result<Binding> binding) {
-    for (const auto& waiting : stage_.take(key)) {
-      if (binding) {
-        send(binding->node, waiting.bytes, waiting.facts);
-      } else {
-        metrics_.add(Metric::kDropNoDestination);
-      }
-    }
+    release(key, binding ? std::optional(Way{binding->node, binding->mac}) : std::nullopt);
   });
 }
 
-void Outbound::send(const Address& node, ByteView frame, std::uint8_t facts) {
-  if (node == self_) return metrics_.add(Metric::kDropNoDestination);
-  hooks_.want_session(node);
-  if (!fits(node, frame)) return;
-  const MacAddress mac = mac_of(node);
-  if (std::equal(mac.begin(), mac.end(), frame.begin())) return hooks_.to_node(node, frame, facts);
-  // The address has moved and the host does not know it yet.
-  Bytes copy = to_bytes(frame);
-  std::copy(mac.begin(), mac.end(), copy.begin());
-  hooks_.to_node(node, copy, facts);
+void Outbound::on_ipv6(ByteView frame, const EthernetView& ethernet, std::uint8_t facts) {
+  const auto ip = Ipv6View::parse(ethernet.payload);
+  if (!ip) return metrics_.add(Metric::kDropFrameKind);
+  if (const auto asked = NeighbourSolicitation::parse(*ip)) {
+    return on_solicitation(ethernet, *asked);
+  }
+  // Multicast: router solicitations and group reports, which every host sends.
+  if (ethernet.is_to_group()) return metrics_.add(Metric::kDropFrameKind);
+  if (hooks_.own_ip6() != ip->source) return metrics_.add(Metric::kDropSourceCheck);
+  const IpAddress to = ip->destination;
+  if (const auto node = neighbours_.find(to)) return send({*node, mac_of(*node)}, frame, facts);
+  const FrameStage::Key key{Address(), to};
+  if (!stage_.add(key, frame, facts)) return;
+  neighbours_.resolve(to, [this, key](const auto& node) {
+    release(key, node ? std::optional(Way{*node, mac_of(*node)}) : std::nullopt);
+  });
+}
+
+void Outbound::on_solicitation(const EthernetView& ethernet, const NeighbourSolicitation& asked) {
+  const auto own = hooks_.own_ip6();
+  // Whether an address is free was settled with the node's own: it follows from that.
+  if (!own || asked.asker.is_unspecified() || asked.target == *own) return;
+  neighbours_.resolve(asked.target, [this, asked, mac = ethernet.source](const auto& node) {
+    if (!node || *node == self_) return;
+    hooks_.want_session(*node);
+    hooks_.to_host(
+        write_neighbour_advertisement(mac, asked.asker, asked.target, mac_of(*node), true));
+  });
+}
+
+void Outbound::release(const FrameStage::Key& key, const std::optional<Way>& way) {
+  for (const auto& waiting : stage_.take(key)) {
+    if (way) {
+      send(*way, waiting.bytes, waiting.facts);
+    } else {
+      metrics_.add(Metric::kDropNoDestination);
+    }
+  }
+}
+
+void Outbound::send(const Way& way, ByteView frame, std::uint8_t facts) {
+  if (way.node == self_ && way.mac == own_mac_) return metrics_.add(Metric::kDropNoDestination);
+  Bytes copy;
+  if (!std::equal(way.mac.begin(), way.mac.end(), frame.begin())) {
+    // The address has moved and the sender does not know it yet.
+    copy = to_bytes(frame);
+    std::copy(way.mac.begin(), way.mac.end(), copy.begin());
+    frame = copy;
+  }
+  if (way.node == self_) return hooks_.to_guest(frame);
+  hooks_.want_session(way.node);
+  if (fits(way.node, frame)) hooks_.to_node(way.node, frame, facts);
 }
 
 // If it may not be cut, its sender is told what fits; else routers below may cut the datagram.
@@ -100,7 +142,7 @@ bool Outbound::fits(const Address& node, ByteView frame) {
 
 void Outbound::announce(const Binding& binding) {
   if (const auto own_ip = hooks_.own_ip(); own_ip && binding.node != self_) {
-    hooks_.to_host(write_arp_reply(own_mac_, *own_ip, binding.ip, mac_of(binding.node)));
+    hooks_.to_host(write_arp_reply(own_mac_, *own_ip, binding.ip, binding.mac));
   }
 }
 

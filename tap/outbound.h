@@ -1,6 +1,6 @@
-// Frames that the host sends into the virtual network and that no worker could place: ARP is
-// answered here, an IPv4 packet goes to whoever holds its destination, the service address is ours,
-// and everything else stays out of the overlay.
+// Frames that the host sends into the virtual network and that no worker could place: ARP and
+// neighbour discovery are answered here, an IP packet goes to whoever holds its destination, the
+// service address is ours, and everything else stays out of the overlay.
 #pragma once
 
 #include <functional>
@@ -9,6 +9,8 @@
 #include "base/metrics.h"
 #include "tap/arp.h"
 #include "tap/frame_stage.h"
+#include "tap/ipv6_view.h"
+#include "tap/neighbours.h"
 #include "tap/packet_view.h"
 #include "tap/resolver.h"
 #include "tap/too_big.h"
@@ -25,19 +27,35 @@ class Outbound {
     // The largest frame that the way to a node carries; 0: not known.
     std::function<std::size_t(const Address& node)> frame_max;
     std::function<void(const EthernetView&, const Ipv4View&)> to_service;
+    // Our inner IPv6 address while it may be used.
+    std::function<std::optional<IpAddress>()> own_ip6 = [] { return std::nullopt; };
+    // An IPv4 packet for a guest on our own bridge, whose MAC it has.
+    std::function<void(ByteView frame)> to_guest = [](auto) {};
   };
 
   Outbound(const Address& self, const Prefix& subnet, const IpAddress& service_ip,
-           Resolver& resolver, MetricSlot& metrics, Hooks hooks);
+           Resolver& resolver, Neighbours& neighbours, MetricSlot& metrics, Hooks hooks);
 
   void take(ByteView frame, std::uint8_t facts);
+  // An IPv4 packet whose source was checked: the host's own, or a guest's on our bridge.
+  void forward(ByteView frame, const IpAddress& to, std::uint8_t facts);
   // `ip` has moved to another node: the host's ARP entry for it follows.
   void announce(const Binding& binding);
 
  private:
+  // Where a packet goes: the node, and the MAC of who has the address there.
+  struct Way {
+    Address node;
+    MacAddress mac{};
+  };
+
   void on_arp(const EthernetView& frame);
   void on_ipv4(ByteView frame, const EthernetView& ethernet, std::uint8_t facts);
-  void send(const Address& node, ByteView frame, std::uint8_t facts);
+  void on_ipv6(ByteView frame, const EthernetView& ethernet, std::uint8_t facts);
+  void on_solicitation(const EthernetView& ethernet, const NeighbourSolicitation& asked);
+  // What waited for its destination goes there, or nowhere.
+  void release(const FrameStage::Key& key, const std::optional<Way>& way);
+  void send(const Way& way, ByteView frame, std::uint8_t facts);
   bool fits(const Address& node, ByteView frame);
 
   const Address self_;
@@ -45,6 +63,7 @@ class Outbound {
   const Prefix subnet_;
   const IpAddress service_ip_;
   Resolver& resolver_;
+  Neighbours& neighbours_;
   MetricSlot& metrics_;
   Hooks hooks_;
   FrameStage stage_;

@@ -12,7 +12,7 @@
 
 namespace wow {
 
-enum class EtherType : std::uint16_t { kIpv4 = 0x0800, kArp = 0x0806 };
+enum class EtherType : std::uint16_t { kIpv4 = 0x0800, kArp = 0x0806, kIpv6 = 0x86dd };
 enum class IpProtocol : std::uint8_t { kIcmp = 1, kUdp = 17 };
 
 // | destination 6 | source 6 | type 2 | payload |

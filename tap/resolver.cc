@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "tap/mac_address.h"
 #include "tap/names.h"
 
 namespace wow {
@@ -52,6 +53,29 @@ bool Resolver::refute(const IpAddress& ip, const Address& node) {
   return true;
 }
 
+void Resolver::learn(const Binding& binding) {
+  if (!entries_.contains(binding.ip)) make_room();
+  const TimePoint now = clock_.now();
+  Entry& entry = entries_[binding.ip];
+  entry.asked_at = now;
+  entry.refresh_at = now + (binding.valid_until - now) / 2;
+  bind(binding.ip, entry, binding);
+}
+
+void Resolver::forget(const IpAddress& ip) {
+  const auto found = entries_.find(ip);
+  if (found == entries_.end()) return;
+  bind(ip, found->second, std::nullopt);
+  entries_.erase(found);
+}
+
+bool Resolver::move(const Address& from, const Binding& binding) {
+  const Binding* known = find(binding.ip);
+  if (!known || known->node != from) return false;
+  learn(binding);
+  return true;
+}
+
 void Resolver::sweep(const std::function<bool(const Address& node)>& in_use) {
   const TimePoint now = clock_.now();
   std::vector<IpAddress> old;
@@ -75,7 +99,8 @@ void Resolver::sweep(const std::function<bool(const Address& node)>& in_use) {
 const Binding* Resolver::of(const Address& node) const {
   for (auto i = by_node_.lower_bound({node, IpAddress()}); i != by_node_.end() && i->first == node;
        ++i) {
-    if (const Binding* binding = find(i->second)) return binding;
+    const Binding* binding = find(i->second);
+    if (binding && binding->mac == mac_of(node)) return binding;
   }
   return nullptr;
 }
@@ -117,7 +142,11 @@ void Resolver::on_answer(const IpAddress& ip, TimePoint asked_at, const Result<D
   auto waiters = std::move(asked_.extract(ip).mapped());
   Result<Binding> result = Error{ErrorCode::kNotFound, "nobody holds " + ip.text()};
   const bool unavailable = !answer && answer.error().code != ErrorCode::kNotFound;
-  if (unavailable) {
+  const auto known = entries_.find(ip);
+  if (known != entries_.end() && known->second.asked_at > asked_at && find(ip)) {
+    // It moved while the store was asked, and whoever had it has told us.
+    result = *known->second.binding;
+  } else if (unavailable) {
     // While the DHT does not answer, what it said before holds until its lease ends.
     if (const Binding* binding = find(ip)) {
       result = *binding;
@@ -133,7 +162,8 @@ void Resolver::on_answer(const IpAddress& ip, TimePoint asked_at, const Result<D
     const auto lease = answer ? parse_lease(*answer) : std::nullopt;
     if (lease && lease->ip == ip && answer->ttl > answer->age) {
       const Duration left = answer->ttl - answer->age;
-      binding = Binding{ip, answer->owner, lease->name, asked_at + left};
+      binding = Binding{ip, answer->owner, lease->name, asked_at + left,
+                        lease->mac.value_or(mac_of(answer->owner))};
       entry.refresh_at = asked_at + std::min<Duration>(kRefreshAfter, left / 2);
       result = *binding;
     }

@@ -16,6 +16,7 @@
 #include "base/endpoint.h"
 #include "base/error.h"
 #include "tap/dht_calls.h"
+#include "tunnel/forwarding.h"
 
 namespace wow {
 
@@ -24,6 +25,7 @@ struct Binding {
   Address node;
   std::string name;         // as the holder claims
   TimePoint valid_until{};  // the lease ends, as far as we know
+  MacAddress mac{};         // as the holder claims: his own, or of a guest on his bridge
 };
 
 class Resolver {
@@ -52,6 +54,12 @@ class Resolver {
   const Binding* of(const Address& node) const;
   // `node` says that it does not hold `ip`. True if we thought so and it is now forgotten.
   bool refute(const IpAddress& ip, const Address& node);
+  // What we know ourselves: a guest of ours.
+  void learn(const Binding& binding);
+  void forget(const IpAddress& ip);
+  // `from` says that the address is not behind it any more but at `binding.node`. False if it never
+  // was, as far as we know.
+  bool move(const Address& from, const Binding& binding);
   // Asks anew for bindings that grew old and whose node is `in_use`; forgets those that ran out.
   void sweep(const std::function<bool(const Address& node)>& in_use);
   std::size_t size() const { return entries_.size(); }

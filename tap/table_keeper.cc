@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "tap/inner_ipv6.h"
 #include "tap/mac_address.h"
 
 namespace wow {
@@ -45,9 +46,11 @@ void TableKeeper::write(const Address& peer) {
   }
   const Endpoint to = way->path().path.endpoint;
   const std::uint64_t mac = mac_key(mac_of(peer).data());
-  ReceiveEntry receive{keys, to, mac, {}, path.circuit};
-  if (const Binding* binding = resolver_.of(peer)) {
-    receive.source_ip = binding->ip;
+  const IpAddress ip6 = inner_ipv6(subnet6_, peer);
+  ReceiveEntry receive{keys, to, mac, {}, path.circuit, ip6};
+  const Binding* binding = resolver_.of(peer);
+  if (binding) receive.source_ip = binding->ip;
+  if (binding || neighbours_.find(ip6)) {
     tables_.by_mac.set(mac, {keys, to, path.circuit, session->datagram_max()});
   } else {
     tables_.by_mac.erase(mac);

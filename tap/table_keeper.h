@@ -8,6 +8,7 @@
 
 #include "base/address.h"
 #include "overlay/node.h"
+#include "tap/neighbours.h"
 #include "tap/resolver.h"
 #include "tunnel/forwarding.h"
 
@@ -15,8 +16,14 @@ namespace wow {
 
 class TableKeeper {
  public:
-  TableKeeper(Node& node, const Resolver& resolver, ForwardingTables& tables)
-      : node_(node), resolver_(resolver), tables_(tables) {}
+  // `subnet6`: of the inner IPv6 addresses.
+  TableKeeper(Node& node, const Resolver& resolver, const Neighbours& neighbours,
+              const Prefix& subnet6, ForwardingTables& tables)
+      : node_(node),
+        resolver_(resolver),
+        neighbours_(neighbours),
+        subnet6_(subnet6),
+        tables_(tables) {}
 
   // A session with `peer`, or an address that it holds, came, went or changed.
   void mark(const Address& peer);
@@ -34,6 +41,8 @@ class TableKeeper {
 
   Node& node_;
   const Resolver& resolver_;
+  const Neighbours& neighbours_;
+  const Prefix subnet6_;
   ForwardingTables& tables_;
   std::set<Address> marked_;
   std::map<Address, Written> written_;

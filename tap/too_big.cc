@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "tap/ipv6_view.h"
 #include "tap/packet_view.h"
 
 namespace wow {
@@ -18,13 +19,32 @@ bool is_icmp_error(const Ipv4View& ip) {
   return ip.payload.empty() || (ip.payload[0] != 0 && ip.payload[0] != 8);
 }
 
+constexpr std::uint8_t kPacketTooBig = 2, kEchoRequestV6 = 128;  // RFC 4443, 3.2 and 2.1
+constexpr std::size_t kIpv6PacketMin = 1280;
+
+std::optional<Bytes> write_too_big_v6(const EthernetView& ethernet, std::size_t packet_max) {
+  const auto ip = Ipv6View::parse(ethernet.payload);
+  if (!ip || ip->total_bytes <= kIpv6PacketMin || ip->protocol == Ipv6View::kFragment) {
+    return std::nullopt;
+  }
+  const bool is_error =
+      ip->protocol == Ipv6View::kIcmp && (ip->payload.empty() || ip->payload[0] < kEchoRequestV6);
+  if (is_error) return std::nullopt;
+  Writer message;
+  message.u8(kPacketTooBig).u8(0).u16(0);
+  message.u32(static_cast<std::uint32_t>(std::max(packet_max, kIpv6PacketMin)));
+  message.bytes(ethernet.payload.first(kIpv6PacketMin - Ipv6View::kHeaderBytes - kIcmpHeaderBytes));
+  return write_ethernet(ethernet.source, ethernet.destination, EtherType::kIpv6,
+                        write_icmpv6(ip->destination, ip->source, message.take()));
+}
+
 }  // namespace
 
 std::optional<Bytes> write_too_big(ByteView frame, std::size_t packet_max) {
   const auto ethernet = EthernetView::parse(frame);
-  if (!ethernet || ethernet->type != EtherType::kIpv4 || ethernet->is_to_group()) {
-    return std::nullopt;
-  }
+  if (!ethernet || ethernet->is_to_group()) return std::nullopt;
+  if (ethernet->type == EtherType::kIpv6) return write_too_big_v6(*ethernet, packet_max);
+  if (ethernet->type != EtherType::kIpv4) return std::nullopt;
   const auto ip = Ipv4View::parse(ethernet->payload);
   if (!ip || ip->fragment || is_icmp_error(*ip)) return std::nullopt;
   const ByteView packet = ethernet->payload;

@@ -1,14 +1,17 @@
 #include "tap/virtual_network.h"
 
+#include <algorithm>
 #include <array>
 #include <utility>
 
 #include "base/log.h"
 #include "proto/vnet.pb.h"
+#include "tap/bridge.h"
 #include "tap/dht_calls.h"
 #include "tap/directory.h"
 #include "tap/dns.h"
 #include "tap/inbound.h"
+#include "tap/inner_ipv6.h"
 #include "tap/lease_agent.h"
 #include "tap/names.h"
 #include "tap/outbound.h"
@@ -46,6 +49,12 @@ class VirtualNetwork::Impl {
 
   // Something of `node` that the workers' tables say.
   void changed(const Address& node);
+  std::optional<IpAddress> own_ip6() const;
+  void add_bridge(FramePort& lan, const Credentials& credentials);
+  Bridge::Hooks bridge_hooks(FramePort& lan);
+  void on_moved(const Address& from, const pb::GuestMoved& message);
+  // Answers to frames of the host and of guests go where those came from.
+  void to_sender(ByteView frame);
   void publish_soon();
   void publish();
   void sweep();
@@ -53,12 +62,16 @@ class VirtualNetwork::Impl {
   // Answers of the DHT that come after our end are dropped.
   std::shared_ptr<int> alive_ = std::make_shared<int>(0);
   Node& node_;
+  Clock& clock_;
+  Random& random_;
   FramePort& port_;
+  FramePort* lan_ = nullptr;
   MetricSlot& metrics_;
   const VirtualNetworkOptions options_;
   Hooks hooks_;
   const DhtCalls dht_;
   Resolver resolver_;
+  Neighbours neighbours_;
   TableKeeper keeper_;
   Directory directory_;
   DnsResponder dns_;
@@ -67,30 +80,42 @@ class VirtualNetwork::Impl {
   Outbound outbound_;
   Inbound inbound_;
   Pinger pinger_;
+  std::unique_ptr<Bridge> bridge_;
   Timer publish_timer_, sweep_timer_;
 };
 
 VirtualNetwork::Impl::Impl(Node& node, Dht& dht, Clock& clock, Random& random, FramePort& port,
                            MetricSlot& metrics, VirtualNetworkOptions options, Hooks hooks)
     : node_(node),
+      clock_(clock),
+      random_(random),
       port_(port),
       metrics_(metrics),
       options_(std::move(options)),
       hooks_(std::move(hooks)),
       dht_(calls_of(dht, alive_)),
       resolver_(options_.subnet, dht_, clock, [this](const Address& node) { changed(node); }),
-      keeper_(node, resolver_, *hooks_.tables),
-      directory_(dht_, resolver_, clock, options_.pool),
-      dns_(options_.pool, options_.subnet, directory_),
+      neighbours_(
+          options_.subnet6,
+          [this](auto& place, auto done) {
+            node_.locate(place, [done, alive = std::weak_ptr<int>(alive_)](auto found) {
+              if (!alive.expired()) done(found);
+            });
+          },
+          clock, [this](const Address& node) { changed(node); }),
+      keeper_(node, resolver_, neighbours_, options_.subnet6, *hooks_.tables),
+      directory_(dht_, resolver_, clock, options_.pool, options_.subnet6),
+      dns_(options_.pool, options_.subnet, options_.subnet6, directory_),
       service_(service_address(options_.subnet), dns_, metrics,
                [this](ByteView frame) { to_host(frame); }),
       agent_(node.address(), dht_, clock, random, options_, lease_hooks()),
       outbound_(node.address(), options_.subnet, service_address(options_.subnet), resolver_,
-                metrics, outbound_hooks()),
+                neighbours_, metrics, outbound_hooks()),
       inbound_(node.address(), resolver_, clock, metrics, inbound_hooks()),
       pinger_(clock, random, [this](auto& to, auto& message) { send(to, message); }),
       publish_timer_(clock),
       sweep_timer_(clock) {
+  hooks_.tables->own_ip6 = inner_ipv6(options_.subnet6, node.address());
   hooks_.tables->own_mac = mac_key(mac_of(node.address()).data());
   // The store keeps this call for as long as it lives.
   dht.on_lineage_change([this, alive = std::weak_ptr<int>(alive_)](const DhtLineageChange&) {
@@ -103,6 +128,7 @@ VirtualNetwork::Impl::Impl(Node& node, Dht& dht, Clock& clock, Random& random, F
 VirtualNetwork::Impl::~Impl() {
   node_.set_handler(Service::kVnet, nullptr);
   node_.set_frame_handler(nullptr);
+  node_.set_broadcast_handler(Service::kVnet, nullptr);
   node_.set_session_observer(nullptr);
 }
 
@@ -112,6 +138,14 @@ void VirtualNetwork::Impl::start() {
   node_.set_frame_handler([this](Session& from, ByteView frame, std::uint8_t facts) {
     take_frame(from, frame, facts);
   });
+  node_.set_broadcast_handler(
+      Service::kVnet, [this](const Address& origin, ByteView payload, std::uint32_t) {
+        pb::VnetMessage message;
+        if (!message.ParseFromArray(payload.data(), static_cast<int>(payload.size()))) return;
+        if (bridge_ && message.has_bridge_hello()) {
+          bridge_->on_broadcast(origin, message.bridge_hello());
+        }
+      });
   node_.set_session_observer([this](const Address& peer, Session* session) {
     changed(peer);
     if (session) directory_.hurry();
@@ -120,6 +154,7 @@ void VirtualNetwork::Impl::start() {
   node_.on_joined([this, alive = std::weak_ptr<int>(alive_)] {
     if (!alive.expired()) agent_.start();
   });
+  if (bridge_) bridge_->start();
   if (node_.joined()) agent_.start();
   sweep();
 }
@@ -130,9 +165,21 @@ Inbound::Hooks VirtualNetwork::Impl::inbound_hooks() {
       .to_host = [this](ByteView frame) { to_host(frame); },
       .not_mine =
           [this](const Address& peer, const IpAddress& ip) {
+            if (bridge_ && bridge_->tell_moved(peer, ip)) return;
             pb::VnetMessage message;
             message.mutable_not_mine()->set_ip(ip.text());
             send(peer, message);
+          },
+      .own_ip6 = [this] { return own_ip6(); },
+      .ip6_of = [this](const Address& peer) { return inner_ipv6(options_.subnet6, peer); },
+      .guest_at = [this](const IpAddress& ip) -> std::optional<MacAddress> {
+        return bridge_ ? bridge_->guest_at(ip) : std::nullopt;
+      },
+      .to_guest = [this](auto& mac, ByteView frame) { bridge_->to_guest(mac, frame); },
+      .other =
+          [this](const Address& peer, ByteView frame) {
+            if (bridge_) bridge_->take_from(peer, frame);
+            return bridge_ != nullptr;
           },
   };
 }
@@ -140,7 +187,7 @@ Inbound::Hooks VirtualNetwork::Impl::inbound_hooks() {
 Outbound::Hooks VirtualNetwork::Impl::outbound_hooks() {
   return {
       .own_ip = [this] { return agent_.usable_ip(); },
-      .to_host = [this](ByteView frame) { to_host(frame); },
+      .to_host = [this](ByteView frame) { to_sender(frame); },
       .to_node = [this](const Address& node, ByteView frame,
                         std::uint8_t facts) { node_.send_frame(node, frame, facts); },
       .want_session = [this](const Address& node) { node_.want_shortcut(node); },
@@ -150,6 +197,11 @@ Outbound::Hooks VirtualNetwork::Impl::outbound_hooks() {
         return most == 0 ? 0 : most - kDataOverheadBytes;
       },
       .to_service = [this](auto& ethernet, auto& ip) { service_.take(ethernet, ip); },
+      .own_ip6 = [this] { return own_ip6(); },
+      .to_guest =
+          [this](ByteView frame) {
+            if (lan_ != nullptr) lan_->write(std::array{frame});
+          },
   };
 }
 
@@ -190,6 +242,8 @@ void VirtualNetwork::Impl::on_message(const Address& from, ByteView bytes) {
   }
   if (message.has_echo()) return pinger_.on_echo(from, message.echo());
   if (message.has_not_mine()) return on_not_mine(from, message.not_mine());
+  if (message.has_guest_moved()) return on_moved(from, message.guest_moved());
+  if (bridge_) return bridge_->on_message(from, message);
   metrics_.add(Metric::kDropMalformed);
 }
 
@@ -209,6 +263,82 @@ void VirtualNetwork::Impl::send(const Address& to, const pb::VnetMessage& messag
 void VirtualNetwork::Impl::changed(const Address& node) {
   keeper_.mark(node);
   publish_soon();
+}
+
+void VirtualNetwork::Impl::on_moved(const Address& from, const pb::GuestMoved& message) {
+  const auto ip = IpAddress::parse(message.ip());
+  const auto mac = mac_in(message.mac());
+  const auto node = Address::parse(view_of(message.node()));
+  if (!ip || !mac || !node) return metrics_.add(Metric::kDropMalformed);
+  // Until the store has the new holder's record.
+  const Binding binding{*ip, *node, "", clock_.now() + Bridge::kMovedKept, *mac};
+  if (*node == node_.address() || !resolver_.move(from, binding)) return;
+  node_.want_shortcut(*node);
+  outbound_.announce(binding);
+}
+
+void VirtualNetwork::Impl::add_bridge(FramePort& lan, const Credentials& credentials) {
+  lan_ = &lan;
+  const BridgeOptions options{options_.subnet, domain_suffix(options_.pool).substr(1), options_.mtu,
+                              options_.lease_ttl};
+  bridge_ = std::make_unique<Bridge>(credentials, options, resolver_, dht_, dns_, clock_, random_,
+                                     metrics_, bridge_hooks(lan));
+}
+
+Bridge::Hooks VirtualNetwork::Impl::bridge_hooks(FramePort& lan) {
+  return {
+      .to_lan = [&lan](ByteView frame) { lan.write(std::array{frame}); },
+      .to_host = [this](ByteView frame) { to_host(frame); },
+      .own_ip = [this] { return agent_.usable_ip(); },
+      .is_leasable =
+          [this](const IpAddress& ip) {
+            const auto& lease = agent_.lease();
+            return !(lease && lease->ip == ip) &&
+                   std::none_of(options_.reservations.begin(), options_.reservations.end(),
+                                [&](auto& one) { return one.ip == ip; });
+          },
+      .forward =
+          [this](ByteView frame) {
+            outbound_.forward(frame,
+                              Ipv4View::parse(EthernetView::parse(frame)->payload)->destination, 0);
+          },
+      .want_session = [this](const Address& node) { node_.want_shortcut(node); },
+      .send = [this](const Address& to, const pb::VnetMessage& message) { send(to, message); },
+      .broadcast =
+          [this](const pb::VnetMessage& message) {
+            node_.broadcast(Service::kVnet, view_of(message.SerializeAsString()));
+          },
+      .to_node =
+          [this](const Address& node, ByteView frame) {
+            node_.want_shortcut(node);
+            node_.send_frame(node, frame, 0);
+          },
+      .may_bridge =
+          [this](const Address& peer) {
+            const Session* session = node_.session(peer);
+            return session && session->state() == SessionState::kOpen &&
+                   session->identity().may_bridge;
+          },
+      .for_each_peer =
+          [this](const std::function<void(const Address&)>& visit) {
+            node_.sessions().for_each([&](Session& session) {
+              if (session.state() == SessionState::kOpen) visit(session.peer());
+            });
+          },
+  };
+}
+
+void VirtualNetwork::Impl::to_sender(ByteView frame) {
+  MacAddress to{};
+  std::copy_n(frame.begin(), to.size(), to.begin());
+  if (bridge_ && bridge_->is_station(to)) return lan_->write(std::array{frame});
+  to_host(frame);
+}
+
+// While the lease is in doubt somebody else may be running with our key: a copy of this machine.
+std::optional<IpAddress> VirtualNetwork::Impl::own_ip6() const {
+  if (!agent_.usable_ip()) return std::nullopt;
+  return inner_ipv6(options_.subnet6, node_.address());
 }
 
 void VirtualNetwork::Impl::publish_soon() {
@@ -252,6 +382,17 @@ void VirtualNetwork::start() { impl_->start(); }
 void VirtualNetwork::release(std::function<void()> done) { impl_->agent_.release(std::move(done)); }
 void VirtualNetwork::on_frame_out(ByteView frame, std::uint8_t facts) {
   impl_->outbound_.take(frame, facts);
+}
+void VirtualNetwork::add_bridge(FramePort& lan, const Credentials& credentials) {
+  impl_->add_bridge(lan, credentials);
+}
+void VirtualNetwork::on_frame_lan(ByteView frame) {
+  if (impl_->bridge_) impl_->bridge_->take(frame);
+}
+std::optional<BridgeStatus> VirtualNetwork::bridge() const {
+  if (!impl_->bridge_) return std::nullopt;
+  return BridgeStatus{impl_->bridge_->guests(), impl_->bridge_->others(),
+                      impl_->bridge_->blocked()};
 }
 void VirtualNetwork::on_frame_in(Session& from, ByteView frame, std::uint8_t facts) {
   impl_->take_frame(from, frame, facts);

@@ -25,6 +25,7 @@ namespace wow {
 struct VirtualNetworkOptions {
   std::string pool;  // for names: NAME.POOL.internal
   Prefix subnet;
+  Prefix subnet6;  // of the inner IPv6 addresses: inner_ipv6_prefix() of the pool's key
   int mtu = 1380;
   Duration lease_ttl = 7 * 24h;
   std::string name;  // wanted; empty: none
@@ -47,6 +48,7 @@ struct LeaseInfo {
   std::string name;
   MacAddress mac{};
   TimePoint expires{};  // by CLOCK_BOOTTIME, counted from sending
+  IpAddress ip6;        // ours by our node's address, whatever the lease
 };
 
 // One line of `wow leases` and of the hosts block.
@@ -55,6 +57,14 @@ struct LeaseRow {
   std::string name;
   Address node;
   Duration ttl_left{};
+  IpAddress ip6;  // unspecified: of a guest on the node's bridge
+};
+
+// What a host with a bridge has beside its own interface.
+struct BridgeStatus {
+  std::size_t guests = 0;  // addresses of guests
+  std::size_t others = 0;  // hosts with bridges that are known
+  bool blocked = false;    // another bridge of the pool is on the same LAN
 };
 
 class VirtualNetwork {
@@ -73,6 +83,11 @@ class VirtualNetwork {
 
   VirtualNetwork(Node& node, Dht& dht, Clock& clock, Random& random, FramePort& port,
                  MetricSlot& metrics, VirtualNetworkOptions options, Hooks hooks);
+  // Guests join by `lan`, a port of a bridge of this host. Before start(); `lan` outlives us.
+  void add_bridge(FramePort& lan, const Credentials& credentials);
+  // A frame from there.
+  void on_frame_lan(ByteView frame);
+  std::optional<BridgeStatus> bridge() const;
   ~VirtualNetwork();
 
   void start();  // begins to lease as soon as the node has joined

@@ -37,6 +37,7 @@ struct ReceiveEntry {
   std::uint64_t source_mac = 0;  // the only inner source MAC allowed; 0: no frames taken by workers
   IpAddress source_ip;  // the only inner source IP allowed; unset: frames go to the control thread
   std::uint32_t circuit = 0;  // of the path in use; 0: it is direct
+  IpAddress source_ip6 = {};  // as source_ip, of IPv6
 };
 
 // The control thread changes them; worker n reads them as reader n of `readers`.
@@ -50,6 +51,7 @@ struct ForwardingTables {
   // IpAddress::v4_value(): frames for another IPv4 address go to the control thread. 0: none is
   // ours now, and all do.
   std::atomic<std::uint32_t> own_ip{0};
+  IpAddress own_ip6;  // likewise, while own_ip is not 0. Set before the first worker begins
 };
 
 }  // namespace wow

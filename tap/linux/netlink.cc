@@ -110,6 +110,42 @@ Result<void> configure_interface(int index, const IpAddress& ip, const Prefix& s
   return {};
 }
 
+Result<void> add_ipv6_address(int index, const IpAddress& ip, int bits) {
+  auto sock = connect_route();
+  if (!sock) return sock.error();
+  const Owned<rtnl_addr> address(rtnl_addr_alloc());
+  const auto local = nl_address(ip, bits);
+  rtnl_addr_set_ifindex(address.get(), index);
+  rtnl_addr_set_local(address.get(), local.get());
+  rtnl_addr_set_flags(address.get(), IFA_F_NODAD);
+  if (const int failed = rtnl_addr_add(sock->get(), address.get(), NLM_F_REPLACE); failed < 0) {
+    return nl_failure("give " + ip.text() + " to the virtual interface", failed);
+  }
+  return {};
+}
+
+Result<void> join_bridge(int index, const std::string& bridge) {
+  auto sock = connect_route();
+  if (!sock) return sock.error();
+  rtnl_link* raw = nullptr;
+  const int failed = rtnl_link_get_kernel(sock->get(), 0, bridge.c_str(), &raw);
+  const Owned<rtnl_link> found(raw);
+  const char* type = failed < 0 ? nullptr : rtnl_link_get_type(found.get());
+  if (type == nullptr || std::strcmp(type, "bridge") != 0) {
+    return Error{ErrorCode::kNotFound, "there is no bridge " + bridge +
+                                           ": make it with `ip link add " + bridge +
+                                           " type bridge`, and put the guests' interfaces into it"};
+  }
+  const Owned<rtnl_link> now(rtnl_link_alloc()), wanted(rtnl_link_alloc());
+  rtnl_link_set_ifindex(now.get(), index);
+  rtnl_link_set_master(wanted.get(), rtnl_link_get_ifindex(found.get()));
+  rtnl_link_set_flags(wanted.get(), IFF_UP);
+  if (const int code = rtnl_link_change(sock->get(), now.get(), wanted.get(), 0); code < 0) {
+    return nl_failure("become a port of " + bridge, code);
+  }
+  return {};
+}
+
 Result<std::optional<std::string>> colliding_route(const Prefix& subnet) {
   auto sock = connect_route();
   if (!sock) return sock.error();

@@ -14,6 +14,11 @@ namespace wow {
 // Gives the interface its only IPv4 address (left alone if it has it already), with the subnet's
 // route, and brings it up.
 Result<void> configure_interface(int index, const IpAddress& ip, const Prefix& subnet);
+// Gives the interface, which is up, one more IPv6 address. Nobody else can have it, so it is used
+// at once. Fails where IPv6 is switched off.
+Result<void> add_ipv6_address(int index, const IpAddress& ip, int bits);
+// Makes the interface a port of a bridge, and brings it up. kNotFound: there is no such bridge.
+Result<void> join_bridge(int index, const std::string& bridge);
 // Takes all IPv4 addresses away.
 Result<void> clear_interface(int index);
 

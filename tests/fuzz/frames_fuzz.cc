@@ -1,7 +1,8 @@
-// Ethernet, IPv4, UDP, ARP and DNS, from the host's side and from the overlay's.
+// Ethernet, IPv4, IPv6, UDP, ARP and DNS, from the host's side and from the overlay's.
 #include "tap/arp.h"
 #include "tap/dns.h"
 #include "tap/inbound.h"
+#include "tap/too_big.h"
 #include "tests/fuzz/fuzz.h"
 
 namespace wow {
@@ -38,9 +39,13 @@ void frame(ByteView bytes) {
       dns(udp->payload);
     }
   }
+  if (const auto ip = Ipv6View::parse(ethernet->payload)) {
+    touch(ip->payload);
+    (void)NeighbourSolicitation::parse(*ip);
+  }
+  if (const auto answer = write_too_big(bytes, 1300)) touch(*answer);
   if (const auto inbound = InboundFrame::parse(bytes)) {
     touch(inbound->bytes);
-    touch(inbound->ip.payload);
   }
 }
 

@@ -12,7 +12,8 @@ pool_up home1 office1
 
 echo "--- lists"
 list() { lab_exec home1 wow hosts "$@" </dev/null; }
-same "hosts" "${ip[home1]}"$'\t'"home1.lab.internal home1"$'\n'"${ip[office1]}"$'\t'"office1.lab.internal office1" "$(list)"
+same "hosts" "${ip[home1]}"$'\t'"home1.lab.internal home1"$'\n'"${ip[office1]}"$'\t'"office1.lab.internal office1" "$(list | grep -v ^fd)"
+same "and their IPv6 addresses" "home1 office1" "$(list | grep ^fd | cut -d' ' -f2 | paste -sd' ')"
 same "slurm" "NodeName=office1 NodeAddr=${ip[office1]} CPUs=4 State=UNKNOWN"$'\n'"PartitionName=lab Nodes=office1 Default=YES MaxTime=INFINITE State=UP" \
   "$(list lab --format slurm --match 'off*' --cpus 4)"
 same "mpi" "home1 slots=2,office1 slots=2" "$(list --format mpi --cpus 2 | paste -sd,)"

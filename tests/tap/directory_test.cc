@@ -42,7 +42,7 @@ class DirectoryTest : public testing::Test {
   FakeDht dht_{clock_};
   DhtCalls calls_ = dht_.calls_for(node_address(1));
   Resolver resolver_{*Prefix::parse("10.128.0.0/16"), calls_, clock_, [](const Address&) {}};
-  Directory directory_{calls_, resolver_, clock_, "lab"};
+  Directory directory_{calls_, resolver_, clock_, "lab", *Prefix::parse("fd12:3456:789a::/48")};
 };
 
 TEST_F(DirectoryTest, FindsAHostBothWays) {

@@ -2,12 +2,13 @@
 
 #include <gtest/gtest.h>
 
+#include "tap/inner_ipv6.h"
 #include "tests/tap/fake_pool.h"
 
 namespace wow {
 namespace {
 
-constexpr std::uint16_t kAaaa = 28;
+constexpr std::uint16_t kMx = 15;
 
 Bytes query(const std::string& name, std::uint16_t type, std::uint16_t flags = 0x0100) {
   Writer out;
@@ -34,8 +35,9 @@ class DnsTest : public testing::Test {
   FakeDht dht_{clock_};
   DhtCalls calls_ = dht_.calls_for(node_address(1));
   Resolver resolver_{*Prefix::parse("10.128.0.0/16"), calls_, clock_, [](const Address&) {}};
-  Directory directory_{calls_, resolver_, clock_, "lab"};
-  DnsResponder dns_{"lab", *Prefix::parse("10.128.0.0/16"), directory_};
+  Prefix subnet6_ = *Prefix::parse("fd12:3456:789a::/48");
+  Directory directory_{calls_, resolver_, clock_, "lab", subnet6_};
+  DnsResponder dns_{"lab", *Prefix::parse("10.128.0.0/16"), subnet6_, directory_};
 };
 
 TEST_F(DnsTest, AnswersANameByteForByte) {
@@ -60,8 +62,25 @@ TEST_F(DnsTest, AnswersAnAddressWithItsName) {
   EXPECT_TRUE(std::equal(name.rbegin(), name.rend(), reply.rbegin()));
 }
 
+TEST_F(DnsTest, AnswersWithTheIpv6AddressAndThatWithTheName) {
+  const Bytes reply = ask(query("alpha.lab.internal", DnsQuestion::kAaaa));
+  EXPECT_EQ(answers(reply), 1);
+  const IpAddress six = inner_ipv6(subnet6_, node_address(2));
+  EXPECT_TRUE(std::equal(six.mapped().rbegin(), six.mapped().rend(), reply.rbegin()));
+  std::string reverse = "ip6.arpa";
+  for (const char digit : to_hex(six.mapped())) reverse.insert(0, std::string{digit} + ".");
+  EXPECT_EQ(parse_reverse_name(reverse), six);
+  const Bytes back = ask(query(reverse, DnsQuestion::kPtr));
+  EXPECT_EQ(answers(back), 1);
+  const Bytes name = *write_dns_name("alpha.lab.internal");
+  EXPECT_TRUE(std::equal(name.rbegin(), name.rend(), back.rbegin()));
+  EXPECT_EQ(code(ask(query("0." + reverse, DnsQuestion::kPtr))), 5);
+  reverse[0] = reverse[0] == '1' ? '2' : '1';
+  EXPECT_EQ(code(ask(query(reverse, DnsQuestion::kPtr))), 3);
+}
+
 TEST_F(DnsTest, OtherTypesOfAnOwnNameAreEmptyWithoutALookUp) {
-  const Bytes reply = ask(query("alpha.lab.internal", kAaaa));
+  const Bytes reply = ask(query("alpha.lab.internal", kMx));
   EXPECT_EQ(code(reply), 0);
   EXPECT_EQ(answers(reply), 0);
   EXPECT_TRUE(dht_.asked.empty());

@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -62,6 +63,7 @@ class FakeDht {
   std::size_t size() const { return table_.size(); }
 
   bool available = true;
+  std::set<Address> hold_many;  // hosts that may bridge hold more than one lease
   // Every operation so far, as "create ip/10.0.0.1".
   std::vector<std::string> asked;
 

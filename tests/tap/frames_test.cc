@@ -5,6 +5,7 @@
 #include <map>
 
 #include "tap/inbound.h"
+#include "tap/inner_ipv6.h"
 #include "tap/mac_address.h"
 #include "tap/outbound.h"
 #include "tap/service_host.h"
@@ -35,6 +36,9 @@ class FramesTest : public testing::Test {
   }
 
   std::uint64_t count(Metric metric) const { return metrics_.get(metric); }
+  std::optional<IpAddress> own_ip6() const {
+    return own_ip_ ? std::optional(inner_ipv6(subnet6_, kSelf)) : std::nullopt;
+  }
   void pass() { clock_.run_for(FakeDht::kRoundTrip); }
   // What the peer sends that must be delivered.
   Bytes honest() const {
@@ -56,8 +60,22 @@ class FramesTest : public testing::Test {
   Prefix subnet_ = *Prefix::parse("10.128.0.0/16");
   IpAddress service_ip_ = ip("10.128.255.254");
   Resolver resolver_{subnet_, calls_, clock_, [](const Address&) {}};
-  Directory directory_{calls_, resolver_, clock_, "lab"};
-  DnsResponder dns_{"lab", subnet_, directory_};
+  Prefix subnet6_ = *Prefix::parse("fd12:3456:789a::/48");
+  // The ring: whom a look-up along it finds.
+  std::vector<Address> ring_ = {kSelf, kPeer, kEvil};
+  int located_ = 0;
+  Neighbours neighbours_{
+      subnet6_,
+      [this](const Address& place, Neighbours::Done done) {
+        ++located_;
+        clock_.schedule(clock_.now() + FakeDht::kRoundTrip, [this, place, done] {
+          done(*std::min_element(ring_.begin(), ring_.end(),
+                                 [&](auto& a, auto& b) { return nearer(a, b, place); }));
+        });
+      },
+      clock_, [](const Address&) {}};
+  Directory directory_{calls_, resolver_, clock_, "lab", subnet6_};
+  DnsResponder dns_{"lab", subnet_, subnet6_, directory_};
   std::optional<IpAddress> own_ip_ = ip("10.128.0.1");
   std::vector<Bytes> to_host_;
   std::vector<std::pair<Address, Bytes>> to_node_;
@@ -71,18 +89,21 @@ class FramesTest : public testing::Test {
       subnet_,
       service_ip_,
       resolver_,
+      neighbours_,
       metrics_,
       {[this] { return own_ip_; }, [this](ByteView frame) { to_host_.push_back(to_bytes(frame)); },
        [this](auto& node, ByteView frame, auto) { to_node_.emplace_back(node, to_bytes(frame)); },
        [this](auto& node) { wanted_.push_back(node); }, [this](auto&) { return frame_max_; },
-       [this](auto& ethernet, auto& ip) { service_.take(ethernet, ip); }}};
+       [this](auto& ethernet, auto& ip) { service_.take(ethernet, ip); },
+       [this] { return own_ip6(); }}};
   Inbound inbound_{
       kSelf,
       resolver_,
       clock_,
       metrics_,
       {[this] { return own_ip_; }, [this](ByteView frame) { to_host_.push_back(to_bytes(frame)); },
-       [this](auto& peer, auto& ip) { not_mine_.emplace_back(peer, ip); }}};
+       [this](auto& peer, auto& ip) { not_mine_.emplace_back(peer, ip); },
+       [this] { return own_ip6(); }, [this](auto& peer) { return inner_ipv6(subnet6_, peer); }}};
 };
 
 Bytes arp_request(const std::string& target, const std::string& sender = "10.128.0.1") {
@@ -395,7 +416,7 @@ TEST_F(FramesTest, WithoutALeaseNothingIsDeliveredAndNothingTold) {
 }
 
 TEST_F(FramesTest, AMovedAddressIsAnnouncedToTheHost) {
-  outbound_.announce({ip("10.128.0.2"), kEvil, "", {}});
+  outbound_.announce({ip("10.128.0.2"), kEvil, "", {}, mac_of(kEvil)});
   ASSERT_EQ(to_host_.size(), 1u);
   const auto arp = ArpPacket::parse(EthernetView::parse(to_host_[0])->payload);
   EXPECT_EQ(arp->sender_mac, mac_of(kEvil));

@@ -2,12 +2,15 @@
 
 #include <algorithm>
 
+#include "tap/inner_ipv6.h"
+
 namespace wow {
 
 VirtualHost& VirtualPool::add(const std::string& ip, const std::string& name, Site* site) {
   VirtualNetworkOptions options;
   options.pool = "lab";
   options.subnet = *Prefix::parse("10.128.0.0/16");
+  options.subnet6 = inner_ipv6_prefix(view_of("a pool of tests"));
   options.lease_ttl = 1h;
   options.name = name;
   VirtualHost& host = hosts.emplace_back(VirtualHost{

@@ -260,6 +260,8 @@ void add_start_command(CLI::App& app, CommandContext& context, bool router) {
         ->capture_default_str();
     command->add_option("--on-change", arguments->daemon.on_change,
                         "Program to run when the pool's names or addresses changed");
+    command->add_option("--bridge", arguments->daemon.bridge,
+                        "Bridge of this host whose guests join the pool; the invite must allow it");
     command->add_flag("--ignore-routes", arguments->daemon.ignore_routes,
                       "Come up though the subnet collides with a route of this host");
   }

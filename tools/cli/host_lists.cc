@@ -13,7 +13,8 @@ using Hosts = std::vector<PoolHost>;
 std::string hosts_file(const Hosts& hosts, const HostListOptions& options) {
   std::string out;
   for (const PoolHost& host : hosts)
-    out += host.ip + "\t" + host.name + "." + options.pool + ".internal " + host.name + "\n";
+    for (const std::string& ip : {host.ip, host.ip6})
+      out += ip + "\t" + host.name + "." + options.pool + ".internal " + host.name + "\n";
   return out;
 }
 

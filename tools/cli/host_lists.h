@@ -9,6 +9,7 @@ namespace wow {
 struct PoolHost {
   std::string name;  // as the lease says, without the pool's suffix
   std::string ip;
+  std::string ip6 = {};
 };
 
 struct HostListOptions {

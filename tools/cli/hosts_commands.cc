@@ -30,7 +30,7 @@ void hosts(const CommandContext& context, const HostsArguments& arguments) {
   std::vector<PoolHost> all;
   for (const json::value& value : answer.at("leases").as_array()) {
     const json::object& row = value.as_object();
-    all.push_back({text(row, "name"), text(row, "ip")});
+    all.push_back({text(row, "name"), text(row, "ip"), text(row, "ip6")});
   }
   const auto chosen = chosen_hosts(std::move(all), arguments.match);
   if (chosen.empty())
@@ -42,7 +42,8 @@ void hosts(const CommandContext& context, const HostsArguments& arguments) {
   }
   json::array rows;
   for (const PoolHost& host : chosen)
-    rows.push_back(json::object{{"name", host.name}, {"ip", host.ip}, {"cpus", options.cpus}});
+    rows.push_back(json::object{
+        {"name", host.name}, {"ip", host.ip}, {"ip6", host.ip6}, {"cpus", options.cpus}});
   print_json({{"pool", options.pool}, {"hosts", std::move(rows)}});
 }
 

@@ -37,10 +37,19 @@ void show_status(const json::object& s) {
       const json::object& held = lease->as_object();
       line("address", bold(text(held, "ip")) + " on " + text(s, "interface") + ", lease for " +
                           human_duration(number(held, "expires_in")));
+      line("", text(held, "ip6"));
       line("name", bold(text(held, "name") + "." + text(s, "pool") + ".internal"));
     } else {
       line("address", "none yet: " + text(s, "lease_state"));
     }
+  }
+  if (const json::value* bridge = s.if_contains("bridge")) {
+    const json::object& b = bridge->as_object();
+    line("bridge", text(b, "interface") + ", " +
+                       count(static_cast<std::size_t>(number(b, "guests")), "guest") +
+                       ", other bridges of the pool: " +
+                       std::to_string(static_cast<long>(number(b, "others"))) +
+                       (b.at("blocked").as_bool() ? "; BLOCKED: one of them is on this LAN" : ""));
   }
   line("ring", text(s, "ring_state") + ", " +
                    count(static_cast<std::size_t>(number(s, "edges")), "edge") + ", about " +

@@ -1,6 +1,8 @@
 #include "tools/daemon/control_commands.h"
 
 #include "proto/vnet.pb.h"
+#include "tap/inner_ipv6.h"
+#include "tap/names.h"
 #include "tools/daemon/status.h"
 
 namespace wow {
@@ -11,18 +13,20 @@ using Reply = ControlServer::Reply;
 
 void all_leases(const ControlContext& c, std::function<void(Result<std::vector<LeaseRow>>)> done) {
   if (c.host_side) return c.host_side->network().leases(std::move(done));
-  c.host.dht().list("ip/", {}, [done](Result<std::vector<DhtRecord>> records, const Bytes&) {
-    if (!records) return done(records.error());
-    std::vector<LeaseRow> rows;
-    for (const DhtRecord& record : *records) {
-      pb::Lease lease;
-      const auto ip = IpAddress::parse(std::string_view(record.key).substr(3));
-      if (!ip || !lease.ParseFromArray(record.data.data(), static_cast<int>(record.data.size())))
-        continue;
-      rows.push_back({*ip, lease.name(), record.owner, record.ttl - record.age});
-    }
-    done(std::move(rows));
-  });
+  const Prefix subnet6 = inner_ipv6_prefix(c.host.credentials().pool_key());
+  c.host.dht().list(
+      "ip/", {}, [done, subnet6](Result<std::vector<DhtRecord>> records, const Bytes&) {
+        if (!records) return done(records.error());
+        std::vector<LeaseRow> rows;
+        for (const DhtRecord& record : *records) {
+          const auto lease = parse_lease(record);
+          if (!lease) continue;
+          const bool guest = lease->mac.value_or(mac_of(record.owner)) != mac_of(record.owner);
+          rows.push_back({lease->ip, lease->name, record.owner, record.ttl - record.age,
+                          guest ? IpAddress() : inner_ipv6(subnet6, record.owner)});
+        }
+        done(std::move(rows));
+      });
 }
 
 namespace {
@@ -57,10 +61,17 @@ json::object status_json(const ControlContext& c) {
                    {"counters", counters_json(c.host.metrics())}};
   if (c.host_side) {
     out["interface"] = c.host_side->interface();
+    if (const auto bridge = c.host_side->network().bridge()) {
+      out["bridge"] = json::object{{"interface", c.options.bridge},
+                                   {"guests", bridge->guests},
+                                   {"others", bridge->others},
+                                   {"blocked", bridge->blocked}};
+    }
     out["lease_state"] = c.host_side->lease_state();
     if (const auto& lease = c.host_side->network().lease()) {
       out["lease"] =
           json::object{{"ip", lease->ip.text()},
+                       {"ip6", lease->ip6.text()},
                        {"name", lease->name},
                        {"expires_in", to_seconds(lease->expires - c.host.clock().now())}};
     }
@@ -80,7 +91,9 @@ void peers(const ControlContext& c, bool with_names, Reply reply) {
   all_leases(c, [answer](Result<std::vector<LeaseRow>> rows) {
     NodeNames names;
     if (rows) {
-      for (const LeaseRow& row : *rows) names.emplace(row.node, row);
+      for (const LeaseRow& row : *rows) {
+        if (!row.ip6.is_unspecified()) names.emplace(row.node, row);
+      }
     }
     answer(names);
   });
@@ -91,7 +104,8 @@ void resolve(const ControlContext& c, const std::string& host, Reply reply) {
                  suffix = "." + c.options.pool + ".internal"](Result<std::vector<LeaseRow>> rows) {
     if (!rows) return reply(rows.error());
     for (const LeaseRow& row : *rows) {
-      if (host == row.ip.text() || host == row.name || host == row.name + suffix) {
+      const bool six = !row.ip6.is_unspecified() && host == row.ip6.text();
+      if (six || host == row.ip.text() || host == row.name || host == row.name + suffix) {
         return reply(
             json::object{{"ip", row.ip.text()}, {"name", row.name}, {"node", row.node.hex()}});
       }

@@ -39,6 +39,7 @@ struct DaemonOptions {
   int poll_us = 0;  // how long a worker looks for more before it sleeps, while a core is free
   std::string names = "auto";  // auto, resolved, hosts or off: how the host learns the pool's names
   std::string on_change;       // program to run when the pool's names or addresses changed; or none
+  std::string bridge;          // a bridge of this host whose guests join the pool; or none
   bool ignore_routes =
       false;  // a subnet that collides with a route of the host is used all the same
 };

@@ -6,6 +6,7 @@
 
 #include "base/asio/files.h"
 #include "base/log.h"
+#include "tap/inner_ipv6.h"
 #include "tunnel/identity/settings.h"
 
 namespace wow {
@@ -14,7 +15,31 @@ namespace json = boost::json;
 
 namespace {
 constexpr const char* kLeaseFile = "lease";  // the address held last, tried first
+constexpr std::uint8_t kLanMacFirst = 0x06;  // locally administered, too
+constexpr int kLanMtu = 1500;                // of a bridge with network cards and guests
 constexpr Duration kNamesInterval = 1s;      // how fresh the hosts block is in a small pool
+}  // namespace
+
+namespace {
+
+// The port of the host's bridge: an interface of its own, so that the host's address, its workers
+// and their offloads stay as they are.
+Result<TapDevice> open_lan(NodeHost& host, const DaemonOptions& options) {
+  if (!host.credentials().self().may_bridge) {
+    return Error{
+        ErrorCode::kPermission,
+        "this machine's invite does not let it bridge: join with one that was made by `wow "
+        "invite create --bridge`"};
+  }
+  // Not the node's: a bridge takes frames for its ports' own MACs itself.
+  MacAddress mac = mac_of(host.node().address());
+  mac[0] = kLanMacFirst;
+  auto lan = TapDevice::open("wowb-" + options.pool, mac, kLanMtu, 1);
+  if (!lan) return lan;
+  if (auto joined = join_bridge(lan->index(), options.bridge); !joined) return joined.error();
+  return lan;
+}
+
 }  // namespace
 
 Result<std::unique_ptr<HostSide>> HostSide::open(NodeHost& host, const DaemonOptions& options,
@@ -33,18 +58,26 @@ Result<std::unique_ptr<HostSide>> HostSide::open(NodeHost& host, const DaemonOpt
                              static_cast<int>(host.settings().mtu()), options.workers,
                              TapDevice::Offloads::kAll);
   if (!tap) return tap.error();
-  return std::unique_ptr<HostSide>(
-      new HostSide(host, options, std::move(*tap), std::move(names), std::move(hook)));
+  std::optional<TapDevice> lan;
+  if (!options.bridge.empty()) {
+    auto port = open_lan(host, options);
+    if (!port) return port.error();
+    lan.emplace(std::move(*port));
+  }
+  return std::unique_ptr<HostSide>(new HostSide(host, options, std::move(*tap), std::move(lan),
+                                                std::move(names), std::move(hook)));
 }
 
 HostSide::HostSide(NodeHost& host, const DaemonOptions& options, TapDevice tap,
-                   std::unique_ptr<NamesHelper> names, std::unique_ptr<ChangeHook> hook)
+                   std::optional<TapDevice> lan, std::unique_ptr<NamesHelper> names,
+                   std::unique_ptr<ChangeHook> hook)
     : host_(host),
       options_(options),
       tap_(std::move(tap)),
       names_(std::move(names)),
       hook_(std::move(hook)),
       port_(tap_.queues().front(), host.metric_slot()),
+      lan_(lan ? std::make_unique<LanPort>(host, std::move(*lan)) : nullptr),
       plane_(host, tap_.queues(), std::chrono::microseconds(options.poll_us)) {}
 
 HostSide::~HostSide() = default;
@@ -54,6 +87,7 @@ VirtualNetworkOptions HostSide::network_options() const {
   VirtualNetworkOptions out;
   out.pool = options_.pool;
   out.subnet = *Prefix::parse(settings.subnet());
+  out.subnet6 = inner_ipv6_prefix(host_.credentials().pool_key());
   out.mtu = static_cast<int>(settings.mtu());
   out.lease_ttl = std::chrono::seconds(lease_seconds(settings));
   out.name = options_.name;
@@ -97,6 +131,10 @@ void HostSide::start(Ready ready) {
   network_ = std::make_unique<VirtualNetwork>(host_.node(), host_.dht(), host_.clock(),
                                               host_.random(), port_, host_.metric_slot(),
                                               network_options(), std::move(hooks));
+  if (lan_) {
+    network_->add_bridge(*lan_, host_.credentials());
+    lan_->start(*network_);
+  }
   plane_.start(*network_);
   network_->start();
 }
@@ -106,6 +144,9 @@ void HostSide::on_lease(const LeaseInfo& lease) {
   if (auto done = configure_interface(tap_.index(), lease.ip, subnet); !done) {
     if (ready_) ready_(done.error());
     return;
+  }
+  if (auto done = add_ipv6_address(tap_.index(), lease.ip6, kInnerIpv6Bits); !done) {
+    log_info("no inner IPv6", {{"why", done.error().message}});
   }
   save_lease(lease);
   lease_state_ = "held";
@@ -135,6 +176,8 @@ void HostSide::save_lease(const LeaseInfo& lease) const {
 void HostSide::tell_names(const std::vector<LeaseRow>& rows) {
   if (hook_ && !hook_->changed()) log_warn("on-change not run", {{"why", "its helper is gone"}});
   if (!names_ || names_by_resolved()) return;
+  // IPv4 alone: glibc prefers IPv6 where both are known (RFC 3484), and schedulers of clusters take
+  // what they get first. Who wants the other asks the DNS.
   std::vector<HostName> names;
   for (const LeaseRow& row : rows) {
     if (!row.name.empty()) names.push_back({row.ip, row.name});

@@ -16,6 +16,7 @@
 #include "tap/virtual_network.h"
 #include "tools/daemon/daemon.h"
 #include "tools/daemon/data_plane.h"
+#include "tools/daemon/lan_port.h"
 
 namespace wow {
 
@@ -41,7 +42,8 @@ class HostSide {
 
  private:
   HostSide(NodeHost& host, const DaemonOptions& options, TapDevice tap,
-           std::unique_ptr<NamesHelper> names, std::unique_ptr<ChangeHook> hook);
+           std::optional<TapDevice> lan, std::unique_ptr<NamesHelper> names,
+           std::unique_ptr<ChangeHook> hook);
   VirtualNetworkOptions network_options() const;
   bool names_by_resolved() const;
   void on_lease(const LeaseInfo& lease);
@@ -54,6 +56,7 @@ class HostSide {
   std::unique_ptr<NamesHelper> names_;
   std::unique_ptr<ChangeHook> hook_;
   TapPort port_;
+  std::unique_ptr<LanPort> lan_;  // of the bridge, if there is one
   DataPlane plane_;
   std::unique_ptr<VirtualNetwork> network_;
   Ready ready_;

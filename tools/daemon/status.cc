@@ -193,6 +193,7 @@ json::array leases_json(const std::vector<LeaseRow>& rows) {
   json::array out;
   for (const LeaseRow& row : rows) {
     out.push_back(json::object{{"ip", row.ip.text()},
+                               {"ip6", row.ip6.is_unspecified() ? "" : row.ip6.text()},
                                {"name", row.name},
                                {"node", row.node.hex()},
                                {"ttl_left", to_seconds(row.ttl_left)}});

@@ -18,7 +18,8 @@ GAP_MIN_S = 0.01  # shorter ones are not worth listing
 
 
 def receive(port):
-    listener = socket.create_server(("", port))
+    dual = socket.has_dualstack_ipv6()
+    listener = socket.create_server(("", port), family=socket.AF_INET6 if dual else socket.AF_INET, dualstack_ipv6=dual)
     print("ready", flush=True)
     connection, _ = listener.accept()
     digest, size, gaps, last = hashlib.sha256(), 0, [], time.time()

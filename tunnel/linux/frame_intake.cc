@@ -6,14 +6,15 @@
 
 #include "proto/headers.h"
 #include "tunnel/linux/ipv4_frame.h"
+#include "tunnel/linux/ipv6_frame.h"
 #include "tunnel/linux/vnet_header.h"
 
 namespace wow {
 namespace {
 
-constexpr std::uint8_t kProtocolIcmp = 1, kProtocolUdp = 17;
+constexpr std::uint8_t kProtocolIcmp = 1, kProtocolTcp = 6, kProtocolUdp = 17;
 constexpr std::uint8_t kIcmpRedirect = 5;
-constexpr std::uint16_t kDhcpServerPort = 67;
+constexpr std::uint16_t kDhcpServerPort = 67, kDhcpV6ServerPort = 547;
 
 // What could reconfigure the host is judged by the control thread, which drops and counts it.
 bool steers_the_host(const Ipv4Frame& ip) {
@@ -27,6 +28,26 @@ bool steers_the_host(const Ipv4Frame& ip) {
   }
 }
 
+// Of IPv6 all but the commonest: extension headers may hide what comes behind.
+bool steers_the_host(const Ipv6Frame& ip) {
+  if (ip.next == kProtocolTcp) return false;
+  return ip.next != kProtocolUdp || ip.payload.size() < 2 ||
+         get_big_endian(ip.payload.data(), 2) == kDhcpV6ServerPort;
+}
+
+// Whether the addresses are the sender's and ours.
+bool is_between_us(ByteView frame, std::uint32_t own_ip, const ReceiveEntry& entry,
+                   const ForwardingTables& tables) {
+  if (const auto ip = Ipv4Frame::parse(frame)) {
+    return ip->destination == own_ip && entry.source_ip.is_v4() &&
+           ip->source == entry.source_ip.v4_value() && !steers_the_host(*ip);
+  }
+  const auto six = Ipv6Frame::parse(frame);
+  return six && !entry.source_ip6.is_unspecified() &&
+         Ipv6Frame::same(six->destination, tables.own_ip6) &&
+         Ipv6Frame::same(six->source, entry.source_ip6) && !steers_the_host(*six);
+}
+
 // Whether a worker may hand this to the host as it is: a frame from its sender's own addresses to
 // ours.
 bool is_deliverable(ByteView plain, const ReceiveEntry& entry, const ForwardingTables& tables) {
@@ -34,11 +55,10 @@ bool is_deliverable(ByteView plain, const ReceiveEntry& entry, const ForwardingT
       (plain[0] & ~kDataKindMask & ~kFactChecksumPartial) != 0 || entry.source_mac == 0)
     return false;
   const ByteView frame = plain.subspan(1);
-  const auto ip = Ipv4Frame::parse(frame);
   const std::uint32_t own_ip = tables.own_ip.load(std::memory_order_relaxed);
-  return ip && own_ip != 0 && ip->destination == own_ip && entry.source_ip.is_v4() &&
-         ip->source == entry.source_ip.v4_value() && mac_key(frame.data()) == tables.own_mac &&
-         mac_key(frame.data() + 6) == entry.source_mac && !steers_the_host(*ip);
+  return own_ip != 0 && frame.size() >= kEthernetHeaderBytes &&
+         mac_key(frame.data()) == tables.own_mac && mac_key(frame.data() + 6) == entry.source_mac &&
+         is_between_us(frame, own_ip, entry, tables);
 }
 
 FrameJoiner::Limits limits_of(const TapQueue& tap) {

@@ -7,8 +7,20 @@
 #include "proto/headers.h"
 #include "tunnel/frame_cutter.h"
 #include "tunnel/linux/ipv4_frame.h"
+#include "tunnel/linux/ipv6_frame.h"
 
 namespace wow {
+namespace {
+
+bool is_from_own(ByteView frame, const ForwardingTables& tables) {
+  const std::uint32_t own_ip = tables.own_ip.load(std::memory_order_relaxed);
+  if (own_ip == 0) return false;
+  if (const auto ip = Ipv4Frame::parse(frame)) return ip->source == own_ip;
+  const auto six = Ipv6Frame::parse(frame);
+  return six && Ipv6Frame::same(six->source, tables.own_ip6);
+}
+
+}  // namespace
 
 FramesOut::FramesOut(const TapQueue& tap, std::size_t lane, SendBatch& batch, PuntQueue& punts,
                      MetricSlot& metrics, Random& random)
@@ -55,11 +67,7 @@ void FramesOut::take(MutableBytes frame, const LeftToUs& left, const ForwardingT
     return metrics_.add(Metric::kDropFrameKind);
   }
   const SendEntry* to = tables.by_mac.find(mac_key(frame.data()));
-  if (to != nullptr) {
-    const std::uint32_t own_ip = tables.own_ip.load(std::memory_order_relaxed);
-    const auto ip = Ipv4Frame::parse(frame);
-    if (!ip || own_ip == 0 || ip->source != own_ip) to = nullptr;
-  }
+  if (to != nullptr && !is_from_own(frame, tables)) to = nullptr;
   // The control thread tells the host what fits.
   const std::size_t longest =
       left.segment_bytes == 0 ? frame.size() : headers->payload + left.segment_bytes;

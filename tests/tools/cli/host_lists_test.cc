@@ -5,7 +5,8 @@
 namespace wow {
 namespace {
 
-const std::vector<PoolHost> kTwo = {{"node1", "10.128.0.7"}, {"node2", "10.128.3.9"}};
+const std::vector<PoolHost> kTwo = {{"node1", "10.128.0.7", "fd00::7"},
+                                    {"node2", "10.128.3.9", "fd00::9"}};
 
 std::string list(const std::string& format, int cpus = 2) {
   return host_list(format, kTwo, {"my-lab", cpus});
@@ -14,7 +15,9 @@ std::string list(const std::string& format, int cpus = 2) {
 TEST(HostList, IsTheFileThatEachWants) {
   EXPECT_EQ(list("hosts"),
             "10.128.0.7\tnode1.my-lab.internal node1\n"
-            "10.128.3.9\tnode2.my-lab.internal node2\n");
+            "fd00::7\tnode1.my-lab.internal node1\n"
+            "10.128.3.9\tnode2.my-lab.internal node2\n"
+            "fd00::9\tnode2.my-lab.internal node2\n");
   EXPECT_EQ(list("pbs"), "node1 np=2\nnode2 np=2\n");
   EXPECT_EQ(list("slurm"),
             "NodeName=node1 NodeAddr=10.128.0.7 CPUs=2 State=UNKNOWN\n"

@@ -1,0 +1,399 @@
+#include "tap/bridge.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/log.h"
+#include "tap/mac_address.h"
+#include "tap/names.h"
+#include "tap/too_big.h"
+
+namespace wow {
+namespace {
+
+constexpr MacAddress kBroadcastMac = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
+// RFC 903, spoken by hypervisors on behalf of a guest that they have just let run.
+constexpr EtherType kReverseArp{0x8035};
+constexpr std::uint8_t kDontFragment = 0x40;
+
+DhcpNetwork network_of(const BridgeOptions& options, Duration lease) {
+  // A silent guest's record is not renewed for longer than half its life.
+  return {service_address(options.subnet), options.subnet, options.domain, options.mtu, lease / 2};
+}
+
+}  // namespace
+
+std::optional<MacAddress> mac_in(const std::string& bytes) {
+  MacAddress out{};
+  if (bytes.size() != out.size() || bytes[0] & 1) return std::nullopt;
+  std::copy(bytes.begin(), bytes.end(), out.begin());
+  return out == MacAddress{} ? std::nullopt : std::optional(out);
+}
+
+pb::GuestMoved guest_moved(const IpAddress& ip, const MacAddress& mac, const Address& node) {
+  pb::GuestMoved out;
+  out.set_ip(ip.text());
+  out.set_mac(mac.data(), mac.size());
+  out.set_node(to_string(node.bytes()));
+  return out;
+}
+
+Bridge::Bridge(const Credentials& credentials, const BridgeOptions& options, Resolver& resolver,
+               DhtCalls dht, DnsResponder& dns, Clock& clock, Random& random, MetricSlot& metrics,
+               Hooks hooks)
+    : self_(credentials.address()),
+      own_mac_(mac_of(self_)),
+      options_(options),
+      service_ip_(service_address(options.subnet)),
+      resolver_(resolver),
+      clock_(clock),
+      metrics_(metrics),
+      hooks_(std::move(hooks)),
+      leases_(self_, std::move(dht), clock, metrics, options.lease_ttl, lease_hooks()),
+      dhcp_(network_of(options, leases_.ttl()), kServiceMac, clock, metrics, dhcp_hooks()),
+      service_(service_ip_, dns, metrics, [this](ByteView frame) { to_lan(frame); }),
+      stage_(metrics),
+      layer2_(resolver, clock, metrics, layer2_hooks()),
+      guard_(credentials, clock, random, metrics, guard_hooks()),
+      hello_timer_(clock) {}
+
+void Bridge::start() {
+  guard_.start();
+  say_hello();
+}
+
+void Bridge::to_lan(ByteView frame) {
+  if (!guard_.blocked()) hooks_.to_lan(frame);
+}
+
+LoopGuard::Hooks Bridge::guard_hooks() {
+  return {
+      .to_lan = [this](ByteView frame) { hooks_.to_lan(frame); },
+      .ask =
+          [this](const Address& node, std::uint64_t number) {
+            pb::VnetMessage message;
+            message.mutable_beacon_check()->set_number(number);
+            hooks_.send(node, message);
+          },
+      .changed =
+          [](bool blocked) {
+            if (blocked) {
+              log_warn("bridge blocked", {{"why", "another bridge of the pool is on this LAN"}});
+            } else {
+              log_info("bridge passes frames again", {});
+            }
+          },
+  };
+}
+
+Layer2::Hooks Bridge::layer2_hooks() {
+  return {
+      .to_lan = [this](ByteView frame) { to_lan(frame); },
+      .to_node = [this](const Address& node, ByteView frame) { hooks_.to_node(node, frame); },
+      .for_each_other =
+          [this](const std::function<void(const Address&)>& visit) {
+            for (const auto& [node, heard] : others_) visit(node);
+          },
+      .may_bridge = [this](const Address& peer) { return hooks_.may_bridge(peer); },
+      .is_local =
+          [this](const MacAddress& mac) {
+            const auto found = stations_.find(mac);
+            return mac == own_mac_ || mac == kServiceMac ||
+                   (found != stations_.end() && clock_.now() - found->second < Layer2::kStays);
+          },
+  };
+}
+
+void Bridge::take_from(const Address& peer, ByteView frame) { layer2_.take(peer, frame); }
+
+GuestLeases::Hooks Bridge::lease_hooks() {
+  return {
+      .held = [this](const Binding& binding) { resolver_.learn(binding); },
+      .lost =
+          [this](const IpAddress& ip, const MacAddress& mac) {
+            (void)mac;
+            resolver_.forget(ip);
+          },
+      .ask_others =
+          [this](const MacAddress& mac, const IpAddress& ip) {
+            ask_others(mac);
+            // Its last holder may be none of the others that we know.
+            resolver_.resolve_again(ip, [this, mac](Result<Binding> binding) {
+              if (binding && binding->mac == mac && binding->node != self_) {
+                send_claim(binding->node, mac);
+              }
+            });
+          },
+      .probe =
+          [this](const MacAddress& mac, const IpAddress& ip) {
+            const ArpPacket ask{ArpPacket::kRequest, kServiceMac, {}, service_ip_, ip};
+            to_lan(write_ethernet(mac, kServiceMac, EtherType::kArp, ask.write()));
+          },
+      .heard_at = [this](const MacAddress& mac) -> std::optional<TimePoint> {
+        const auto found = stations_.find(mac);
+        return found == stations_.end() ? std::nullopt : std::optional(found->second);
+      },
+      .is_leasable =
+          [this](const IpAddress& ip) {
+            return is_host_address(ip, options_.subnet) && hooks_.is_leasable(ip);
+          },
+  };
+}
+
+DhcpServer::Hooks Bridge::dhcp_hooks() {
+  return {
+      .held = [this](const MacAddress& mac) { return leases_.address_of(mac); },
+      .is_leasable =
+          [this](const IpAddress& ip) {
+            return is_host_address(ip, options_.subnet) && hooks_.is_leasable(ip);
+          },
+      .is_free =
+          [this](const IpAddress& ip, std::function<void(bool)> done) {
+            resolver_.resolve_again(ip, [done = std::move(done)](Result<Binding> binding) {
+              done(!binding && binding.error().code == ErrorCode::kNotFound);
+            });
+          },
+      .take = [this](
+                  const MacAddress& mac, const IpAddress& ip,
+                  std::function<void(bool)> done) { leases_.use(mac, ip, false, std::move(done)); },
+      .give_back = [this](const MacAddress& mac,
+                          const IpAddress& ip) { leases_.give_back(mac, ip); },
+      .to_lan = [this](ByteView frame) { to_lan(frame); },
+  };
+}
+
+// --- From the bridge ---
+
+bool Bridge::hear(const MacAddress& mac) {
+  const TimePoint now = clock_.now();
+  if (stations_.size() >= kStationsMax && !stations_.contains(mac)) {
+    std::erase_if(stations_, [&](auto& one) { return now - one.second >= kStationSilent; });
+    if (stations_.size() >= kStationsMax) return false;
+  }
+  stations_[mac] = now;
+  return true;
+}
+
+void Bridge::take(ByteView frame) {
+  const auto ethernet = EthernetView::parse(frame);
+  if (!ethernet) return metrics_.add(Metric::kDropFrameKind);
+  const MacAddress& from = ethernet->source;
+  // Our own frames: they have come back through a loop.
+  if (from[0] & 1 || from == own_mac_ || from == kServiceMac) {
+    return metrics_.add(Metric::kDropSourceCheck);
+  }
+  if (ethernet->type == Beacon::kType) return guard_.take(*ethernet);
+  if (guard_.blocked()) return metrics_.add(Metric::kDropFrameKind);
+  if (!hear(from)) return metrics_.add(Metric::kDropQueueFull);
+  if (ethernet->type == EtherType::kArp) return on_arp(*ethernet);
+  if (ethernet->type == EtherType::kIpv4) return on_ipv4(frame, *ethernet);
+  if (ethernet->type != kReverseArp) return layer2_.send(frame, *ethernet);
+  if (!leases_.address_of(from)) ask_others(from);
+}
+
+void Bridge::on_arp(const EthernetView& ethernet) {
+  const auto arp = ArpPacket::parse(ethernet.payload);
+  if (!arp || arp->sender_mac != ethernet.source) return metrics_.add(Metric::kDropFrameKind);
+  // An address to be used from now on, or announced after a move (RFC 5227).
+  if (options_.subnet.contains(arp->sender_ip)) {
+    leases_.use(arp->sender_mac, arp->sender_ip, true, [this](bool held) {
+      if (!held) metrics_.add(Metric::kDropSourceCheck);
+    });
+  }
+  if (arp->op == ArpPacket::kRequest && options_.subnet.contains(arp->target_ip) &&
+      arp->target_ip != arp->sender_ip) {
+    answer_arp(*arp);
+  }
+}
+
+void Bridge::answer_arp(const ArpPacket& arp) {
+  const auto answer = [this, arp](const MacAddress& mac) {
+    to_lan(write_arp_reply(arp.sender_mac, arp.sender_ip, arp.target_ip, mac));
+  };
+  if (arp.target_ip == service_ip_) return answer(kServiceMac);
+  if (hooks_.own_ip() == arp.target_ip) return answer(own_mac_);
+  // A guest here answers for itself.
+  if (leases_.mac_of(arp.target_ip)) return;
+  resolver_.resolve(arp.target_ip, [this, answer, asker = arp.sender_mac](Result<Binding> binding) {
+    // Its own address, asked for before it is used: the store has settled that.
+    if (!binding || binding->node == self_ || binding->mac == asker) return;
+    hooks_.want_session(binding->node);
+    answer(binding->mac);
+  });
+}
+
+void Bridge::on_ipv4(ByteView frame, const EthernetView& ethernet) {
+  const auto ip = Ipv4View::parse(ethernet.payload);
+  if (!ip) return metrics_.add(Metric::kDropFrameKind);
+  const auto udp = ip->protocol == IpProtocol::kUdp && !ip->fragment ? UdpView::parse(ip->payload)
+                                                                     : std::nullopt;
+  if (udp && udp->destination_port == DhcpMessage::kServerPort) {
+    return dhcp_.take(ethernet.source, udp->payload);
+  }
+  if (!options_.subnet.contains(ip->source)) return metrics_.add(Metric::kDropSourceCheck);
+  if (leases_.holds(ethernet.source, ip->source)) {
+    leases_.use(ethernet.source, ip->source, true, [](bool) {});
+    return route(frame, ethernet, *ip);
+  }
+  const FrameStage::Key key{Address(), ip->source};
+  if (!stage_.add(key, frame, 0)) return;
+  leases_.use(ethernet.source, ip->source, true, [this, key](bool) {
+    for (const auto& waiting : stage_.take(key)) {
+      const auto one = EthernetView::parse(waiting.bytes);
+      const auto packet = Ipv4View::parse(one->payload);
+      if (leases_.holds(one->source, packet->source)) {
+        route(waiting.bytes, *one, *packet);
+      } else {
+        metrics_.add(Metric::kDropSourceCheck);
+      }
+    }
+  });
+}
+
+void Bridge::route(ByteView frame, const EthernetView& ethernet, const Ipv4View& ip) {
+  if (ethernet.is_to_group()) return layer2_.send(frame, ethernet);
+  const IpAddress to = ip.destination;
+  if (to == service_ip_) return service_.take(ethernet, ip);
+  if (!options_.subnet.contains(to)) return metrics_.add(Metric::kDropNoDestination);
+  if (hooks_.own_ip() == to) {
+    Bytes copy = to_bytes(frame);
+    std::copy(own_mac_.begin(), own_mac_.end(), copy.begin());
+    return hooks_.to_host(copy);
+  }
+  // The bridge, which knew its port no more, has sent it to all: the guest has it.
+  if (leases_.mac_of(to)) return;
+  const bool large = ip.total_bytes > static_cast<std::size_t>(options_.mtu);
+  if (large && ethernet.payload[6] & kDontFragment) {
+    const auto answer = write_too_big(frame, static_cast<std::size_t>(options_.mtu));
+    metrics_.add(Metric::kDropTooBig);
+    if (answer) to_lan(*answer);
+    return;
+  }
+  hooks_.forward(frame);
+}
+
+void Bridge::to_guest(const MacAddress& mac, ByteView frame) {
+  Bytes copy = to_bytes(frame);
+  std::copy(mac.begin(), mac.end(), copy.begin());
+  to_lan(copy);
+}
+
+// --- Moving ---
+
+void Bridge::ask_others(const MacAddress& mac) {
+  for (const auto& [node, heard] : others_) send_claim(node, mac);
+}
+
+void Bridge::send_claim(const Address& to, const MacAddress& mac) {
+  const TimePoint now = clock_.now();
+  if (!claim_rate_.pass(now)) return metrics_.add(Metric::kDropRateLimited);
+  if (claims_.size() >= kClaimsMax) {
+    std::erase_if(claims_, [&](auto& one) { return now >= one.second; });
+    if (claims_.size() >= kClaimsMax) return metrics_.add(Metric::kDropRateLimited);
+  }
+  claims_[mac] = now + kClaimOpen;
+  pb::VnetMessage message;
+  message.mutable_guest_claim()->set_mac(mac.data(), mac.size());
+  hooks_.send(to, message);
+}
+
+void Bridge::on_claim(const Address& from, const pb::GuestClaim& claim) {
+  const auto mac = mac_in(claim.mac());
+  if (!mac) return metrics_.add(Metric::kDropMalformed);
+  if (!hooks_.may_bridge(from) || !claim_rate_.pass(clock_.now())) {
+    return metrics_.add(Metric::kDropRateLimited);
+  }
+  leases_.let_go(*mac, [this, from, mac = *mac](const std::vector<IpAddress>& ips) {
+    if (ips.empty()) return;
+    pb::VnetMessage message;
+    message.mutable_guest_let_go()->set_mac(mac.data(), mac.size());
+    for (const IpAddress& ip : ips) message.mutable_guest_let_go()->add_ips(ip.text());
+    hooks_.send(from, message);
+    stations_.erase(mac);
+    for (const IpAddress& ip : ips) announce_moved(mac, ip, from);
+    log_info("guest moved", {{"mac", to_hex(mac)}, {"to", from.short_hex()}});
+  });
+}
+
+// Whoever talked to the guest here hears where it is now; so does our own bridge, whose ports it
+// has left: a frame "from the guest" out of ours teaches it.
+void Bridge::announce_moved(const MacAddress& mac, const IpAddress& ip, const Address& node) {
+  const TimePoint now = clock_.now();
+  resolver_.learn({ip, node, "", now + kMovedKept, mac});
+  if (moved_.size() >= kMovedMax) moved_.clear();
+  moved_[ip] = {mac, node, now + kMovedKept};
+  hooks_.for_each_peer([&](const Address& peer) { tell_moved(peer, ip); });
+  const ArpPacket announced{ArpPacket::kReply, mac, kBroadcastMac, ip, ip};
+  to_lan(write_ethernet(kBroadcastMac, mac, EtherType::kArp, announced.write()));
+}
+
+bool Bridge::tell_moved(const Address& peer, const IpAddress& ip) {
+  const auto found = moved_.find(ip);
+  if (found == moved_.end() || clock_.now() >= found->second.until || found->second.node == peer ||
+      leases_.mac_of(ip)) {
+    return false;
+  }
+  pb::VnetMessage message;
+  *message.mutable_guest_moved() = guest_moved(ip, found->second.mac, found->second.node);
+  hooks_.send(peer, message);
+  return true;
+}
+
+void Bridge::on_let_go(const Address& from, const pb::GuestLetGo& message) {
+  const auto mac = mac_in(message.mac());
+  const auto claim = mac ? claims_.find(*mac) : claims_.end();
+  if (claim == claims_.end() || clock_.now() >= claim->second || !hooks_.may_bridge(from)) {
+    return metrics_.add(Metric::kDropSourceCheck);
+  }
+  claims_.erase(claim);
+  for (const std::string& text : message.ips()) {
+    if (const auto ip = IpAddress::parse(text)) leases_.on_let_go(*mac, *ip);
+  }
+}
+
+// --- The others ---
+
+void Bridge::say_hello() {
+  hello_timer_.after(kHelloInterval, [this] { say_hello(); });
+  const TimePoint now = clock_.now();
+  std::erase_if(others_, [&](auto& one) { return now - one.second >= kOtherSilent; });
+  pb::VnetMessage message;
+  message.mutable_bridge_hello();
+  hooks_.broadcast(message);
+}
+
+// A broadcast proves nothing; the session that our answer opens does.
+void Bridge::on_broadcast(const Address& origin, const pb::BridgeHello&) {
+  if (origin == self_ || (others_.size() >= kOthersMax && !others_.contains(origin))) return;
+  pb::VnetMessage message;
+  message.mutable_bridge_hello();
+  hooks_.send(origin, message);
+}
+
+void Bridge::on_hello(const Address& from, const pb::BridgeHello& hello) {
+  if (!hooks_.may_bridge(from)) return metrics_.add(Metric::kDropSourceCheck);
+  if (others_.size() >= kOthersMax && !others_.contains(from)) return;
+  others_[from] = clock_.now();
+  if (hello.answer()) return;
+  pb::VnetMessage message;
+  message.mutable_bridge_hello()->set_answer(true);
+  hooks_.send(from, message);
+}
+
+void Bridge::on_message(const Address& from, const pb::VnetMessage& message) {
+  if (message.has_bridge_hello()) return on_hello(from, message.bridge_hello());
+  if (message.has_guest_claim()) return on_claim(from, message.guest_claim());
+  if (message.has_beacon_check()) {
+    const std::uint64_t number = message.beacon_check().number();
+    if (message.beacon_check().yes()) return guard_.on_answer(from, number);
+    if (!guard_.has_sent(number)) return;
+    pb::VnetMessage answer;
+    answer.mutable_beacon_check()->set_number(number);
+    answer.mutable_beacon_check()->set_yes(true);
+    return hooks_.send(from, answer);
+  }
+  if (message.has_guest_let_go()) return on_let_go(from, message.guest_let_go());
+  metrics_.add(Metric::kDropMalformed);
+}
+
+}  // namespace wow

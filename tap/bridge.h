@@ -1,0 +1,140 @@
+// Guests behind this host: a bridge of the host's whose port we are. Their ARP and DHCP is answered
+// here, their IPv4 packets go to whoever holds the destination, and what comes for them is put on
+// the bridge. A guest needs nothing inside and takes its MAC and addresses along when it moves to
+// another host's bridge. docs/virtual-network.md has the picture.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/metrics.h"
+#include "base/random.h"
+#include "proto/vnet.pb.h"
+#include "tap/arp.h"
+#include "tap/dhcp.h"
+#include "tap/frame_stage.h"
+#include "tap/guest_leases.h"
+#include "tap/layer2.h"
+#include "tap/loop_guard.h"
+#include "tap/packet_view.h"
+#include "tap/resolver.h"
+#include "tap/service_host.h"
+
+namespace wow {
+
+struct BridgeOptions {
+  Prefix subnet;
+  std::string domain;  // of the names, for DHCP
+  int mtu = 1380;      // of packets between hosts
+  Duration lease_ttl{};
+};
+
+class Bridge {
+ public:
+  static constexpr std::size_t kStationsMax = 1000;  // MACs on the bridge
+  static constexpr Duration kStationSilent = 5min;   // after which another may have its place
+  static constexpr std::size_t kOthersMax = 64;      // hosts with bridges
+  static constexpr Duration kHelloInterval = 20s, kOtherSilent = 70s;
+  static constexpr std::size_t kMovedMax = 1000;  // guests that left, whose callers are told
+  static constexpr Duration kMovedKept = 1min;
+  static constexpr Duration kClaimOpen = 5s;  // in which a claim may be answered
+  static constexpr std::size_t kClaimsMax = 256;
+  static constexpr int kClaimsPerSecond = 50;  // of others, and of ours
+
+  struct Hooks {
+    std::function<void(ByteView frame)> to_lan;
+    std::function<void(ByteView frame)> to_host;  // the host's own interface
+    std::function<std::optional<IpAddress>()> own_ip;
+    std::function<bool(const IpAddress&)> is_leasable;
+    // An IPv4 packet of a guest, whose source was checked, into the overlay.
+    std::function<void(ByteView frame)> forward;
+    std::function<void(const Address& node)> want_session;
+    std::function<void(const Address& to, const pb::VnetMessage&)> send;
+    std::function<void(const pb::VnetMessage&)> broadcast;
+    std::function<void(const Address& node, ByteView frame)> to_node;
+    // Whether an open session proves that its peer may bridge.
+    std::function<bool(const Address& peer)> may_bridge;
+    std::function<void(const std::function<void(const Address&)>&)> for_each_peer;
+  };
+
+  Bridge(const Credentials& credentials, const BridgeOptions& options, Resolver& resolver,
+         DhtCalls dht, DnsResponder& dns, Clock& clock, Random& random, MetricSlot& metrics,
+         Hooks hooks);
+
+  void start();
+  // A frame that came from the bridge.
+  void take(ByteView frame);
+  // The guest that holds `ip`.
+  std::optional<MacAddress> guest_at(const IpAddress& ip) const { return leases_.mac_of(ip); }
+  bool is_station(const MacAddress& mac) const { return stations_.contains(mac); }
+  // A frame of a peer that is no unicast IP packet.
+  void take_from(const Address& peer, ByteView frame);
+  // An IPv4 packet for a guest.
+  void to_guest(const MacAddress& mac, ByteView frame);
+  // `peer` sends to an address that is no more here: true if it was told where that is.
+  bool tell_moved(const Address& peer, const IpAddress& ip);
+
+  void on_broadcast(const Address& origin, const pb::BridgeHello& hello);
+  void on_message(const Address& from, const pb::VnetMessage& message);
+
+  std::size_t guests() const { return leases_.size(); }
+  std::size_t others() const { return others_.size(); }
+  // Another bridge of the pool is on this LAN, and ours stands back.
+  bool blocked() const { return guard_.blocked(); }
+
+ private:
+  struct Moved {
+    MacAddress mac{};
+    Address node;
+    TimePoint until{};
+  };
+
+  void to_lan(ByteView frame);
+  LoopGuard::Hooks guard_hooks();
+  Layer2::Hooks layer2_hooks();
+  GuestLeases::Hooks lease_hooks();
+  DhcpServer::Hooks dhcp_hooks();
+  bool hear(const MacAddress& mac);
+  void on_arp(const EthernetView& ethernet);
+  void answer_arp(const ArpPacket& arp);
+  void on_ipv4(ByteView frame, const EthernetView& ethernet);
+  void route(ByteView frame, const EthernetView& ethernet, const Ipv4View& ip);
+  void ask_others(const MacAddress& mac);
+  void send_claim(const Address& to, const MacAddress& mac);
+  void on_hello(const Address& from, const pb::BridgeHello& hello);
+  void on_claim(const Address& from, const pb::GuestClaim& claim);
+  void on_let_go(const Address& from, const pb::GuestLetGo& message);
+  void announce_moved(const MacAddress& mac, const IpAddress& ip, const Address& node);
+  void say_hello();
+
+  const Address self_;
+  const MacAddress own_mac_;
+  const BridgeOptions options_;
+  const IpAddress service_ip_;
+  Resolver& resolver_;
+  Clock& clock_;
+  MetricSlot& metrics_;
+  Hooks hooks_;
+  GuestLeases leases_;
+  DhcpServer dhcp_;
+  ServiceHost service_;
+  FrameStage stage_;
+  Layer2 layer2_;
+  LoopGuard guard_;
+  std::map<MacAddress, TimePoint> stations_;  // last heard
+  std::map<Address, TimePoint> others_;
+  std::map<MacAddress, TimePoint> claims_;  // asked by us, until
+  std::map<IpAddress, Moved> moved_;
+  RateLimit claim_rate_{kClaimsPerSecond};
+  Timer hello_timer_;
+};
+
+// The message's MAC or node; nothing if it is none, or a group's.
+std::optional<MacAddress> mac_in(const std::string& bytes);
+pb::GuestMoved guest_moved(const IpAddress& ip, const MacAddress& mac, const Address& node);
+
+}  // namespace wow

@@ -1,0 +1,155 @@
+#!/bin/bash
+# Guests without anything inside: namespaces on bridges of two hosts (`wow up --bridge br0`). They get addresses by DHCP from a real
+# client, reach hosts and each other, and move from one host's bridge to the other's with a connection open. Foreign addresses,
+# starvation and two guests with one MAC do no harm.
+set -euo pipefail
+source "$(dirname "${BASH_SOURCE[0]}")/pool.sh"
+lab_reexec "$@"
+
+command -v busybox >/dev/null && busybox udhcpc --help >/dev/null 2>&1 || { echo 'busybox with udhcpc is missing'; exit 77; }
+pool_laboratory home1 office1 campus1
+pool_create
+pool_invite bridges --bridge
+declare -A net=() # a process in each host's, or guest's, network
+for host in home1 office1; do
+  install -m 600 "$LAB_DIR/bridges.invite" "$LAB_DIR/hosts/$host/root/lab.invite"
+  lab_exec "$host" wow join lab.invite >>"$LAB_LOGS/commands.log" 2>&1 </dev/null
+  lab_exec "$host" bash -c 'ip link add br0 type bridge && ip link set br0 up; sysctl -qw net.bridge.bridge-nf-call-iptables=0 2>/dev/null || :
+    mkdir -p /etc/wow && echo "bridge = \"br0\"" >>/etc/wow/lab.conf'
+  net[$host]=$(lab_spawn "$host" /dev/null sleep infinity)
+done
+pool_routers r1 r2
+pool_up home1 office1 campus1
+lab_exec campus1 wow down lab >/dev/null
+refused "who may not bridge" 'invite create --bridge' campus1 up lab --bridge br0
+pool_up campus1
+yes "wow status tells of the bridge" grep -q '^bridge .*br0' <<<"$(lab_exec home1 wow status)"
+
+in_net() { nsenter -t "${net[$1]}" -n "${@:2}"; }
+# guest NAME MAC HOST: a guest that HOST's bridge has a port for.
+guest() {
+  net[$1]=$(lab_spawn "$3" /dev/null unshare -n sleep infinity)
+  lab_wait 5 "its network" bash -c "[[ \$(readlink /proc/${net[$1]}/ns/net) != \$(readlink /proc/${net[$3]}/ns/net) ]]"
+  ip link add "p$1" address "06:00:00:00:00:${2##*:}" type veth peer name eth0 address "$2" netns "${net[$1]}"
+  ip link set "p$1" netns "${net[$3]}"
+  in_net "$1" ip link set lo up
+  in_net "$1" ip link set eth0 up
+  in_net "$3" ip link set "p$1" master br0 up
+}
+# move NAME FROM TO: the cable is pulled there and put in here; then the hypervisor announces the guest by RARP, as QEMU does.
+move() {
+  in_net "$2" ip link set "p$1" nomaster
+  in_net "$2" ip link set "p$1" netns "${net[$3]}"
+  in_net "$3" ip link set "p$1" master br0 up
+  in_net "$1" python3 -c 'import socket
+s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW); s.bind(("eth0", 0)); mac = s.getsockname()[4]
+s.send(b"\xff" * 6 + mac + bytes.fromhex("80350001080006040003") + mac + bytes(4) + mac + bytes(4) + bytes(18))'
+}
+cat >"$LAB_DIR/leased" <<'END'
+#!/bin/sh
+[ "$1" = bound ] || [ "$1" = renew ] || exit 0
+ip addr flush dev "$interface"
+ip addr add "$ip/$mask" dev "$interface"
+ip link set "$interface" mtu "${mtu:-1500}"
+echo "$dns $domain $lease" >"$LEASE_FILE"
+END
+chmod 755 "$LAB_DIR/leased"
+# by_dhcp NAME: its address.
+by_dhcp() {
+  LEASE_FILE="$LAB_DIR/$1.lease" in_net "$1" busybox udhcpc -i eth0 -n -q -t 10 -T 1 -O mtu -s "$LAB_DIR/leased" >>"$LAB_LOGS/$1.udhcpc.log" 2>&1 ||
+    fail "$1 got no address: $(<"$LAB_LOGS/$1.udhcpc.log")"
+  ip[$1]=$(in_net "$1" ip -4 -o addr show dev eth0 | awk '{ sub("/.*", "", $4); print $4 }')
+}
+g_ping() { in_net "$1" ping -n -c 1 -W 5 "${@:3}" "${ip[$2]:-$2}"; }
+
+echo "--- addresses"
+guest one 52:54:00:00:00:01 home1
+guest two 52:54:00:00:00:02 office1
+by_dhcp one
+ok "a guest has ${ip[one]} by DHCP: $(<"$LAB_DIR/one.lease")"
+same "with the pool's MTU" 1380 "$(in_net one cat /sys/class/net/eth0/mtu)"
+ip[two]=10.128.9.9
+in_net two ip addr add "${ip[two]}/16" dev eth0
+yes "the store names its MAC" bash -c "lab() { :; }; '$LAB_DIR/bin/wow' lab exec r1 wow leases lab --json | jq -e --arg ip ${ip[one]} --arg node ${node[home1]} '.leases[] | select(.ip == \$ip and .node == \$node)'"
+for to in campus1 home1 office1; do
+  yes "the guest reaches $to" g_ping one "$to"
+  yes "and $to the guest" lab_exec "$to" ping -n -c 1 -W 5 "${ip[one]}"
+done
+yes "a guest with an address of its own reaches the other" g_ping two one
+yes "large packets pass in pieces" g_ping one two -s 3000
+yes "and the service" g_ping one 10.128.255.254
+
+echo "--- foreign addresses"
+before=$(pool_counter home1 drop_source_check)
+in_net one ip addr add 10.128.200.1/32 dev lo
+lab_exec campus1 tcpdump -lni wow-lab host "${ip[campus1]}" and udp port 9 >"$LAB_DIR/heard" 2>/dev/null &
+watch=$!
+for source in "${ip[office1]}" 192.168.77.1; do
+  in_net one ip addr add "$source/32" dev lo
+  in_net one python3 -c 'import socket, sys
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.bind((sys.argv[1], 0))
+for i in range(20): s.sendto(b"forged", (sys.argv[2], 9))' "$source" "${ip[campus1]}"
+  in_net one ip addr del "$source/32" dev lo
+done
+dropped() { (($(pool_counter home1 drop_source_check) >= before + 40)); }
+eventually "forged packets are dropped and counted" dropped
+kill "$watch"
+same "none has left" "" "$(cat "$LAB_DIR/heard")"
+yes "office1 keeps its address" pool_ping campus1 office1
+
+echo "--- moving with a connection open"
+# through FROM TO: a transfer from campus1 to the guest while it moves. Prints the comparison.
+through() {
+  rm -f "$LAB_DIR"/{sent,received}
+  in_net one python3 "$pool_folder/../../tools/lab/stream.py" receive 7000 >"$LAB_DIR/received" &
+  lab_wait 5 "the receiver" grep -q ready "$LAB_DIR/received" || fail "no receiver"
+  lab_exec campus1 stream.py send "${ip[one]}" 7000 5 40 >"$LAB_DIR/sent" 2>"$LAB_LOGS/send.log" </dev/null &
+  local sender=$!
+  sleep 2 # of traffic
+  local at
+  at=$(date +%s.%N)
+  move one "$1" "$2"
+  wait "$sender" || fail "the connection broke: $(tail -n 1 "$LAB_LOGS/send.log")"
+  lab_wait 20 "the last bytes" grep -q sha256 "$LAB_DIR/received" || fail "the transfer did not end"
+  python3 "$pool_folder/../../tools/lab/stream.py" compare "$LAB_DIR"/{sent,received} "$at"
+}
+for way in "home1 office1" "office1 home1"; do
+  # shellcheck disable=SC2086
+  result=$(through $way)
+  yes "moved from ${way/ / to }, byte-exact: $result" jq -e '.ok and .bytes > 5000000' <<<"$result"
+  measured "longest silence" "$(jq '.longest_gap_s * 1000 | round' <<<"$result")" 500 3000
+  holder() { [[ $(lab_exec r1 wow leases lab --json | jq -r --arg ip "${ip[one]}" '.leases[] | select(.ip == $ip) | .node') == "${node[${way#* }]}" ]]; }
+  eventually "the store says so" holder
+done
+same "no daemon was told wrong" 0 "$(lab_exec campus1 ip neigh show dev wow-lab | grep -c FAILED || :)"
+
+echo "--- two guests with one MAC"
+guest twin 52:54:00:00:00:01 office1
+in_net twin ip addr add "${ip[one]}/16" dev eth0
+in_net twin ping -n -c 3 -i 0.2 -W 1 "${ip[campus1]}" >/dev/null 2>&1 || :
+yes "the first keeps its address" g_ping one campus1
+no "and the second has none" g_ping twin campus1 -W 1
+in_net office1 ip link del ptwin
+
+echo "--- DHCP starvation"
+guests=$(pool_json home1 status | jq .bridge.guests)
+in_net one python3 -c 'import os, socket, time
+s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW); s.bind(("eth0", 0))
+def sum16(b): 
+    n = sum(int.from_bytes(b[i:i+2], "big") for i in range(0, len(b), 2)); n = (n & 65535) + (n >> 16); return ~(n + (n >> 16)) & 65535
+end = time.time() + 3; i = 0
+while time.time() < end:
+    i += 1; mac = b"\x52\x55" + os.urandom(4)
+    dhcp = bytes([1,1,6,0]) + os.urandom(4) + bytes(20) + mac + bytes(202) + bytes.fromhex("63825363") + bytes([53,1,3,50,4,10,128,i >> 8 & 255,i & 255,255])
+    udp = bytes([0,68,0,67]) + (8 + len(dhcp)).to_bytes(2, "big") + bytes(2) + dhcp
+    ip = bytes([69,0]) + (20 + len(udp)).to_bytes(2, "big") + bytes(4) + bytes([64,17,0,0]) + bytes(4) + b"\xff" * 4
+    ip = ip[:10] + sum16(ip).to_bytes(2, "big") + ip[12:]
+    s.send(b"\xff" * 6 + mac + b"\x08\x00" + ip + udp); time.sleep(0.0005)
+print(i, "requests")'
+taken=$(($(pool_json home1 status | jq .bridge.guests) - guests))
+((taken <= 100)) || fail "a guest took $taken addresses in 3 s"
+ok "it took $taken addresses, which end in a minute"
+guest three 52:54:00:00:00:03 office1
+by_dhcp three
+yes "another host's guest gets one (${ip[three]})" g_ping three campus1
+echo "all passed"
