@@ -58,6 +58,7 @@ Bridge::Bridge(const Credentials& credentials, const BridgeOptions& options, Res
       hello_timer_(clock) {}
 
 void Bridge::start() {
+  hello_pause_ = kHelloFirst;
   guard_.start();
   say_hello();
 }
@@ -119,7 +120,8 @@ GuestLeases::Hooks Bridge::lease_hooks() {
             ask_others(mac);
             // Its last holder may be none of the others that we know.
             resolver_.resolve_again(ip, [this, mac](Result<Binding> binding) {
-              if (binding && binding->mac == mac && binding->node != self_) {
+              if (binding && binding->mac == mac && binding->node != self_ &&
+                  !others_.contains(binding->node)) {
                 send_claim(binding->node, mac);
               }
             });
@@ -354,7 +356,9 @@ void Bridge::on_let_go(const Address& from, const pb::GuestLetGo& message) {
 // --- The others ---
 
 void Bridge::say_hello() {
-  hello_timer_.after(kHelloInterval, [this] { say_hello(); });
+  // The ring is still being made when a host comes up: often at first.
+  hello_timer_.after(hello_pause_, [this] { say_hello(); });
+  hello_pause_ = std::min(2 * hello_pause_, kHelloInterval);
   const TimePoint now = clock_.now();
   std::erase_if(others_, [&](auto& one) { return now - one.second >= kOtherSilent; });
   pb::VnetMessage message;
@@ -373,7 +377,13 @@ void Bridge::on_broadcast(const Address& origin, const pb::BridgeHello&) {
 void Bridge::on_hello(const Address& from, const pb::BridgeHello& hello) {
   if (!hooks_.may_bridge(from)) return metrics_.add(Metric::kDropSourceCheck);
   if (others_.size() >= kOthersMax && !others_.contains(from)) return;
-  others_[from] = clock_.now();
+  const bool is_new = others_.insert_or_assign(from, clock_.now()).second;
+  if (is_new) {
+    // Guests that came before we knew whom to ask.
+    for (const auto& [mac, heard] : stations_) {
+      if (!leases_.address_of(mac)) send_claim(from, mac);
+    }
+  }
   if (hello.answer()) return;
   pb::VnetMessage message;
   message.mutable_bridge_hello()->set_answer(true);

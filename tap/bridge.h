@@ -36,9 +36,9 @@ struct BridgeOptions {
 class Bridge {
  public:
   static constexpr std::size_t kStationsMax = 1000;  // MACs on the bridge
-  static constexpr Duration kStationSilent = 5min;   // after which another may have its place
+  static constexpr Duration kStationSilent = 30s;    // after which another may have its place
   static constexpr std::size_t kOthersMax = 64;      // hosts with bridges
-  static constexpr Duration kHelloInterval = 20s, kOtherSilent = 70s;
+  static constexpr Duration kHelloFirst = 1s, kHelloInterval = 20s, kOtherSilent = 70s;
   static constexpr std::size_t kMovedMax = 1000;  // guests that left, whose callers are told
   static constexpr Duration kMovedKept = 1min;
   static constexpr Duration kClaimOpen = 5s;  // in which a claim may be answered
@@ -65,6 +65,7 @@ class Bridge {
          DhtCalls dht, DnsResponder& dns, Clock& clock, Random& random, MetricSlot& metrics,
          Hooks hooks);
 
+  // Once the node is on the ring, and each time that it is again.
   void start();
   // A frame that came from the bridge.
   void take(ByteView frame);
@@ -130,6 +131,7 @@ class Bridge {
   std::map<MacAddress, TimePoint> claims_;  // asked by us, until
   std::map<IpAddress, Moved> moved_;
   RateLimit claim_rate_{kClaimsPerSecond};
+  Duration hello_pause_ = kHelloFirst;
   Timer hello_timer_;
 };
 

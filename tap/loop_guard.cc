@@ -31,7 +31,9 @@ std::optional<Beacon> Beacon::parse(ByteView payload) {
 
 Bytes Beacon::write(const Credentials& credentials, std::uint64_t number) {
   const Bytes message = signed_part(number);
-  return concat({message, credentials.public_key(), credentials.sign(message)});
+  Writer out;
+  out.bytes(message).bytes(credentials.public_key()).bytes(credentials.sign(message));
+  return out.take();
 }
 
 std::optional<Address> Beacon::sender(const Credentials& credentials) const {

@@ -152,9 +152,11 @@ void VirtualNetwork::Impl::start() {
   });
   // The node keeps this call for as long as it lives.
   node_.on_joined([this, alive = std::weak_ptr<int>(alive_)] {
-    if (!alive.expired()) agent_.start();
+    if (alive.expired()) return;
+    if (bridge_) bridge_->start();
+    agent_.start();
   });
-  if (bridge_) bridge_->start();
+  if (node_.joined() && bridge_) bridge_->start();
   if (node_.joined()) agent_.start();
   sweep();
 }

@@ -40,7 +40,7 @@ transfer() {
 }
 before=$(pool_counter office1 datagrams_in)
 frames=$(pool_counter office1 frames_in)
-yes "200 MB through it, byte-exact" jq -e '.ok and .bytes > 50000000' <<<"$(transfer office1 4 400)"
+yes "a transfer, byte-exact" jq -e '.ok and .bytes > 50000000' <<<"$(transfer office1 4 400)"
 ok "frames_in rose by $(($(pool_counter office1 frames_in) - frames)), datagrams_in by $(($(pool_counter office1 datagrams_in) - before))"
 
 if command -v iperf3 >/dev/null; then

@@ -43,7 +43,7 @@ TEST(Status, PeersHaveNamesWhereTheyAreKnown) {
   edge.bytes_in = 5;
   const json::array anonymous = peers_json({edge}, {});
   EXPECT_FALSE(anonymous[0].as_object().contains("name"));
-  const LeaseRow row{*IpAddress::parse("10.128.0.7"), "node7", kNode, 1h};
+  const LeaseRow row{*IpAddress::parse("10.128.0.7"), "node7", kNode, 1h, {}};
   const json::array named = peers_json({edge}, {{kNode, row}});
   const json::object& peer = named[0].as_object();
   EXPECT_EQ(peer.at("name"), "node7");
@@ -61,7 +61,7 @@ TEST(Status, ARelayedPeerShowsItsRelayByNameWhereItIsKnown) {
   edge.path = Path::relayed(kNode, 7);
   const json::array anonymous = peers_json({edge}, {});
   EXPECT_EQ(anonymous[0].at("path"), json::value("relayed via " + kNode.short_hex()));
-  const LeaseRow row{*IpAddress::parse("10.128.0.7"), "node7", kNode, 1h};
+  const LeaseRow row{*IpAddress::parse("10.128.0.7"), "node7", kNode, 1h, {}};
   const json::array named = peers_json({edge}, {{kNode, row}});
   EXPECT_EQ(named[0].at("path"), "relayed via node7");
   EXPECT_EQ(named[0].at("relayed"), true);
@@ -122,7 +122,8 @@ TEST(Status, ARecordThatIsNoTextIsHexadecimal) {
 }
 
 TEST(Status, LeasesAndTheStore) {
-  const json::array leases = leases_json({{*IpAddress::parse("10.128.0.7"), "node7", kNode, 90s}});
+  const json::array leases =
+      leases_json({{*IpAddress::parse("10.128.0.7"), "node7", kNode, 90s, {}}});
   EXPECT_EQ(leases[0].at("ttl_left"), 90.0);
   EXPECT_EQ(leases[0].at("node"), json::value(kNode.hex()));
   DhtStatus status;
