@@ -40,13 +40,19 @@ guest() {
 }
 # move NAME FROM TO: the cable is pulled there and put in here; then the hypervisor announces the guest by RARP, as QEMU does.
 move() {
+  in_net "$1" python3 -c 'import socket, sys
+s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW); s.bind(("eth0", 0)); mac = s.getsockname()[4]
+print("ready", flush=True); open(sys.argv[1]).read()
+s.send(b"\xff" * 6 + mac + bytes.fromhex("80350001080006040003") + mac + bytes(4) + mac + bytes(4) + bytes(18))' "$LAB_DIR/go" >"$LAB_DIR/announcer" &
+  local announcer=$!
+  lab_wait 10 "the hypervisor" grep -q ready "$LAB_DIR/announcer" || fail "no announcer"
   in_net "$2" ip link set "p$1" nomaster
   in_net "$2" ip link set "p$1" netns "${net[$3]}"
   in_net "$3" ip link set "p$1" master br0 up
-  in_net "$1" python3 -c 'import socket
-s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW); s.bind(("eth0", 0)); mac = s.getsockname()[4]
-s.send(b"\xff" * 6 + mac + bytes.fromhex("80350001080006040003") + mac + bytes(4) + mac + bytes(4) + bytes(18))'
+  echo go >"$LAB_DIR/go"
+  wait "$announcer"
 }
+mkfifo "$LAB_DIR/go"
 cat >"$LAB_DIR/leased" <<'END'
 #!/bin/sh
 [ "$1" = bound ] || [ "$1" = renew ] || exit 0
@@ -135,6 +141,22 @@ in_net twin ping -n -c 3 -i 0.2 -W 1 "${ip[campus1]}" >/dev/null 2>&1 || :
 yes "the first keeps its address" g_ping one campus1
 no "and the second has none" g_ping twin campus1 -W 1
 in_net office1 ip link del ptwin
+
+echo "--- a bridge loop made by hand"
+blocked() { [[ $(for host in home1 office1; do pool_json $host status | jq .bridge.blocked; done | sort | paste -sd' ') == "$1" ]]; }
+yes "neither bridge is blocked" blocked "false false"
+ip link add cable0 netns "${net[home1]}" type veth peer name cable1 netns "${net[office1]}"
+in_net home1 ip link set cable0 master br0 up
+in_net office1 ip link set cable1 master br0 up
+eventually "one of the two blocks itself" blocked "false true"
+in_net one ping -n -c 5 -i 0.2 -b 10.128.255.255 >/dev/null 2>&1 || :
+before=$(pool_counter home1 frames_out)
+sleep 1 # in which a storm would be thousands
+((($(pool_counter home1 frames_out) - before) < 500)) || fail "broadcasts go around"
+ok "and broadcasts do not go around"
+yes "the guest is still reached" lab_exec campus1 ping -n -c 1 -W 5 "${ip[one]}"
+in_net home1 ip link del cable0
+eventually "and passes frames again without the cable" blocked "false false"
 
 echo "--- DHCP starvation"
 guests=$(pool_json home1 status | jq .bridge.guests)

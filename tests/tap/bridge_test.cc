@@ -155,6 +155,7 @@ TEST_F(BridgeTest, AStaticAddressIsTakenInTheStoreAndItsPacketsWaitForThat) {
 }
 
 TEST_F(BridgeTest, ForeignSourcesAreDroppedAndCounted) {
+  pass(35s);  // hellos, of which those of plain_ count as well, have become rare
   world_.dht.set_lease("10.128.5.5", plain_.address);
   const auto before = count(a_, Metric::kDropSourceCheck);
   a_.bridge.take(packet(kGuest, "10.128.5.5", "10.128.0.9"));   // another host's
