@@ -127,7 +127,7 @@ TEST(ConfigOfUp, EveryFlagMayBeAKey) {
                          "ignore-routes = true\non-change = \"/bin/true\"\n"
                          "listen-tcp = 4433\nlisten-tls = 443\nproxy = \"off\"\n"
                          "no-lan = true\nno-port-map = true\npoll-us = 7\nrelay-rate = 9\n"
-                         "punch-probes = 99\npunch-rate = 50\n";
+                         "punch-probes = 99\npunch-rate = 50\nbridge = \"br0\"\n";
   CLI::App app;
   CommandContext context;
   add_daemon_commands(app, context);

@@ -68,7 +68,7 @@ TEST(Status, ARelayedPeerShowsItsRelayByNameWhereItIsKnown) {
 }
 
 TEST(Status, WhoIsNotReachedDirectlyShowsWhyAndSinceWhen) {
-  const LeaseRow row{*IpAddress::parse("10.128.0.7"), "r2", kNode, 1h};
+  const LeaseRow row{*IpAddress::parse("10.128.0.7"), "r2", kNode, 1h, {}};
   const auto why = [&](const EdgeInfo& edge) {
     return peers_json({edge}, {{kNode, row}})[0].at("why_not_better");
   };
@@ -97,7 +97,7 @@ TEST(Status, WhoIsNotReachedDirectlyShowsWhyAndSinceWhen) {
 }
 
 TEST(Status, ATraceShowsEachHopAndWhatIsNotKnown) {
-  const LeaseRow row{*IpAddress::parse("10.128.0.7"), "node7", kNode, 1h};
+  const LeaseRow row{*IpAddress::parse("10.128.0.7"), "node7", kNode, 1h, {}};
   const json::array hops =
       trace_json({{kNode, 12ms, HopReason::kKnows, true}, {Address(), {}, HopReason::kNone, false}},
                  {{kNode, row}});
