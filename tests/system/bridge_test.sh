@@ -154,11 +154,9 @@ before=$(pool_counter home1 frames_out)
 sleep 1 # in which a storm would be thousands
 ((($(pool_counter home1 frames_out) - before) < 500)) || fail "broadcasts go around"
 ok "and broadcasts do not go around"
-# If it was its own host that blocked itself, the other has it once it speaks.
-eventually "the guest talks on" g_ping one campus1
-yes "and is reached" lab_exec campus1 ping -n -c 1 -W 5 "${ip[one]}"
 in_net home1 ip link del cable0
 eventually "and passes frames again without the cable" blocked "false false"
+eventually "the guest talks on" g_ping one campus1
 
 echo "--- DHCP starvation"
 guests=$(pool_json home1 status | jq .bridge.guests)
