@@ -19,11 +19,6 @@ class NatLinkTest : public PoolTest {
     ASSERT_TRUE(becomes_whole(3s));
     world_.run_for(10s);
   }
-  SimNode& behind(Site& site, std::string_view ip) {
-    NodeOptions options;
-    options.bootstraps = {pool_[0].host.endpoint(), pool_[1].host.endpoint()};
-    return pool_.add(world_.add_host(ip, site), options);
-  }
   void join() {
     ASSERT_TRUE(becomes([&] { return pool_.all_joined(); }, 2s));
     world_.run_for(10s);

@@ -30,6 +30,12 @@ class PoolTest : public testing::Test {
   void add_many(int count) {
     for (int i = 0; i < count; ++i) add_public();
   }
+  // In a site; it starts from the first two nodes.
+  SimNode& behind(Site& site, std::string_view ip) {
+    NodeOptions options;
+    options.bootstraps = {pool_[0].host.endpoint(), pool_[1].host.endpoint()};
+    return pool_.add(world_.add_host(ip, site), options);
+  }
   bool becomes(const std::function<bool()>& done, Duration limit) {
     return world_.run_until(done, limit);
   }

@@ -32,11 +32,6 @@ class RelayChoice : public PoolTest {
     ASSERT_TRUE(becomes_whole(10s));
     world_.run_for(30s);
   }
-  SimNode& behind(Site& site, std::string_view ip) {
-    NodeOptions options;
-    options.bootstraps = {pool_[0].host.endpoint(), pool_[1].host.endpoint()};
-    return pool_.add(world_.add_host(ip, site), options);
-  }
   const Session* session() { return (*a_)->session(b_->address()); }
   bool relayed() { return session() != nullptr && session()->is_relayed(); }
   bool relayed_at_both() {

@@ -1,11 +1,22 @@
 #include "tests/tap/fake_pool.h"
 
+#include <algorithm>
 #include <stdexcept>
 
 #include "proto/vnet.pb.h"
 #include "tap/names.h"
 
 namespace wow {
+
+Neighbours::Locate FakeRing::locate() {
+  return [this](const Address& place, Neighbours::Done done) {
+    ++located;
+    clock_.schedule(clock_.now() + FakeDht::kRoundTrip, [this, place, done] {
+      done(*std::min_element(members.begin(), members.end(),
+                             [&](auto& a, auto& b) { return nearer(a, b, place); }));
+    });
+  };
+}
 
 DhtCalls FakeDht::calls_for(const Address& self) {
   const auto write_call = [this, self](const char* what) {

@@ -12,6 +12,7 @@
 #include "base/random.h"
 #include "base/timer_queue.h"
 #include "tap/dht_calls.h"
+#include "tap/neighbours.h"
 #include "tap/virtual_network.h"
 
 namespace wow {
@@ -40,6 +41,21 @@ class ManualClock final : public Clock {
  private:
   TimePoint now_{1h};
   TimerQueue timers_;
+};
+
+// Whom a look-up along the ring finds: the nearest of `members`.
+class FakeRing {
+ public:
+  FakeRing(ManualClock& clock, std::vector<Address> members)
+      : members(std::move(members)), clock_(clock) {}
+
+  Neighbours::Locate locate();
+
+  std::vector<Address> members;
+  int located = 0;  // times that it was asked
+
+ private:
+  ManualClock& clock_;
 };
 
 class FakeDht {

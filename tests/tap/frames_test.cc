@@ -61,19 +61,8 @@ class FramesTest : public testing::Test {
   IpAddress service_ip_ = ip("10.128.255.254");
   Resolver resolver_{subnet_, calls_, clock_, [](const Address&) {}};
   Prefix subnet6_ = *Prefix::parse("fd12:3456:789a::/48");
-  // The ring: whom a look-up along it finds.
-  std::vector<Address> ring_ = {kSelf, kPeer, kEvil};
-  int located_ = 0;
-  Neighbours neighbours_{
-      subnet6_,
-      [this](const Address& place, Neighbours::Done done) {
-        ++located_;
-        clock_.schedule(clock_.now() + FakeDht::kRoundTrip, [this, place, done] {
-          done(*std::min_element(ring_.begin(), ring_.end(),
-                                 [&](auto& a, auto& b) { return nearer(a, b, place); }));
-        });
-      },
-      clock_, [](const Address&) {}};
+  FakeRing ring_{clock_, {kSelf, kPeer, kEvil}};
+  Neighbours neighbours_{subnet6_, ring_.locate(), clock_, [](const Address&) {}};
   Directory directory_{calls_, resolver_, clock_, "lab", subnet6_};
   DnsResponder dns_{"lab", subnet_, subnet6_, directory_};
   std::optional<IpAddress> own_ip_ = ip("10.128.0.1");

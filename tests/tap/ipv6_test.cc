@@ -54,24 +54,14 @@ class Ipv6Test : public testing::Test {
   MetricSlot metrics_;
   Prefix subnet_ = *Prefix::parse("10.128.0.0/16");
   Prefix subnet6_ = inner_ipv6_prefix(view_of("key"));
-  std::vector<Address> ring_ = {kSelf, kPeer, kEvil};
-  int located_ = 0;
+  FakeRing ring_{clock_, {kSelf, kPeer, kEvil}};
   std::vector<Bytes> to_host_;
   std::vector<std::pair<Address, Bytes>> to_node_;
   std::vector<Address> wanted_;
   std::size_t frame_max_ = 0;
   bool leased_ = true;
   Resolver resolver_{subnet_, dht_.calls_for(kSelf), clock_, [](const Address&) {}};
-  Neighbours neighbours_{
-      subnet6_,
-      [this](const Address& place, Neighbours::Done done) {
-        ++located_;
-        clock_.schedule(clock_.now() + FakeDht::kRoundTrip, [this, place, done] {
-          done(*std::min_element(ring_.begin(), ring_.end(),
-                                 [&](auto& a, auto& b) { return nearer(a, b, place); }));
-        });
-      },
-      clock_, [](const Address&) {}};
+  Neighbours neighbours_{subnet6_, ring_.locate(), clock_, [](const Address&) {}};
   std::optional<IpAddress> own() const {
     return leased_ ? std::optional(six(kSelf)) : std::nullopt;
   }
@@ -140,15 +130,15 @@ TEST_F(Ipv6Test, OneLookUpServesManyAndTheAbsentAreNotAskedForAtEachPacket) {
   EXPECT_EQ(to_node_[0], std::pair(kPeer, frame(kPeer, kSelf)));
   outbound_.take(frame(kPeer, kSelf), 0);
   EXPECT_EQ(to_node_.size(), 6u);
-  EXPECT_EQ(located_, 1);
+  EXPECT_EQ(ring_.located, 1);
   for (int i = 0; i < 10; ++i) {
     outbound_.take(frame(node_address(9), kSelf), 0);
     pass();
   }
-  EXPECT_EQ(located_, 2);
+  EXPECT_EQ(ring_.located, 2);
   EXPECT_EQ(count(Metric::kDropNoDestination), 10u);
   clock_.run_for(Neighbours::kNegativeTtl);
-  ring_.push_back(node_address(9));
+  ring_.members.push_back(node_address(9));
   outbound_.take(frame(node_address(9), kSelf), 0);
   pass();
   EXPECT_EQ(to_node_.back().first, node_address(9));
@@ -173,7 +163,7 @@ TEST_F(Ipv6Test, NothingLeavesFromAnotherSourceAndNoMulticast) {
 TEST_F(Ipv6Test, APeersOwnAddressIsEnough) {
   inbound_.take(kPeer, frame(kSelf, kPeer));
   EXPECT_EQ(to_host_, std::vector<Bytes>{frame(kSelf, kPeer)});
-  EXPECT_EQ(located_, 0);
+  EXPECT_EQ(ring_.located, 0);
   EXPECT_TRUE(dht_.asked.empty());
 }
 

@@ -50,10 +50,10 @@ struct Batch {
 }
 
 int receive(std::uint16_t port, int seconds) {
-  const int fd = socket(AF_INET, SOCK_DGRAM, 0);
-  sockaddr_in here{};
-  here.sin_family = AF_INET;
-  here.sin_port = htons(port);
+  const int fd = socket(AF_INET6, SOCK_DGRAM, 0);  // for IPv4 as well
+  sockaddr_in6 here{};
+  here.sin6_family = AF_INET6;
+  here.sin6_port = htons(port);
   setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &kBufferBytes, sizeof kBufferBytes);
   if (bind(fd, reinterpret_cast<sockaddr*>(&here), sizeof here) != 0) fail("bind");
   Batch batch(kBytesMax);
@@ -73,11 +73,12 @@ int receive(std::uint16_t port, int seconds) {
 }
 
 int send(const char* address, std::uint16_t port, std::size_t bytes, int seconds, double rate) {
-  const int fd = socket(AF_INET, SOCK_DGRAM, 0);
-  sockaddr_in to{};
-  to.sin_family = AF_INET;
-  to.sin_port = htons(port);
-  if (inet_pton(AF_INET, address, &to.sin_addr) != 1) fail("address");
+  const int fd = socket(AF_INET6, SOCK_DGRAM, 0);
+  sockaddr_in6 to{};
+  to.sin6_family = AF_INET6;
+  to.sin6_port = htons(port);
+  const std::string mapped = std::strchr(address, ':') ? address : std::string("::ffff:") + address;
+  if (inet_pton(AF_INET6, mapped.c_str(), &to.sin6_addr) != 1) fail("address");
   if (connect(fd, reinterpret_cast<sockaddr*>(&to), sizeof to) != 0) fail("connect");
   Batch batch(std::min(bytes, kBytesMax));
   std::uint64_t packets = 0;
