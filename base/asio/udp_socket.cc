@@ -222,30 +222,45 @@ bool UdpSocket::steer_by_receiver_index(int sockets) const {
   return setsockopt(fd_, SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, &filter, sizeof filter) == 0;
 }
 
-UdpReceiver::UdpReceiver(Kind kind)
-    : batch_(kind == kSingle ? UdpSocket::kBatch : UdpSocket::kBatch / 2),
-      slot_bytes_(kind == kSingle ? kDatagramBytesMax : kCoalescedBytesMax),
-      storage_(new std::uint8_t[batch_ * slot_bytes_]) {
-  received_.reserve(batch_);
-}
-
-std::span<const UdpReceiver::Received> UdpReceiver::receive(const UdpSocket& socket,
-                                                            MetricSlot& metrics) {
-  constexpr std::size_t kControlBytes = 2 * CMSG_SPACE(sizeof(int));
-  std::array<mmsghdr, UdpSocket::kBatch> messages{};
+// What recvmmsg needs, filled in once.
+struct UdpReceiver::Messages {
+  static constexpr std::size_t kControlBytes = 2 * CMSG_SPACE(sizeof(int));
+  std::array<mmsghdr, UdpSocket::kBatch> headers{};
   std::array<iovec, UdpSocket::kBatch> parts;
   std::array<sockaddr_storage, UdpSocket::kBatch> from;
   alignas(cmsghdr) std::array<std::array<std::uint8_t, kControlBytes>, UdpSocket::kBatch> control;
-  for (std::size_t i = 0; i < batch_; ++i) {
-    parts[i] = {storage_.get() + i * slot_bytes_, slot_bytes_};
-    msghdr& header = messages[i].msg_hdr;
+
+  void set(std::size_t i, const iovec& slot) {
+    parts[i] = slot;
+    msghdr& header = headers[i].msg_hdr;
     header.msg_name = &from[i];
-    header.msg_namelen = sizeof from[i];
     header.msg_iov = &parts[i];
     header.msg_iovlen = 1;
     header.msg_control = control[i].data();
-    header.msg_controllen = kControlBytes;
+    set_lengths(i);
   }
+  // The kernel writes over them.
+  void set_lengths(std::size_t i) {
+    headers[i].msg_hdr.msg_namelen = sizeof from[i];
+    headers[i].msg_hdr.msg_controllen = kControlBytes;
+  }
+};
+
+UdpReceiver::UdpReceiver(Kind kind)
+    : batch_(kind == kSingle ? UdpSocket::kBatch : UdpSocket::kBatch / 2),
+      slot_bytes_(kind == kSingle ? kDatagramBytesMax : kCoalescedBytesMax),
+      storage_(new std::uint8_t[batch_ * slot_bytes_]),
+      messages_(std::make_unique<Messages>()) {
+  received_.reserve(batch_);
+  for (std::size_t i = 0; i < batch_; ++i)
+    messages_->set(i, {storage_.get() + i * slot_bytes_, slot_bytes_});
+}
+
+UdpReceiver::~UdpReceiver() = default;
+
+std::span<const UdpReceiver::Received> UdpReceiver::receive(const UdpSocket& socket,
+                                                            MetricSlot& metrics) {
+  auto& [messages, parts, from, control] = *messages_;
   received_.clear();
   const int count =
       recvmmsg(socket.fd(), messages.data(), static_cast<unsigned>(batch_), MSG_DONTWAIT, nullptr);
@@ -258,6 +273,7 @@ std::span<const UdpReceiver::Received> UdpReceiver::receive(const UdpSocket& soc
         bytes == 0 ? 1 : (bytes + got.segment_bytes - 1) / got.segment_bytes;
     metrics.add(Metric::kDatagramsIn, datagrams);
     metrics.add(Metric::kBytesIn, bytes);
+    messages_->set_lengths(i);
     if (messages[i].msg_hdr.msg_flags & MSG_TRUNC) {
       metrics.add(Metric::kDropGarbage);
       continue;

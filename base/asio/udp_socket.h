@@ -75,13 +75,16 @@ class UdpReceiver {
   };
   enum Kind : std::uint8_t { kSingle, kCoalesced };
   explicit UdpReceiver(Kind kind = kSingle);
+  ~UdpReceiver();
   // What is there now, without waiting; valid until the next call.
   std::span<const Received> receive(const UdpSocket& socket, MetricSlot& metrics);
 
  private:
+  struct Messages;
   const std::size_t batch_;
   const std::size_t slot_bytes_;
   std::unique_ptr<std::uint8_t[]> storage_;  // touched only as far as it is used
+  std::unique_ptr<Messages> messages_;
   std::vector<Received> received_;
 };
 

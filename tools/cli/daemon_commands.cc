@@ -15,6 +15,7 @@
 #include "tools/cli/config.h"
 #include "tools/cli/control_client.h"
 #include "tools/daemon/daemon.h"
+#include "tools/daemon/log_file.h"
 #include "tools/daemon/notify.h"
 #include "tools/daemon/privileges.h"
 #include "tunnel/identity/invite.h"
@@ -137,7 +138,8 @@ int run_in_foreground(const DaemonOptions& options) {
 
 // The child becomes the daemon; its first line through the pipe is '+' and a sentence, or '-' and
 // an error.
-int run_in_background(const DaemonOptions& options) {
+int run_in_background(DaemonOptions options) {
+  options.log = options.directory / "log";
   int fds[2];
   if (pipe2(fds, O_CLOEXEC) != 0) throw CommandError("cannot make a pipe");
   const pid_t child = fork();
@@ -145,12 +147,9 @@ int run_in_background(const DaemonOptions& options) {
   if (child == 0) {
     close(fds[0]);
     setsid();
-    const int log = open((options.directory / "log").c_str(),
-                         O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0600);
     const int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-    dup2(null, STDIN_FILENO);
-    dup2(null, STDOUT_FILENO);
-    dup2(log >= 0 ? log : null, STDERR_FILENO);
+    for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) dup2(null, fd);
+    LogFile(options.log).take_stderr();
     const int status = run_daemon(options, [&fds](const Result<std::string>& ready) {
       const std::string line = ready ? "+" + *ready : "-" + ready.error().message;
       [[maybe_unused]] const auto written = write(fds[1], line.data(), line.size());
@@ -164,7 +163,7 @@ int run_in_background(const DaemonOptions& options) {
     std::cerr
         << "Still waiting: members of pool " << options.pool
         << " do not answer, or do not let this node in (was its invite closed?).\n`wow status "
-        << options.pool << "` and " << (options.directory / "log").string()
+        << options.pool << "` and " << options.log.string()
         << " tell more; the daemon goes on trying.\n";
   }
   std::string line;
@@ -175,8 +174,7 @@ int run_in_background(const DaemonOptions& options) {
   // A daemon that failed is gone when we say so: another `wow up` may follow at once.
   if (line.empty() || line[0] == '-') waitpid(child, nullptr, 0);
   if (line.empty())
-    throw CommandError("the daemon ended before it was ready: see " +
-                       (options.directory / "log").string());
+    throw CommandError("the daemon ended before it was ready: see " + options.log.string());
   if (line[0] == '-') throw CommandError(line.substr(1));
   std::cout << line.substr(1) << "\n";
   return 0;

@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "tools/daemon/control_commands.h"
 #include "tools/daemon/host_side.h"
+#include "tools/daemon/log_file.h"
 #include "tools/daemon/notify.h"
 #include "tools/daemon/port_mapping.h"
 #include "tools/daemon/privileges.h"
@@ -25,6 +26,7 @@ namespace {
 constexpr Duration kNetworkSettle = 20ms;
 // After `wow down` the answer must still leave.
 constexpr Duration kStopAfter = 50ms;
+constexpr Duration kLogTurn = 10min;
 
 class Daemon {
  public:
@@ -143,6 +145,8 @@ class Daemon {
   void start() {
     stop_timer_ = std::make_unique<Timer>(host_->clock());
     settle_timer_ = std::make_unique<Timer>(host_->clock());
+    log_timer_ = std::make_unique<Timer>(host_->clock());
+    if (!options_.log.empty()) turn_log();
     control_ = std::make_unique<ControlContext>(
         ControlContext{options_, *host_, host_side_.get(), host_->clock().now(),
                        [this] { stop_timer_->after(kStopAfter, [this] { stop(); }); }});
@@ -199,6 +203,11 @@ class Daemon {
     if (!is_expelled()) return;
     expelled_ = true;
     tell_ready(expelled());
+  }
+
+  void turn_log() {
+    LogFile(options_.log).turn();
+    log_timer_->after(kLogTurn, [this] { turn_log(); });
   }
 
   // Most events change nothing that a peer could notice; to call them moves would cast doubt on
@@ -268,7 +277,7 @@ class Daemon {
   std::unique_ptr<HostSide> host_side_;
   std::unique_ptr<NetworkMonitor> monitor_;
   std::unique_ptr<ControlContext> control_;
-  std::unique_ptr<Timer> stop_timer_, settle_timer_;
+  std::unique_ptr<Timer> stop_timer_, settle_timer_, log_timer_;
   std::unique_ptr<ResumeWatch> resume_watch_;
   std::pair<std::vector<IpAddress>, std::string> network_;  // addresses and default routes
   bool told_ = false;

@@ -22,6 +22,7 @@ struct DaemonOptions {
   bool router = false;              // no TAP, no lease
   std::filesystem::path directory;  // of the membership
   std::filesystem::path socket;     // control
+  std::filesystem::path log;        // that stderr goes to; empty: not ours
   std::string name;                 // wanted in the pool
   bool name_is_explicit = false;
   std::optional<IpAddress> ip;

@@ -47,7 +47,9 @@ class PacketWorker::Loop {
       p_.tables.readers.asleep(p_.number);
       poll(fds.data(), fds.size(), -1);
       p_.tables.readers.awake(p_.number);
-      work_while_there_is_any();
+      // What lies nowhere costs no call: for a lone packet that is half of them.
+      if (turn(now_ns(), fds[0].revents != 0, fds[1].revents != 0) && p_.poll_for.count() != 0)
+        look_on();
       // The interface was deleted: waiting for it would return at once for ever.
       if (fds[1].revents & (POLLERR | POLLHUP | POLLNVAL)) fds[1].fd = -1;
     }
@@ -60,13 +62,18 @@ class PacketWorker::Loop {
   }
 
  private:
-  void work_while_there_is_any() {
-    std::int64_t last_work_ns = 0, last_look_ns = 0;
+  bool turn(std::int64_t now, bool in, bool out) {
+    const bool came_in = in && in_.turn(p_.tables, now);
+    const bool went_out = out && out_.turn(p_.tables, now);
+    return came_in || went_out;
+  }
+  // For more, as long as that is worth while.
+  void look_on() {
+    std::int64_t last_work_ns = now_ns(), last_look_ns = 0;
     while (!stop_.load(std::memory_order_relaxed)) {
       p_.tables.readers.quiet(p_.number);
       const std::int64_t now = now_ns();
-      const bool came_in = in_.turn(p_.tables, now), went_out = out_.turn(p_.tables, now);
-      if (came_in || went_out) {
+      if (turn(now, true, true)) {
         // What was worth waiting for.
         if (last_look_ns != 0) pause_ns_ = kPauseNs;
         last_work_ns = now;
