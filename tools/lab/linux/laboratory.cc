@@ -28,7 +28,10 @@ namespace json = boost::json;
 
 namespace {
 
-constexpr const char* kNet = "net";        // the node that is the internet
+constexpr const char* kNet = "net";  // the node that is the internet
+// Of a node's end of its cable, another than any port of a router has: where both ends have the
+// same, the kernel does not hurry to tell one that the other is up, and a second passes.
+constexpr const char* kCableIndex = " index 1000";
 constexpr int kDeathMilliseconds = 5'000;  // until a process that was killed is gone
 constexpr int kGraceSeconds = 10;          // from SIGTERM to SIGKILL, for a command in a node
 const fs::path kState = kLabFolder / "state.json";
@@ -201,9 +204,9 @@ void Laboratory::lay_cable(const std::string& node, const std::string& device,
                                  settings.string() + ".settings");
     write_text(settings, std::to_string(pid) + "\n");
   } else {
-    batches.cables += "link add " + device + " netns " + std::to_string(pid_of(node)) +
-                      " type veth peer name " + node + " netns " + std::to_string(pid_of(router)) +
-                      "\n";
+    batches.cables += "link add " + device + kCableIndex + " netns " +
+                      std::to_string(pid_of(node)) + " type veth peer name " + node + " netns " +
+                      std::to_string(pid_of(router)) + "\n";
   }
   batches.nodes[router] += "link set dev " + node + " master " + bridge_of(site) + " up\n";
 }
