@@ -74,6 +74,7 @@ std::optional<Ctm> parse(const pb::Ctm& message) {
   for (const auto& m : message.neighbours()) {
     auto member = Member::parse(m);
     if (!member) return std::nullopt;
+    member->named_by = out.source.address;
     out.neighbours.push_back(std::move(*member));
   }
   return out;

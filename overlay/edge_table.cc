@@ -68,11 +68,19 @@ void EdgeTable::set_path(Edge& edge, const Session& session, TimePoint now) {
   edge.direct = session.is_direct();
   edge.relayed = session.is_relayed();
   edge.round_trip = session.path().round_trip;
+  note_proven(edge, session);
   ++changes_;
   hops_stale_ = true;
 }
 
+void EdgeTable::note_proven(Edge& edge, const Session& session) {
+  const PathState& state = session.path();
+  const bool proven = state.path.is_direct() && state.answered;
+  if (proven && state.path.endpoint.can_be_dialled()) edge.proven_at = state.path.endpoint;
+}
+
 void EdgeTable::set_round_trip(Edge& edge, const Session& session) {
+  note_proven(edge, session);
   const Duration now = session.path().round_trip;
   if (now == edge.round_trip) return;
   edge.round_trip = now;

@@ -37,6 +37,7 @@ struct Edge {
   int role_repeats = 0;                   // how often we tell `ours` once more
   std::vector<Endpoint> endpoints;        // the peer's candidates, as told last
   std::vector<Endpoint> met_at;           // of a leaf edge of ours: the endpoints we dialled it at
+  Endpoint proven_at;                     // where it answered last, if it can be dialled there
   std::vector<Address> knows;             // its neighbours, as told last
   std::string list;  // the same with where to reach them, if it said: pb::Neighbours
   std::uint32_t list_sent = 0, list_heard = 0;  // versions of the last lists, ours and the peer's
@@ -47,7 +48,7 @@ struct Edge {
   bool usable() const { return (direct || relayed) && is_edge(); }
   // On the ring, as far as we know: our own leaf edges lead to members.
   bool is_member() const { return ((ours | theirs) & kRingBits) != 0 || (ours & kLeafBit) != 0; }
-  std::vector<Member> members() const { return members_of(list, knows); }
+  std::vector<Member> members() const { return members_of(peer, list, knows); }
   bool is_leaf() const { return ((ours | theirs) & kLeafBit) != 0; }
   bool is_near() const { return ((ours | theirs) & kNearBit) != 0; }
 };
@@ -82,6 +83,8 @@ class EdgeTable {
   bool on_ring() const;
 
  private:
+  static void note_proven(Edge& edge, const Session& session);
+
   std::map<Address, Edge> edges_;  // ordered: the same seed must give the same run
   std::uint32_t changes_ = 0;
   bool placed_ = false;  // until the last edge is gone

@@ -202,7 +202,7 @@ void Forwarder::deliver(const RoutedHeader& header, ByteView payload, const Addr
   if (header.source == hub_.self) return hub_.metrics.add(Metric::kDropMalformed);
   const bool exact = header.mode == RouteMode::kExact;
   if (header.payload == RoutedPayload::kCtm) {
-    handlers_.ctm(payload);
+    handlers_.ctm(payload, came_from);
   } else if (exact && header.payload == RoutedPayload::kPacket) {
     Bytes packet = to_bytes(payload);
     handlers_.packet(header.source, came_from, packet);

@@ -19,7 +19,7 @@ class Forwarder {
   struct Handlers {
     // A packet of the session with `source`, which `ingress` handed to us; a CTM for us.
     std::function<void(const Address& source, const Address& ingress, MutableBytes packet)> packet;
-    std::function<void(ByteView ctm)> ctm;
+    std::function<void(ByteView ctm, const Address& ingress)> ctm;
     // A CTM for `to` that may go no further; it would have gone to `next`.
     std::function<void(ByteView ctm, const TraceNext& next)> expired;
   };

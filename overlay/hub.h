@@ -72,6 +72,11 @@ class Hub {
   virtual Address own_via() const = 0;
   virtual double size_estimate() const = 0;
   virtual NatMapping own_nat() const = 0;
+  // Whether so many bytes may go to `endpoint`, where `peer`, or somebody for it, says that it is:
+  // they are paid for (NamedCredit), and count as sent, unless we know it to be there.
+  virtual bool pays(const Address& peer, const Endpoint& endpoint, std::size_t bytes) = 0;
+  // `from` has named `to`: it pays for what is sent there, as far as it can.
+  virtual void lend(const Address& from, const Address& to, std::size_t bytes) = 0;
 };
 
 }  // namespace wow

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "overlay/named_credit.h"
+
 namespace wow {
 
 void Introducer::ask(const Address& peer, EdgeRole role) {
@@ -89,10 +91,15 @@ Bytes Introducer::build(std::uint64_t id, const Request& request) {
   return sign_ctm(std::move(ctm), hub_.credentials, hub_.clock.wall());
 }
 
-std::optional<Ctm> Introducer::take(ByteView payload) {
+std::optional<Ctm> Introducer::take(ByteView payload, const Address& ingress) {
   const auto ctm = open_ctm(payload, hub_.credentials, hub_.metrics);
   if (!ctm || ctm->source.address == hub_.self) return std::nullopt;
+  // Its bytes, which came as the neighbour's, pay for what is sent to where it says.
+  const auto pay = [&] {
+    hub_.lend(ingress, ctm->source.address, NamedCredit::kFactor * payload.size());
+  };
   if (ctm->reply) {
+    pay();
     on_reply(*ctm);
     return std::nullopt;
   }
@@ -107,11 +114,12 @@ std::optional<Ctm> Introducer::take(ByteView payload) {
     hub_.metrics.add(Metric::kDropRateLimited);
     return std::nullopt;
   }
+  pay();
   return ctm;
 }
 
-void Introducer::on_ctm(ByteView payload) {
-  const auto ctm = take(payload);
+void Introducer::on_ctm(ByteView payload, const Address& ingress) {
+  const auto ctm = take(payload, ingress);
   if (!ctm) return;
   if (ctm->trace) return on_trace(*ctm, std::nullopt);
   on_request(*ctm);

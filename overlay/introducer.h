@@ -54,7 +54,8 @@ class Introducer {
   // Who is `hops` hops away on the way to `target`; nothing after kTraceLimit without an answer.
   // Never from inside this call.
   void trace(const Address& target, std::uint8_t hops, TracedDone done);
-  void on_ctm(ByteView payload);
+  // From anybody, handed to us by `ingress`.
+  void on_ctm(ByteView payload, const Address& ingress);
   // A CTM whose hop limit ends here: answered if it is a trace. `next`: where it would have gone.
   void on_expired(ByteView payload, const TraceNext& next);
   void stop() { sweep_.cancel(); }
@@ -84,7 +85,7 @@ class Introducer {
   void repeat(std::uint64_t id, Request& request);
   void repeat_locate(std::uint64_t id, Request& request);
   // Nothing if it is a reply (which is handled), replayed, or one too many.
-  std::optional<Ctm> take(ByteView payload);
+  std::optional<Ctm> take(ByteView payload, const Address& ingress = {});
   void on_request(const Ctm& ctm);
   void on_trace(const Ctm& ctm, const std::optional<TraceNext>& next);
   void on_reply(const Ctm& ctm);

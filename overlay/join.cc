@@ -96,6 +96,15 @@ bool Join::is_start(const Endpoint& endpoint) const {
   });
 }
 
+bool Join::knows(const Address& peer, const Endpoint& endpoint) const {
+  const auto is_meant = [&](const auto& member) {
+    if (member.address != peer) return false;
+    const auto streams = endpoint.is_stream() ? streams_to(member.endpoints) : member.endpoints;
+    return std::ranges::find(streams, endpoint) != streams.end();
+  };
+  return std::ranges::any_of(starts_, is_meant) || std::ranges::any_of(lost_, is_meant);
+}
+
 void Join::set_named(const std::vector<Endpoint>& endpoints) {
   if (!started_) return;
   std::erase_if(starts_, [&](const Start& start) {
@@ -125,8 +134,8 @@ void Join::on_heard(const Member& member) {
   if (known == starts_.end() && referrals >= static_cast<int>(ring::kReferralsMax)) return;
   Start start{member.address, endpoints, false, true};
   if (start.endpoints.size() > ring::kDirectDials) start.endpoints.resize(ring::kDirectDials);
+  if (known == starts_.end()) starts_.push_back(start);
   dial(start);
-  if (known == starts_.end()) starts_.push_back(std::move(start));
 }
 
 void Join::on_closed() {

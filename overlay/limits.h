@@ -79,7 +79,10 @@ inline constexpr int kRecheckRounds = 3;          // unless the session is an ed
 inline constexpr Duration kCandidatesPause = 1s;  // between two answers to candidates of one peer
 inline constexpr double kChecksPerSecond = 100;   // of all peers' candidates
 inline constexpr double kChecksBurst = 64;
-inline constexpr Duration kCheckPause = 50ms;    // when that is used up
+inline constexpr Duration kCheckPause = 50ms;   // when that is used up
+inline constexpr std::size_t kCheckBytes = 44;  // of one check, at most
+// Of one that opens a stream: as many as Linux sends SYNs in the 8 s that a dial may take.
+inline constexpr std::size_t kStreamCheckBytes = 240;
 inline constexpr std::size_t kDirectDials = 2;   // candidates that get the first flight
 inline constexpr double kCandidatesPerPeer = 1;  // taken, a second
 inline constexpr double kCandidatesPerPeerBurst = 10;
@@ -93,8 +96,7 @@ inline constexpr Duration kPunchLast = 2s;      // for the last answers of a try
 inline constexpr std::size_t kPunchesMax = 64;  // peers, those tried in vain lately included
 // A report of so many bytes lets its receiver send three times as many in checks.
 inline constexpr std::size_t kPortsBytes = 1000;
-inline constexpr std::size_t kPunchProbeBytes = 44;
-inline constexpr int kProbesPerReport = 3 * kPortsBytes / kPunchProbeBytes;
+inline constexpr int kProbesPerReport = 3 * kPortsBytes / kCheckBytes;
 inline constexpr double kReportsPerPeer = 5;  // taken, a second
 inline constexpr double kReportsPerPeerBurst = 10;
 inline constexpr Duration kSurveyLimit = 400ms;  // for the answers of a member; then another one

@@ -39,7 +39,7 @@ void Linker::connect(const Member& peer, EdgeRole role) {
   attempt->ours = true;
   attempt->started = hub_.clock.now();
   ask(peer.address, *attempt);
-  dial_directly(peer.address, usable(peer.endpoints));
+  dial_directly(peer.address, usable(peer.endpoints), peer.named_by);
   wake(peer.address, hub_.clock.now());
 }
 
@@ -158,14 +158,17 @@ Roles Linker::wanted(const Address& peer) const {
 }
 
 // The same exchange on another path: where no NAT is in the way it ends a round trip of the ring
-// earlier, and costs the ring nothing. Not more endpoints than may hear checks from us.
-void Linker::dial_directly(const Address& peer, const std::vector<Endpoint>& candidates) {
+// earlier, and costs the ring nothing. Not more endpoints than may hear checks from us, and paid
+// for by whoever named them, each repetition too.
+void Linker::dial_directly(const Address& peer, const std::vector<Endpoint>& candidates,
+                           const Address& named_by) {
   const Session* session = hub_.sessions.find(peer);
   if (session == nullptr || is_open(session)) return;
   std::size_t dialled = 0;
   for (const Endpoint& e : candidates) {
     if (e.is_stream()) continue;
     if (++dialled > ring::kDirectDials || !checks_.take({}, hub_.clock.now())) return;
+    hub_.lend(named_by, peer, kNamedFlightBytes + ring::kCheckBytes);
     hub_.sessions.dial(peer, Path::direct(e));
   }
 }
@@ -198,7 +201,10 @@ void Linker::step_open(Session& session, Attempt& attempt) {
   if (due && *due <= now) {
     // All peers together name only so many endpoints that hear from us (which may be victims).
     if (!checks_.take({}, now)) return wake(peer, now + hub_.random.jittered(ring::kCheckPause));
-    hub_.sessions.probe(session, *attempt.checks.next(now), handlers_.lately_moved());
+    // What the peer has not paid for yet is due again later, as if it had been lost.
+    const Endpoint to = *attempt.checks.next(now);
+    if (hub_.pays(peer, to, to.is_stream() ? ring::kStreamCheckBytes : ring::kCheckBytes))
+      hub_.sessions.probe(session, to, handlers_.lately_moved());
     return wake(peer, now + kCheckPace);
   }
   if (due) return wake(peer, *due);

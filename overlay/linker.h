@@ -70,7 +70,8 @@ class Linker {
   Attempt* begin(const Address& peer, const std::vector<Endpoint>& candidates, bool ours);
   bool make_room(bool ours);
   void ask(const Address& peer, Attempt& attempt);
-  void dial_directly(const Address& peer, const std::vector<Endpoint>& candidates);
+  void dial_directly(const Address& peer, const std::vector<Endpoint>& candidates,
+                     const Address& named_by = {});
   void step(const Address& peer);
   void step_unopened(const Address& peer, Attempt& attempt);
   void step_open(Session& session, Attempt& attempt);

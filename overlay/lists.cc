@@ -145,7 +145,11 @@ Member Lists::described(const Edge& edge) const {
   if (const Session* session = hub_.sessions.find(edge.peer);
       session != nullptr && session->is_direct() &&
       session->path().path.endpoint.can_be_dialled()) {
-    out.endpoints.push_back(session->path().path.endpoint);
+    const Endpoint& used = session->path().path.endpoint;
+    out.endpoints.push_back(used);
+    // Everybody can try there. What it says besides may be a victim's, and would be ours to answer
+    // for.
+    if (!used.is_stream() && !used.ip.is_private()) return out;
   }
   for (const Endpoint& e : edge.endpoints) {
     if (out.endpoints.size() < kCandidatesMax &&

@@ -38,12 +38,16 @@ void Member::write(pb::Member& message, std::size_t endpoints_max) const {
   }
 }
 
-std::vector<Member> members_of(const std::string& list, std::span<const Address> knows) {
+std::vector<Member> members_of(const Address& teller, const std::string& list,
+                               std::span<const Address> knows) {
   std::vector<Member> out;
   pb::Neighbours message;
   if (!list.empty() && message.ParseFromString(list)) {
     for (const auto& m : message.members()) {
-      if (auto member = Member::parse(m)) out.push_back(std::move(*member));
+      auto member = Member::parse(m);
+      if (!member) continue;
+      member->named_by = teller;
+      out.push_back(std::move(*member));
     }
     return out;
   }

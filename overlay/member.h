@@ -22,6 +22,7 @@ struct Member {
   // In lists: between it and the teller of the list, by a direct path; zero: not measured, or there
   // is none.
   Duration round_trip{};
+  Address named_by{};  // who says so, of somebody else; zero: itself
 
   // Nothing on a bad address, a bad endpoint or more than kCandidatesMax of them.
   static std::optional<Member> parse(const pb::Member& message);
@@ -30,7 +31,8 @@ struct Member {
 };
 
 // Where a list of a peer's neighbours says that they can be reached: those of `list`, a serialized
-// pb::Neighbours that was checked before; else those it only `knows`.
-std::vector<Member> members_of(const std::string& list, std::span<const Address> knows);
+// pb::Neighbours of `teller` that was checked before; else those it only `knows`.
+std::vector<Member> members_of(const Address& teller, const std::string& list,
+                               std::span<const Address> knows);
 
 }  // namespace wow

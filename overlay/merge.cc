@@ -96,7 +96,10 @@ void Merge::on_outsider(const Address& from, const pb::Outsider& message) {
   auto endpoints = usable_candidates(member->endpoints,
                                      {hub_.options.virtual_subnet, hub_.options.allow_loopback});
   if (endpoints.size() > ring::kDirectDials) endpoints.resize(ring::kDirectDials);
-  for (const Endpoint& e : endpoints) hub_.sessions.dial(member->address, Path::direct(e));
+  for (const Endpoint& e : endpoints) {
+    hub_.lend(from, member->address, kNamedFlightBytes + ring::kCheckBytes);
+    hub_.sessions.dial(member->address, Path::direct(e));
+  }
 }
 
 void Merge::become_gateway(const Address& contact) {

@@ -86,7 +86,7 @@ Forwarder::Handlers Node::Impl::forwarder_handlers() {
               [this](const Address& source, const Address& ingress, MutableBytes packet) {
                 sessions_.on_routed_packet(source, {}, packet, ingress);
               },
-          .ctm = [this](ByteView ctm) { introducer_.on_ctm(ctm); },
+          .ctm = [this](ByteView ctm, const Address& ingress) { introducer_.on_ctm(ctm, ingress); },
           .expired = [this](ByteView ctm,
                             const TraceNext& next) { introducer_.on_expired(ctm, next); }};
 }
@@ -189,6 +189,8 @@ void Node::Impl::on_network_change() {
 void Node::Impl::on_lan_member(const Member& member) {
   if (stopped_ || member.address == self) return;
   if (!edges_.on_ring()) return join_.on_heard(member);
+  // Whoever is on our own link can send there itself.
+  credit_.grant(member.address, ring::kDirectDials * (kNamedFlightBytes + ring::kCheckBytes));
   if (edges_.find(member.address) == nullptr) ring_.heard_of({member});
 }
 
@@ -242,6 +244,7 @@ void Node::Impl::on_open(Session& session) {
   relays_.on_lost(peer, false);
   circuit_requests_.on_lost(peer, false);
   edges_.set_path(edge, session, clock.now());
+  count_bytes_of(peer);
   if (edge.nat == NatMapping::kUnknown) edge.nat = relays_.told_nat(peer);
   settings_.greet(peer);
   join_.on_open(session);
@@ -256,7 +259,7 @@ void Node::Impl::on_open(Session& session) {
   observe(peer, &session);
 }
 
-void Node::Impl::on_closed(const Address& peer, const Path& path, CloseReason reason) {
+void Node::Impl::on_closed(const Address& peer, const Path&, CloseReason reason) {
   if (const Edge* found = edges_.find(peer)) {
     const Edge edge = *found;
     edges_.erase(peer);
@@ -269,18 +272,15 @@ void Node::Impl::on_closed(const Address& peer, const Path& path, CloseReason re
                              {"reason", reason_text(reason)}});
     }
     if (edge.is_near() && !stopped_) ring_.lost(edge);
-    if (edge.is_member() && reason == CloseReason::kDead) {
-      Member member{peer, edge.endpoints};
-      if (path.endpoint.can_be_dialled())
-        member.endpoints.insert(member.endpoints.begin(), path.endpoint);
-      join_.remember(std::move(member));
-    }
+    // Not where it only said that it was: it is dialled for long, and pays no more.
+    if (edge.is_member() && reason == CloseReason::kDead) join_.remember({peer, {edge.proven_at}});
     messages_.on_closed(peer);
     whereabouts_.on_closed(peer);
     if (!stopped_) join_.on_closed();
     observe(peer, nullptr);
   }
   if (peer.is_zero() || stopped_) return;
+  credit_.on_closed(peer);
   relays_.on_lost(peer, true);
   circuit_requests_.on_lost(peer, reason == CloseReason::kDead || reason == CloseReason::kTimeout);
   linker_.on_closed(peer);

@@ -18,6 +18,7 @@
 #include "overlay/lists.h"
 #include "overlay/merge.h"
 #include "overlay/messages.h"
+#include "overlay/named_credit.h"
 #include "overlay/nat_answers.h"
 #include "overlay/node.h"
 #include "overlay/punch.h"
@@ -72,6 +73,8 @@ class Node::Impl final : public Hub, public Sessions::Listener {
   Address own_via() const override;
   double size_estimate() const override { return ring_.size(); }
   NatMapping own_nat() const override { return whereabouts_.mapping(); }
+  bool pays(const Address& peer, const Endpoint& endpoint, std::size_t bytes) override;
+  void lend(const Address& from, const Address& to, std::size_t bytes) override;
 
   // Sessions::Listener
   void on_open(Session& session) override;
@@ -86,6 +89,7 @@ class Node::Impl final : public Hub, public Sessions::Listener {
     if (!stopped_) join_.on_referred(path, endpoints);
   }
   void send_routed(const Address& peer, const Address& via, ByteView packet) override;
+  bool may_dial(const Address& peer, const Path& path, std::size_t bytes) override;
 
  private:
   friend class Node;
@@ -115,11 +119,13 @@ class Node::Impl final : public Hub, public Sessions::Listener {
   void note_usable(Edge& edge);
   void note_joined();
   void sweep();
+  void count_bytes_of(const Address& peer);
   void observe(const Address& peer, Session* session);
 
   const NodeOptions options_;
   Sessions sessions_;
   EdgeTable edges_;
+  NamedCredit credit_;
   RoleTalk roles_;
   Forwarder forwarder_;
   Introducer introducer_;

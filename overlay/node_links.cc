@@ -1,4 +1,6 @@
 // The inside of Node where it meets others: what CTMs and attempts to link lead to.
+#include <algorithm>
+
 #include "overlay/node_core.h"
 
 namespace wow {
@@ -50,6 +52,40 @@ Linker::Handlers Node::Impl::linker_handlers() {
           .lately_moved = [this] { return whereabouts_.lately_moved(); },
           .stuck = [this](const Address& peer) { relays_.want(peer); },
           .unlinked = [this](const Address& peer) { punch_.want(peer); }};
+}
+
+void Node::Impl::count_bytes_of(const Address& peer) {
+  const Session* session = sessions_.find(peer);
+  const auto keys = session == nullptr ? nullptr : session->keys();
+  if (keys == nullptr) return;
+  credit_.count(peer, keys->receive_index, keys->bytes_in.load(std::memory_order_relaxed));
+}
+
+bool Node::Impl::pays(const Address& peer, const Endpoint& endpoint, std::size_t bytes) {
+  if (join_.knows(peer, endpoint)) return true;
+  count_bytes_of(peer);
+  if (credit_.spend(peer, bytes)) return true;
+  metrics.add(Metric::kDropAmplification);
+  return false;
+}
+
+void Node::Impl::lend(const Address& from, const Address& to, std::size_t bytes) {
+  count_bytes_of(from);
+  credit_.lend(from, to, bytes);
+}
+
+// A first flight to where somebody else says that the peer is; and the check there once the session
+// is open.
+bool Node::Impl::may_dial(const Address& peer, const Path& path, std::size_t bytes) {
+  if (stopped_) return false;
+  const Session* session = sessions_.find(peer);
+  if (session != nullptr && session->state() == SessionState::kOpen) {
+    const auto paths = session->paths();
+    if (std::ranges::any_of(paths,
+                            [&](const PathState& p) { return p.validated && p.path == path; }))
+      return true;
+  }
+  return pays(peer, path.endpoint, bytes + ring::kCheckBytes);
 }
 
 }  // namespace wow

@@ -129,7 +129,7 @@ void Punch::on_ports(Session& from, const pb::Ports& message) {
   if (told->choice == PortChoice::kKept && !is_hard()) return;  // the usual checks will do
   Attempt* attempt = attempt_with(from.peer());
   if (attempt == nullptr || attempt->state == Attempt::State::kResting) return;
-  const auto paid = static_cast<int>(3 * message.ByteSizeLong() / ring::kPunchProbeBytes);
+  const auto paid = static_cast<int>(3 * message.ByteSizeLong() / ring::kCheckBytes);
   attempt->credit = std::min(attempt->credit + paid, 2 * ring::kProbesPerReport);
   const bool news = attempt->peer != *told;
   attempt->peer = *told;
@@ -269,7 +269,8 @@ bool Punch::advance(const Address& peer, Attempt& attempt) {
 void Punch::probe(const Address& peer, Attempt& attempt) {
   const TimePoint now = hub_.clock.now();
   Session* session = hub_.sessions.find(peer);
-  if (attempt.credit <= 0 || !probes_.take({}, now)) {
+  if (attempt.credit <= 0 || !probes_.take({}, now) ||
+      !hub_.pays(peer, attempt.step->to, ring::kCheckBytes)) {
     attempt.step_at = now + kCreditPause;
     return;
   }

@@ -44,11 +44,10 @@ void Upgrades::ask(const Address& peer) {
   const Edge* edge = hub_.edges.find(peer);
   Session* session = hub_.sessions.find(peer);
   if (edge == nullptr || session == nullptr || session->state() != SessionState::kOpen) return;
-  for (const auto* known : {&edge->endpoints, &edge->met_at}) {
+  for (const auto* known : {&edge->met_at, &edge->endpoints}) {
     for (const Endpoint& e : *known) {
-      if (!e.is_stream()) hub_.sessions.probe(*session, e);
+      if (!e.is_stream() && hub_.pays(peer, e, ring::kCheckBytes)) hub_.sessions.probe(*session, e);
     }
-    if (!known->empty()) return;
   }
 }
 

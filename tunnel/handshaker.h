@@ -80,6 +80,7 @@ class Handshaker {
     std::size_t received = 0, sent = 0;  // bytes: RFC 9000, 8.1
     TimePoint replied_at{};
     int replies = 0;
+    std::size_t next = 0;  // packet of the reply, where not all of them were paid for
   };
   struct Incoming {
     explicit Incoming(Clock& clock) : expiry(clock) {}

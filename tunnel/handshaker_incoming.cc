@@ -30,7 +30,7 @@ void Handshaker::on_first(const HandshakeBody& body, std::size_t packet_bytes, c
   if (!flight) return;
   if (flight->size() <= kFirstPrefixBytes) return parts_.metrics.add(Metric::kDropMalformed);
 
-  Arrival arrival{path, sender, body.fragments == 1 ? packet_bytes : flight->size(), 0, {}, 0};
+  Arrival arrival{path, sender, body.fragments == 1 ? packet_bytes : flight->size(), 0, {}, 0, 0};
   Digest digest;
   const Bytes named = concat({Writer().u32(body.sender_index).view(), *flight});
   SHA256(named.data(), named.size(), digest.data());
@@ -153,8 +153,11 @@ void Handshaker::reply(Incoming& handshake, Arrival& arrival) {
   const Path path = arrival.path;
   const Address source = arrival.sender.source;
   std::vector<Bytes> packets;
-  for (const HandshakeBody& body : handshake.reply) {
-    Bytes packet = parts_.codec.seal(body);
+  // Each copy goes on where the one before had to end.
+  const std::size_t count = handshake.reply.size(), first = arrival.next;
+  for (std::size_t i = 0; i < count; ++i) {
+    arrival.next = (first + i) % count;
+    Bytes packet = parts_.codec.seal(handshake.reply[arrival.next]);
     const std::size_t allowed =
         arrival.received * static_cast<std::size_t>(parts_.limits.amplification);
     if (path.is_direct() && arrival.sent + packet.size() > allowed) {
@@ -163,6 +166,7 @@ void Handshaker::reply(Incoming& handshake, Arrival& arrival) {
     }
     arrival.sent += packet.size();
     packets.push_back(std::move(packet));
+    arrival.next = (arrival.next + 1) % count;
   }
   for (const Bytes& packet : packets) parts_.send(source, path, packet);
 }

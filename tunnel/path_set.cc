@@ -163,7 +163,7 @@ void PathSet::prove(PathRecord& record, Duration round_trip, TimePoint now) {
   state.last_answer = now;
   record.last_heard = now;
   record.suspect = record.announce_move = record.probing = false;
-  if (record.answered) record.unanswered = 0;
+  if (state.answered) record.unanswered = 0;
   if (round_trip == Duration()) return;
   // RFC 6298, 2.3: an eighth of each new sample.
   state.round_trip =

@@ -14,7 +14,6 @@ namespace wow {
 struct PathRecord {
   PathState state;             // `validated` while proven and not suspect
   bool proven = false;         // a key exchange ended on it, or it was answered
-  bool answered = false;       // a challenge was: nobody does that from another's address
   bool suspect = false;        // since then it does not, or an end of it has moved
   bool announce_move = false;  // challenges say that we have moved
   TimePoint last_heard{};      // any packet that opened
@@ -33,7 +32,7 @@ struct PathRecord {
   }
   void start_probing(TimePoint now) {
     // Beginning again is no reprieve for an address that may be another's.
-    if (answered || !probing) unanswered = 0;
+    if (state.answered || !probing) unanswered = 0;
     excused = 0;
     probing = true;
     next_probe = now;

@@ -52,11 +52,21 @@ void RepeatedFlight::on_timer() {
 
 void RepeatedFlight::send(const Way& way) {
   const bool pad = bodies_.front().flight == 1 && way.path.is_direct();
-  sent_at_ = parts_.now();
+  const std::size_t bytes_min = !pad              ? 0
+                                : peer_.is_zero() ? kFirstFlightBytesMin
+                                                  : kNamedFlightBytes;
+  std::vector<Bytes> packets;
+  std::size_t bytes = 0;
   for (HandshakeBody& body : bodies_) {
     body.token = way.token;
-    parts_.send(peer_, way.path, parts_.codec.seal(body, pad ? kFirstFlightBytesMin : 0));
+    packets.push_back(parts_.codec.seal(body, bytes_min));
+    bytes += packets.back().size();
   }
+  // Who sent a token back receives there.
+  const bool named = pad && !peer_.is_zero() && way.token.empty();
+  if (named && !parts_.listener.may_dial(peer_, way.path, bytes)) return;
+  sent_at_ = parts_.now();
+  for (const Bytes& packet : packets) parts_.send(peer_, way.path, packet);
 }
 
 std::vector<Path> RepeatedFlight::paths() const {

@@ -43,6 +43,7 @@ struct SessionKeys {
 struct PathState {
   Path path;
   bool validated = false;  // the peer answered a challenge on it lately
+  bool answered = false;   // a challenge was, ever: nobody does that from another's address
   float loss = 0;          // 0..1: of challenges and their answers, the last eight or so
   Duration round_trip{};   // smoothed; zero: not measured
   TimePoint since{};       // when it was validated

@@ -23,6 +23,10 @@
 
 namespace wow {
 
+// A first flight to where somebody is said to be: a third of the largest handshake packet, so that
+// an answer of one packet comes at once (RFC 9000, 8.1), and no more than that, for somebody pays.
+inline constexpr std::size_t kNamedFlightBytes = 420;
+
 // Every limit and interval of sessions, named once.
 struct SessionLimits {
   Duration handshake_retransmit = 300ms;  // first; doubles, to 2 s
@@ -102,6 +106,12 @@ class Sessions {
     // Whom we dialled at `path`, whoever it is, is busy and names these.
     virtual void on_referred(const Path& path, const std::vector<Endpoint>& endpoints) {
       (void)path, (void)endpoints;
+    }
+    // Asked before each first flight for `peer` leaves on a direct path that has not answered:
+    // whether so many bytes may go to an endpoint that may be a victim's.
+    virtual bool may_dial(const Address& peer, const Path& path, std::size_t bytes) {
+      (void)peer, (void)path, (void)bytes;
+      return true;
     }
     // A packet of ours for `peer`, to be routed on the ring (nested through `via` unless that is
     // zero).

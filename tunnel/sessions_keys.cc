@@ -103,7 +103,7 @@ void Sessions::Impl::learn_paths(LiveSession& s, const Agreement& a, bool fresh)
   // false address by who was answered elsewhere. So on_agreed() asks, and the prober goes on.
   PathRecord& used = s.path_set.add(a.path, now);
   s.path_set.prove(used, a.round_trip, now);
-  if (!a.path.is_routed() && !used.answered) {
+  if (!a.path.is_routed() && !used.state.answered) {
     used.probing = true;
     ++used.unanswered;
     used.next_probe = now + a.round_trip + parts.limits.probe_interval;

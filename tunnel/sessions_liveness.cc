@@ -56,7 +56,7 @@ void Sessions::Impl::run_probes(LiveSession& s) {
     if (!record.probing || record.next_probe > now) continue;
     // A session just opened may still wait for a lost last flight; where no data goes, that does no
     // harm, even to an address that is not the peer's.
-    const bool patient = record.state.path.is_direct() && !record.answered && !busy;
+    const bool patient = record.state.path.is_direct() && !record.state.answered && !busy;
     // One that is not in use is asked twice as long: a short outage is then undone in place.
     // So is a stream, which repairs its losses itself, in longer steps.
     const bool in_use = s.path_set.best() == &record && !record.state.path.is_stream();
@@ -70,7 +70,7 @@ void Sessions::Impl::run_probes(LiveSession& s) {
   for (const Path& path : dead) {
     if (redialling) {
       PathRecord& record = *s.path_set.find(path);
-      record.probing = !record.answered;
+      record.probing = !record.state.answered;
     } else {
       s.path_set.remove(path);
     }

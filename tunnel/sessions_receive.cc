@@ -153,7 +153,7 @@ void Sessions::Impl::on_response(LiveSession& s, const PathMessage& message) {
   const auto answer = s.path_set.answered(message.token, now);
   if (!answer) return;
   PathRecord& record = s.path_set.add(answer->path, now);
-  record.answered = true;
+  record.state.answered = true;
   s.path_set.prove(record, answer->round_trip, now);
   arm_prober(s);
   update_path(s);

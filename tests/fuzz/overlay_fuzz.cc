@@ -47,7 +47,7 @@ void member(const Bytes& bytes) {
 
 void list(const Bytes& bytes) {
   const Address known[] = {Address(), FakeCredentials::address_of(1)};
-  (void)members_of(to_string(bytes), known);
+  (void)members_of({}, to_string(bytes), known);
 }
 
 }  // namespace

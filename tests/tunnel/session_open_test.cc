@@ -285,7 +285,7 @@ TEST(SessionOpen, AFlowLosesNothingWhileItsFirstFlightsAreLost) {
     bool lossy = true;
     a.filter = [&](ByteView packet, const Endpoint &) {
       // Of the initiator's: the first and the third, and with that only its data come through.
-      const bool is_first = packet.size() >= kFirstFlightBytesMin;
+      const bool is_first = packet.size() == kNamedFlightBytes;
       return !(lossy && packet_type(packet) == PacketType::kHandshake && is_first == (flight == 1));
     };
     a.dial(b);

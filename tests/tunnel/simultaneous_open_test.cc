@@ -138,7 +138,7 @@ TEST(SimultaneousOpen, AnAttemptEndsWhenTheHigherPeersSucceeds) {
   Party &high = &low == &a ? b : a;
   int lost = 0;
   low.filter = [&](ByteView packet, const Endpoint &) {
-    const bool first = packet.size() == kFirstFlightBytesMin;
+    const bool first = packet.size() == kNamedFlightBytes;
     lost += first;
     return !first;
   };
