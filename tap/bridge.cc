@@ -23,13 +23,6 @@ DhcpNetwork network_of(const BridgeOptions& options, Duration lease) {
 
 }  // namespace
 
-std::optional<MacAddress> mac_in(const std::string& bytes) {
-  MacAddress out{};
-  if (bytes.size() != out.size() || bytes[0] & 1) return std::nullopt;
-  std::copy(bytes.begin(), bytes.end(), out.begin());
-  return out == MacAddress{} ? std::nullopt : std::optional(out);
-}
-
 pb::GuestMoved guest_moved(const IpAddress& ip, const MacAddress& mac, const Address& node) {
   pb::GuestMoved out;
   out.set_ip(ip.text());
@@ -55,6 +48,7 @@ Bridge::Bridge(const Credentials& credentials, const BridgeOptions& options, Res
       stage_(metrics),
       layer2_(resolver, clock, metrics, layer2_hooks()),
       guard_(credentials, clock, random, metrics, guard_hooks()),
+      stand_in_(leases_, clock, metrics, stand_in_hooks()),
       hello_timer_(clock) {}
 
 void Bridge::start() {
@@ -64,7 +58,11 @@ void Bridge::start() {
 }
 
 void Bridge::to_lan(ByteView frame) {
-  if (!guard_.blocked()) hooks_.to_lan(frame);
+  if (guard_.blocked()) return;
+  MacAddress source{};
+  std::copy_n(frame.begin() + source.size(), source.size(), source.begin());
+  stand_in_.spoke(source);
+  hooks_.to_lan(frame);
 }
 
 LoopGuard::Hooks Bridge::guard_hooks() {
@@ -76,14 +74,24 @@ LoopGuard::Hooks Bridge::guard_hooks() {
             message.mutable_beacon_check()->set_number(number);
             hooks_.send(node, message);
           },
-      .changed =
-          [](bool blocked) {
-            if (blocked) {
-              log_warn("bridge blocked", {{"why", "another bridge of the pool is on this LAN"}});
-            } else {
-              log_info("bridge passes frames again", {});
-            }
+      .blocked =
+          [this](const Address& other) {
+            stand_in_.begin(other);
+            stations_.clear();
           },
+      .passes = [this] { stand_in_.end(); },
+  };
+}
+
+StandIn::Hooks Bridge::stand_in_hooks() {
+  return {
+      .to_lan = [this](ByteView frame) { to_lan(frame); },
+      .send = [this](const Address& to,
+                     const pb::VnetMessage& message) { hooks_.send(to, message); },
+      .announce = [this](const MacAddress& mac, const IpAddress& ip,
+                         const Address& node) { announce_moved(mac, ip, node); },
+      .claim = [this](const Address& node, const MacAddress& mac) { send_claim(node, mac); },
+      .unlearn = [this](const MacAddress& mac) { stations_.erase(mac); },
   };
 }
 
@@ -110,11 +118,7 @@ void Bridge::take_from(const Address& peer, ByteView frame) { layer2_.take(peer,
 GuestLeases::Hooks Bridge::lease_hooks() {
   return {
       .held = [this](const Binding& binding) { resolver_.learn(binding); },
-      .lost =
-          [this](const IpAddress& ip, const MacAddress& mac) {
-            (void)mac;
-            resolver_.forget(ip);
-          },
+      .lost = [this](const IpAddress& ip) { resolver_.forget(ip); },
       .ask_others =
           [this](const MacAddress& mac, const IpAddress& ip) {
             ask_others(mac);
@@ -390,19 +394,25 @@ void Bridge::on_hello(const Address& from, const pb::BridgeHello& hello) {
   hooks_.send(from, message);
 }
 
+void Bridge::on_beacon_check(const Address& from, const pb::BeaconCheck& check) {
+  if (check.yes()) return guard_.on_answer(from, check.number());
+  if (!guard_.has_sent(check.number())) return;
+  stand_in_.confirm(from);
+  pb::VnetMessage answer;
+  answer.mutable_beacon_check()->set_number(check.number());
+  answer.mutable_beacon_check()->set_yes(true);
+  hooks_.send(from, answer);
+}
+
 void Bridge::on_message(const Address& from, const pb::VnetMessage& message) {
   if (message.has_bridge_hello()) return on_hello(from, message.bridge_hello());
   if (message.has_guest_claim()) return on_claim(from, message.guest_claim());
-  if (message.has_beacon_check()) {
-    const std::uint64_t number = message.beacon_check().number();
-    if (message.beacon_check().yes()) return guard_.on_answer(from, number);
-    if (!guard_.has_sent(number)) return;
-    pb::VnetMessage answer;
-    answer.mutable_beacon_check()->set_number(number);
-    answer.mutable_beacon_check()->set_yes(true);
-    return hooks_.send(from, answer);
-  }
+  if (message.has_beacon_check()) return on_beacon_check(from, message.beacon_check());
   if (message.has_guest_let_go()) return on_let_go(from, message.guest_let_go());
+  if (message.has_guest_hand_over()) {
+    if (!hooks_.may_bridge(from)) return metrics_.add(Metric::kDropSourceCheck);
+    return stand_in_.take(from, message.guest_hand_over());
+  }
   metrics_.add(Metric::kDropMalformed);
 }
 

@@ -23,6 +23,7 @@
 #include "tap/packet_view.h"
 #include "tap/resolver.h"
 #include "tap/service_host.h"
+#include "tap/stand_in.h"
 
 namespace wow {
 
@@ -96,6 +97,7 @@ class Bridge {
 
   void to_lan(ByteView frame);
   LoopGuard::Hooks guard_hooks();
+  StandIn::Hooks stand_in_hooks();
   Layer2::Hooks layer2_hooks();
   GuestLeases::Hooks lease_hooks();
   DhcpServer::Hooks dhcp_hooks();
@@ -109,6 +111,7 @@ class Bridge {
   void on_hello(const Address& from, const pb::BridgeHello& hello);
   void on_claim(const Address& from, const pb::GuestClaim& claim);
   void on_let_go(const Address& from, const pb::GuestLetGo& message);
+  void on_beacon_check(const Address& from, const pb::BeaconCheck& check);
   void announce_moved(const MacAddress& mac, const IpAddress& ip, const Address& node);
   void say_hello();
 
@@ -126,6 +129,7 @@ class Bridge {
   FrameStage stage_;
   Layer2 layer2_;
   LoopGuard guard_;
+  StandIn stand_in_;
   std::map<MacAddress, TimePoint> stations_;  // last heard
   std::map<Address, TimePoint> others_;
   std::map<MacAddress, TimePoint> claims_;  // asked by us, until
@@ -135,8 +139,6 @@ class Bridge {
   Timer hello_timer_;
 };
 
-// The message's MAC or node; nothing if it is none, or a group's.
-std::optional<MacAddress> mac_in(const std::string& bytes);
 pb::GuestMoved guest_moved(const IpAddress& ip, const MacAddress& mac, const Address& node);
 
 }  // namespace wow

@@ -70,6 +70,7 @@ GuestLeases::Guest& GuestLeases::add(const MacAddress& mac, const IpAddress& ip)
   guest = std::make_unique<Guest>(clock_);
   guest->id = next_id_++;
   guest->mac = mac;
+  guest->ttl = ttl_;
   guest->began = guest->heard = clock_.now();
   return *guest;
 }
@@ -83,9 +84,10 @@ GuestLeases::Guest* GuestLeases::find(const IpAddress& ip, std::uint64_t id) {
 void GuestLeases::write(const IpAddress& ip, Guest& guest) {
   const TimePoint sent = clock_.now();
   const auto& call = guest.recorded ? dht_.put : dht_.create;
-  call(ip_key(ip), record_of(ip, guest.mac), ttl_, [this, ip, sent, id = guest.id](auto answer) {
-    if (Guest* asker = find(ip, id)) on_written(ip, *asker, sent, answer);
-  });
+  call(ip_key(ip), record_of(ip, guest.mac), guest.ttl,
+       [this, ip, sent, id = guest.id](auto answer) {
+         if (Guest* asker = find(ip, id)) on_written(ip, *asker, sent, answer);
+       });
 }
 
 void GuestLeases::on_written(const IpAddress& ip, Guest& guest, TimePoint sent,
@@ -93,7 +95,7 @@ void GuestLeases::on_written(const IpAddress& ip, Guest& guest, TimePoint sent,
   const TimePoint now = clock_.now();
   if (answer) {
     guest.recorded = true;
-    guest.expires = sent + ttl_;
+    guest.expires = sent + guest.ttl;
     return hold(ip, guest);
   }
   const bool unavailable = answer.error().code == ErrorCode::kUnavailable;
@@ -122,7 +124,7 @@ void GuestLeases::fail(const IpAddress& ip) {
   const Guest& guest = *node.mapped();
   if (refused_.size() >= kRefusedMax) refused_.clear();
   refused_[ip] = {guest.mac, clock_.now() + kRefusedFor};
-  if (guest.held) hooks_.lost(ip, guest.mac);
+  if (guest.held) hooks_.lost(ip);
   log_info("a guest's address is another's", {{"ip", ip.text()}, {"mac", to_hex(guest.mac)}});
   for (const Done& done : guest.waiting) done(false);
 }
@@ -130,7 +132,7 @@ void GuestLeases::fail(const IpAddress& ip) {
 void GuestLeases::drop(const IpAddress& ip) {
   const auto node = guests_.extract(ip);
   if (node.empty()) return;
-  hooks_.lost(ip, node.mapped()->mac);
+  hooks_.lost(ip);
   for (const Done& done : node.mapped()->waiting) done(false);
   dht_.remove(ip_key(ip), [](auto) {});
 }
@@ -150,23 +152,39 @@ void GuestLeases::let_go(const MacAddress& mac,
   timer->after(kProbeFor, [this, mac, asked, answer = std::move(answer)] {
     const auto heard = hooks_.heard_at(mac);
     if (heard && *heard > asked) return answer({});
-    const auto gone = addresses_of(mac);
-    for (const IpAddress& ip : gone) drop(ip);
-    answer(gone);
+    answer(release(mac));
   });
 }
 
+std::vector<IpAddress> GuestLeases::release(const MacAddress& mac) {
+  auto gone = addresses_of(mac);
+  for (const IpAddress& ip : gone) drop(ip);
+  return gone;
+}
+
 void GuestLeases::on_let_go(const MacAddress& mac, const IpAddress& ip) {
+  take_over(mac, ip, ttl_);
+}
+
+bool GuestLeases::stand_in(const MacAddress& mac, const IpAddress& ip) {
+  take_over(mac, ip, std::min(ttl_, kStandInTtl));
+  return holds(mac, ip);
+}
+
+void GuestLeases::take_over(const MacAddress& mac, const IpAddress& ip, Duration ttl) {
   const auto found = guests_.find(ip);
   if (found == guests_.end()) {
     if (guests_.size() >= kGuestsMax || !hooks_.is_leasable(ip)) return;
     Guest& guest = add(mac, ip);
     guest.speaks = true;
+    guest.ttl = ttl;
     hold(ip, guest);
     return write(ip, guest);
   }
   Guest& guest = *found->second;
-  if (guest.mac == mac && !guest.held) hold(ip, guest);
+  if (guest.mac != mac || guest.held) return;
+  guest.ttl = ttl;
+  hold(ip, guest);
 }
 
 bool GuestLeases::holds(const MacAddress& mac, const IpAddress& ip) const {
@@ -206,16 +224,21 @@ void GuestLeases::sweep() {
   sweep_timer_.after(kSweepInterval, [this] { sweep(); });
   const TimePoint now = clock_.now();
   std::vector<IpAddress> over, old;
+  std::vector<std::pair<MacAddress, IpAddress>> silent;
   for (const auto& [ip, guest] : guests_) {
     if (!guest->recorded) continue;
     const bool unused = !guest->speaks && now - guest->began >= kSpeakWithin;
     if (unused || now >= guest->expires) {
       over.push_back(ip);
-    } else if (guest->expires - now < ttl_ / 2 && now - guest->heard < ttl_ / 2 &&
-               !guest->timer.is_set()) {
-      old.push_back(ip);
+    } else if (guest->expires - now < guest->ttl / 2 && !guest->timer.is_set()) {
+      if (now - guest->heard < guest->ttl / 2) {
+        old.push_back(ip);
+      } else if (guest->ttl < ttl_) {
+        silent.emplace_back(guest->mac, ip);
+      }
     }
   }
+  for (const auto& [mac, ip] : silent) hooks_.probe(mac, ip);
   for (const IpAddress& ip : over) drop(ip);
   for (const IpAddress& ip : old) write(ip, *guests_[ip]);
 }

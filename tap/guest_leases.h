@@ -33,12 +33,13 @@ class GuestLeases {
   static constexpr Duration kSpeakWithin = 1min;  // an address that was asked for and never used
   static constexpr Duration kProbeFor = 50ms;     // in which a guest that is still here answers
   static constexpr Duration kSweepInterval = 5s;
+  static constexpr Duration kStandInTtl = 2min;  // of a record that is another host's by right
 
   using Done = std::function<void(bool)>;
   struct Hooks {
     // Ours from now; every node's tables and caches follow.
     std::function<void(const Binding&)> held;
-    std::function<void(const IpAddress&, const MacAddress&)> lost;
+    std::function<void(const IpAddress&)> lost;
     // Whoever has this MAC behind him is asked to let go of `ip`.
     std::function<void(const MacAddress&, const IpAddress& ip)> ask_others;
     // Makes a guest say something, if it is here.
@@ -64,6 +65,12 @@ class GuestLeases {
   void let_go(const MacAddress& mac, std::function<void(std::vector<IpAddress>)> answer);
   // The host that had the guest has let go.
   void on_let_go(const MacAddress& mac, const IpAddress& ip);
+  // At once, without asking the guest: they are whose host we tell. Returns them.
+  std::vector<IpAddress> release(const MacAddress& mac);
+  // Another host's guest, which we reach and it does not. Its record is kept short, so that the
+  // other can have it back if we die, and the guest is asked for a word before it ends. False if
+  // there is no room.
+  bool stand_in(const MacAddress& mac, const IpAddress& ip);
 
   void for_each(const std::function<void(const IpAddress&, const MacAddress&)>& visit) const;
   std::size_t size() const { return guests_.size(); }
@@ -77,6 +84,7 @@ class GuestLeases {
     bool held = false;      // frames may pass: the store says so, or the old holder
     bool recorded = false;  // the store says so
     bool speaks = false;
+    Duration ttl{};
     TimePoint began{}, heard{}, expires{};
     std::vector<Done> waiting;
     Timer timer;
@@ -84,6 +92,7 @@ class GuestLeases {
 
   Guest& add(const MacAddress& mac, const IpAddress& ip);
   Guest* find(const IpAddress& ip, std::uint64_t id);
+  void take_over(const MacAddress& mac, const IpAddress& ip, Duration ttl);
   void write(const IpAddress& ip, Guest& guest);
   void on_written(const IpAddress& ip, Guest& guest, TimePoint sent,
                   const Result<DhtRecord>& answer);

@@ -1,7 +1,9 @@
 #include "tap/loop_guard.h"
 
+#include <algorithm>
 #include <utility>
 
+#include "base/log.h"
 #include "tap/mac_address.h"
 
 namespace wow {
@@ -17,6 +19,12 @@ Bytes signed_part(std::uint64_t number) {
 }
 
 }  // namespace
+
+MacAddress Beacon::from(const Address& node) {
+  MacAddress out = mac_of(node);
+  out[0] |= 0x04;  // still locally administered
+  return out;
+}
 
 std::optional<Beacon> Beacon::parse(ByteView payload) {
   Reader in(payload);
@@ -43,7 +51,6 @@ std::optional<Address> Beacon::sender(const Credentials& credentials) const {
 LoopGuard::LoopGuard(const Credentials& credentials, Clock& clock, Random& random,
                      MetricSlot& metrics, Hooks hooks)
     : credentials_(credentials),
-      own_mac_(mac_of(credentials.address())),
       clock_(clock),
       random_(random),
       metrics_(metrics),
@@ -52,7 +59,7 @@ LoopGuard::LoopGuard(const Credentials& credentials, Clock& clock, Random& rando
       end_timer_(clock) {}
 
 void LoopGuard::start() {
-  blocked_until_ = clock_.now() + kListenFor;
+  blocked_until_ = std::max(blocked_until_, clock_.now() + kListenFor);
   send();
 }
 
@@ -64,8 +71,8 @@ void LoopGuard::send() {
   std::erase_if(sent_, [&](auto& one) { return now - one.second >= kFresh; });
   const std::uint64_t number = random_.u64();
   sent_[number] = now;
-  hooks_.to_lan(
-      write_ethernet(Beacon::kTo, own_mac_, Beacon::kType, Beacon::write(credentials_, number)));
+  hooks_.to_lan(write_ethernet(Beacon::kTo, Beacon::from(credentials_.address()), Beacon::kType,
+                               Beacon::write(credentials_, number)));
 }
 
 void LoopGuard::take(const EthernetView& ethernet) {
@@ -90,12 +97,19 @@ void LoopGuard::on_answer(const Address& from, std::uint64_t number) {
   if (found == asked_.end() || found->second != from) return;
   asked_.erase(found);
   blocked_until_ = clock_.now() + kBlockedFor;
-  end_timer_.after(kBlockedFor, [this] { note(); });
-  note();
+  end_timer_.after(kBlockedFor, [this] { end(); });
+  if (std::exchange(told_, true)) return;
+  log_warn("bridge blocked",
+           {{"why", "another bridge of the pool is on this LAN"}, {"other", from.short_hex()}});
+  hooks_.blocked(from);
 }
 
-void LoopGuard::note() {
-  if (std::exchange(told_, blocked()) != blocked()) hooks_.changed(blocked());
+void LoopGuard::end() {
+  // Started anew meanwhile.
+  if (blocked()) return end_timer_.after(blocked_until_ - clock_.now(), [this] { end(); });
+  told_ = false;
+  log_info("bridge passes frames again", {});
+  hooks_.passes();
 }
 
 }  // namespace wow

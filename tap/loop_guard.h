@@ -24,6 +24,8 @@ struct Beacon {
   // IEEE 802: for experiments on one's own LAN. A group address that bridges pass on.
   static constexpr EtherType kType{0x88b5};
   static constexpr MacAddress kTo = {0x03, 0x77, 0x6f, 0x77, 0x00, 0x01};
+  // Of `node`, and not its MAC: what is for that is to go to whoever stands in for it.
+  static MacAddress from(const Address& node);
 
   std::uint64_t number = 0;
   Bytes public_key, signature;
@@ -46,7 +48,8 @@ class LoopGuard {
   struct Hooks {
     std::function<void(ByteView frame)> to_lan;
     std::function<void(const Address& node, std::uint64_t number)> ask;
-    std::function<void(bool blocked)> changed;
+    std::function<void(const Address& other)> blocked;
+    std::function<void()> passes;
   };
 
   LoopGuard(const Credentials& credentials, Clock& clock, Random& random, MetricSlot& metrics,
@@ -62,10 +65,9 @@ class LoopGuard {
 
  private:
   void send();
-  void note();
+  void end();
 
   const Credentials& credentials_;
-  const MacAddress own_mac_;
   Clock& clock_;
   Random& random_;
   MetricSlot& metrics_;

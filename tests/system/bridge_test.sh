@@ -148,7 +148,21 @@ yes "neither bridge is blocked" blocked "false false"
 ip link add cable0 netns "${net[home1]}" type veth peer name cable1 netns "${net[office1]}"
 in_net home1 ip link set cable0 master br0 up
 in_net office1 ip link set cable1 master br0 up
+pings=()
+for name in one two; do
+  nsenter -t "${net[$name]}" -n ping -n -i 0.1 "${ip[campus1]}" >"$LAB_DIR/$name.pings" 2>/dev/null &
+  pings+=($!)
+done
 eventually "one of the two blocks itself" blocked "false true"
+# Which of them is chance: its guest goes on by the other.
+cut=one from=home1 by=office1
+pool_json home1 status | jq -e .bridge.blocked >/dev/null || cut=two from=office1 by=home1
+eventually "$from's guest is $by's" holds "$by" "${ip[$cut]}"
+for pair in "one campus1" "two campus1" "one two" "two one" "$cut $from" "$cut $by"; do
+  # shellcheck disable=SC2086
+  yes "with the loop there, guest ${pair/ / reaches }" g_ping $pair
+done
+yes "and $from its guest" lab_exec "$from" ping -n -c 1 -W 5 "${ip[$cut]}"
 in_net one ping -n -c 5 -i 0.2 -b 10.128.255.255 >/dev/null 2>&1 || :
 before=$(pool_counter home1 frames_out)
 sleep 1 # in which a storm would be thousands
@@ -156,7 +170,13 @@ sleep 1 # in which a storm would be thousands
 ok "and broadcasts do not go around"
 in_net home1 ip link del cable0
 eventually "and passes frames again without the cable" blocked "false false"
-eventually "the guest talks on" g_ping one campus1
+eventually "the guest is $from's again" holds "$from" "${ip[$cut]}"
+yes "and talks on" g_ping "$cut" campus1
+kill -INT "${pings[@]}"
+wait "${pings[@]}" || :
+# A beacon comes every 2 s; the block ends 7 s after the last.
+measured "longest silence of $by's own guest" "$(pool_longest_loss_ms "$LAB_DIR/$([[ $cut == one ]] && echo two || echo one).pings" 100)" 1000 4000
+measured "of the other, when the cable was pulled" "$(pool_longest_loss_ms "$LAB_DIR/$cut.pings" 100)" 9000 14000
 
 echo "--- DHCP starvation"
 guests=$(pool_json home1 status | jq .bridge.guests)

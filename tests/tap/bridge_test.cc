@@ -4,118 +4,26 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <deque>
 
 #include "tap/mac_address.h"
 #include "tap/names.h"
-#include "tests/tap/fake_pool.h"
-#include "tools/sim/fake_credentials.h"
+#include "tests/tap/bridge_world.h"
 
 namespace wow {
 namespace {
 
-constexpr MacAddress kBroadcast = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
-constexpr MacAddress kGuest = {0x52, 0x54, 0, 0, 0, 1}, kOther = {0x52, 0x54, 0, 0, 0, 2};
-constexpr Duration kOneWay = 10ms;
-
-struct World {
-  ManualClock clock;
-  FakeDht dht{clock};
-  std::map<Address, struct Host*> hosts;
-  std::set<Address> may_bridge;
-};
-
-struct Host {
-  Host(World& world, std::uint8_t n, bool bridges = true)
-      : world(world), number(n), credentials(n), random(n) {
-    world.hosts[address] = this;
-    if (bridges) {
-      world.may_bridge.insert(address);
-      world.dht.hold_many.insert(address);
-    }
-  }
-
-  void send(const Address& to, const pb::VnetMessage& message) {
-    world.clock.schedule(world.clock.now() + kOneWay, [this, to, message] {
-      Host& peer = *world.hosts.at(to);
-      peer.got.push_back(message);
-      peer.bridge.on_message(address, message);
-    });
-  }
-
-  World& world;
-  const int number;
-  FakeCredentials credentials;
-  SeededRandom random;
-  const Address address = credentials.address();
-  MetricSlot metrics;
-  Prefix subnet = *Prefix::parse("10.128.0.0/16");
-  std::vector<Bytes> to_lan, to_host, forwarded;
-  std::vector<pb::VnetMessage> got;
-  std::vector<std::pair<Address, Bytes>> to_node;
-  Resolver resolver{subnet, world.dht.calls_for(address), world.clock, [](const Address&) {}};
-  Directory directory{world.dht.calls_for(address), resolver, world.clock, "lab",
-                      *Prefix::parse("fd00::/48")};
-  DnsResponder dns{"lab", subnet, *Prefix::parse("fd00::/48"), directory};
-  Bridge bridge{
-      credentials,
-      {subnet, "lab.internal", 1380, 1h},
-      resolver,
-      world.dht.calls_for(address),
-      dns,
-      world.clock,
-      random,
-      metrics,
-      {.to_lan = [this](ByteView frame) { to_lan.push_back(to_bytes(frame)); },
-       .to_host = [this](ByteView frame) { to_host.push_back(to_bytes(frame)); },
-       .own_ip = [this] { return std::optional(ip("10.128.0." + std::to_string(number))); },
-       .is_leasable = [](auto&) { return true; },
-       .forward = [this](ByteView frame) { forwarded.push_back(to_bytes(frame)); },
-       .want_session = [](auto&) {},
-       .send = [this](auto& to, auto& message) { send(to, message); },
-       .broadcast =
-           [this](const pb::VnetMessage& message) {
-             for (const auto& [node, host] : world.hosts) {
-               if (node != address) host->bridge.on_broadcast(address, message.bridge_hello());
-             }
-           },
-       .to_node = [this](auto& node,
-                         ByteView frame) { to_node.emplace_back(node, to_bytes(frame)); },
-       .may_bridge = [this](auto& peer) { return world.may_bridge.contains(peer); },
-       .for_each_peer =
-           [this](auto& visit) {
-             for (const auto& [node, host] : world.hosts) {
-               if (node != address) visit(node);
-             }
-           }}};
-};
-
-Bytes announcement(const MacAddress& mac, const std::string& address) {
-  const ArpPacket arp{ArpPacket::kRequest, mac, {}, ip(address), ip(address)};
-  return write_ethernet(kBroadcast, mac, EtherType::kArp, arp.write());
-}
-Bytes question(const MacAddress& mac, const std::string& from, const std::string& target) {
-  const ArpPacket arp{ArpPacket::kRequest, mac, {}, ip(from), ip(target)};
-  return write_ethernet(kBroadcast, mac, EtherType::kArp, arp.write());
-}
-Bytes packet(const MacAddress& mac, const std::string& from, const std::string& to,
-             std::size_t bytes = 5) {
-  return write_ethernet(kOther, mac, EtherType::kIpv4,
-                        write_udp({ip(from), 1}, {ip(to), 2}, Bytes(bytes)));
-}
-
 class BridgeTest : public testing::Test {
  protected:
   BridgeTest() {
-    for (Host* host : {&a_, &b_}) host->bridge.start();
+    for (BridgeHost* host : {&a_, &b_}) host->bridge.start();
     world_.clock.run_for(LoopGuard::kListenFor + 1ms);
-    for (Host* host : {&a_, &b_}) host->to_lan.clear();
+    for (BridgeHost* host : {&a_, &b_}) host->to_lan.clear();
   }
   void pass(Duration span = 1s) { world_.clock.run_for(span); }
-  std::uint64_t count(Host& host, Metric metric) { return host.metrics.get(metric); }
+  std::uint64_t count(BridgeHost& host, Metric metric) { return host.metrics.get(metric); }
   const DhtRecord* record() { return world_.dht.find("ip/10.128.5.5"); }
   // What was put on the bridge, without beacons.
-  static std::vector<EthernetView> arps(const Host& host) {
+  static std::vector<EthernetView> arps(const BridgeHost& host) {
     std::vector<EthernetView> out;
     for (const Bytes& frame : host.to_lan) {
       const auto ethernet = EthernetView::parse(frame);
@@ -123,15 +31,15 @@ class BridgeTest : public testing::Test {
     }
     return out;
   }
-  bool told(Host& host, const Address& node) {
+  bool told(BridgeHost& host, const Address& node) {
     return std::any_of(host.got.begin(), host.got.end(), [&](auto& message) {
       return message.has_guest_moved() && message.guest_moved().ip() == "10.128.5.5" &&
              Address::parse(view_of(message.guest_moved().node())) == node;
     });
   }
 
-  World world_;
-  Host a_{world_, 1}, b_{world_, 2}, plain_{world_, 3, false};
+  BridgeWorld world_;
+  BridgeHost a_{world_, 1}, b_{world_, 2}, plain_{world_, 3, false};
 };
 
 TEST_F(BridgeTest, HostsWithBridgesFindEachOtherAndNobodyElse) {
@@ -344,7 +252,7 @@ TEST_F(BridgeTest, WhatStaysAtHomeAndWhatMayNotCome) {
   b_.bridge.take(announcement(kOther, "10.128.6.6"));
   b_.to_lan.clear();
   b_.bridge.take_from(a_.address, write_ethernet(kBroadcast, kOther, kVlan, Bytes(60)));
-  Host third(world_, 7);
+  BridgeHost third(world_, 7);
   b_.bridge.take_from(a_.address, write_ethernet(kBroadcast, kGuest, kVlan, Bytes(60)));
   b_.bridge.take_from(third.address, write_ethernet(kBroadcast, kGuest, kVlan, Bytes(60)));
   EXPECT_EQ(b_.to_lan.size(), 1u);
@@ -392,8 +300,8 @@ TEST_F(BridgeTest, AStormIsBoundedBothWays) {
 
 // What either bridge puts on its LAN comes to the other: there is one LAN for both.
 TEST_F(BridgeTest, OfTwoBridgesOnOneLanTheHigherBlocksUntilTheOtherIsGone) {
-  Host& high = a_.address > b_.address ? a_ : b_;
-  Host& low = &high == &a_ ? b_ : a_;
+  BridgeHost& high = a_.address > b_.address ? a_ : b_;
+  BridgeHost& low = &high == &a_ ? b_ : a_;
   const auto join = [&](Duration span, bool both) {
     for (const TimePoint end = world_.clock.now() + span; world_.clock.now() < end;) {
       pass(100ms);
@@ -418,8 +326,8 @@ TEST_F(BridgeTest, OfTwoBridgesOnOneLanTheHigherBlocksUntilTheOtherIsGone) {
 }
 
 TEST_F(BridgeTest, AnOldOrForgedBeaconBlocksNobody) {
-  Host& high = a_.address > b_.address ? a_ : b_;
-  Host& low = &high == &a_ ? b_ : a_;
+  BridgeHost& high = a_.address > b_.address ? a_ : b_;
+  BridgeHost& low = &high == &a_ ? b_ : a_;
   low.to_lan.clear();
   pass(LoopGuard::kInterval);
   ASSERT_FALSE(low.to_lan.empty());
