@@ -19,6 +19,12 @@ bool is_open(const Session* session) {
   return session != nullptr && session->state() == SessionState::kOpen;
 }
 
+// What the first checks of such a pair did not open, the next ones hardly will, and each takes an
+// entry of both NATs.
+bool is_hopeless(const Hub& hub, const Edge& edge) {
+  return edge.nat == NatMapping::kDependent && hub.own_nat() == NatMapping::kDependent;
+}
+
 }  // namespace
 
 void Linker::connect(const Member& peer, EdgeRole role) {
@@ -221,9 +227,11 @@ void Linker::next_round(const Address& peer, Attempt& attempt) {
   }
   const TimePoint now = hub_.clock.now();
   if (!attempt.resting) {
-    const Duration pause = ring::kRecheckFirst * (1 << std::min(attempt.rounds++, 5));
+    const Duration pause = std::min<Duration>(
+        ring::kRecheckFirst * (1 << std::min(attempt.rounds++, 5)), ring::kRecheckMax);
     attempt.resting = true;
-    attempt.ask_again = now + hub_.random.jittered(std::min<Duration>(pause, ring::kRecheckMax));
+    attempt.ask_again =
+        now + hub_.random.jittered(is_hopeless(hub_, *edge) ? ring::kRecheckHopeless : pause);
   }
   if (attempt.ask_again > now) return wake(peer, attempt.ask_again);
   attempt.resting = false;

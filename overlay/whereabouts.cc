@@ -1,6 +1,7 @@
 #include "overlay/whereabouts.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "nat/check_list.h"
 #include "nat/families.h"
@@ -13,6 +14,15 @@ namespace {
 
 constexpr std::size_t kStreamsTold = 3;
 
+// Of each address the first.
+void keep_one_per_address(std::vector<Endpoint>& endpoints) {
+  std::vector<Endpoint> kept;
+  for (const Endpoint& e : endpoints) {
+    if (std::ranges::find(kept, e.ip, &Endpoint::ip) == kept.end()) kept.push_back(e);
+  }
+  endpoints = std::move(kept);
+}
+
 }  // namespace
 
 std::vector<Endpoint> Whereabouts::candidates() const {
@@ -23,6 +33,9 @@ std::vector<Endpoint> Whereabouts::candidates() const {
     std::erase(reflexive, *mapped_);
     reflexive.insert(reflexive.begin(), *mapped_);
   }
+  // With another port for each peer any of them says as much as all, and each that is told costs
+  // whoever checks it an entry of his NAT.
+  if (mapping() == NatMapping::kDependent) keep_one_per_address(reflexive);
   // Behind a NAT nobody can open a stream to us.
   const bool translated = !reflexive.empty();
   std::vector<Endpoint> streams;
@@ -59,8 +72,12 @@ void Whereabouts::set_mapped(const std::optional<Endpoint>& endpoint) {
 
 void Whereabouts::tell_if_changed() {
   auto now = candidates();
-  if (now == last_) return;
-  last_ = std::move(now);
+  const auto before = std::exchange(last_, now);
+  // Each peer's own port is no news for the others.
+  const bool by_address = mapping() == NatMapping::kDependent;
+  const bool same = by_address ? std::ranges::equal(now, before, {}, &Endpoint::ip, &Endpoint::ip)
+                               : now == before;
+  if (same) return;
   for (const auto& [peer, edge] : hub_.edges.all()) {
     if (!edge.direct && handlers_.is_linking(peer)) tell(peer, false);
   }

@@ -87,6 +87,33 @@ TEST_F(NatLinkTest, WhatCannotLinkStaysRoutedAndLosesNothing) {
   EXPECT_EQ(c->nat_mapping(), NatMapping::kDependent);
 }
 
+// Each check would take an entry of both.
+TEST_F(NatLinkTest, WhatCannotLinkIsNotCheckedAllTheTime) {
+  SimNode& d = behind(d_, "192.168.1.10");
+  SimNode& c = behind(c_, "192.168.1.10");
+  join();
+  std::size_t held = 0;
+  d->want_shortcut(c.address());
+  world_.run_for(60s);
+  ASSERT_NE(d->session(c.address()), nullptr);
+  ASSERT_FALSE(pool_.direct(d, c));
+  for (int minute = 0; minute < 8; ++minute) {
+    world_.run_for(1min);
+    if (minute > 1) held = std::max(held, d_.gateway.entries(world_.now()));
+  }
+  EXPECT_LE(held, 16u) << "twelve public members, and four more";
+}
+
+TEST_F(NatLinkTest, OfAnAddressWithAPortForEachPeerOneIsTold) {
+  SimNode& c = behind(c_, "192.168.1.10");
+  join();
+  ASSERT_EQ(c->nat_mapping(), NatMapping::kDependent);
+  const auto candidates = c->own_candidates();
+  ASSERT_EQ(candidates.size(), 2u);
+  EXPECT_EQ(candidates[0].text(), "192.168.1.10:4433");
+  EXPECT_EQ(candidates[1].ip.text(), "203.0.113.3");
+}
+
 TEST_F(NatLinkTest, CandidatesAreOwnAddressesThenWhatOthersSee) {
   SimNode& a = behind(a_, "192.168.1.10");
   join();
