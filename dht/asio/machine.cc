@@ -54,7 +54,17 @@ Result<void> remember_machine(const std::filesystem::path& directory) {
   return write_file(directory / kMachineFile, view_of(machine_marks()));
 }
 
+Result<void> remember_copied(const std::filesystem::path& directory) {
+  return write_file(directory / kCopiedFile, {});
+}
+
+bool pool_called_it_copied(const std::filesystem::path& directory) {
+  std::error_code error;
+  return std::filesystem::exists(directory / kCopiedFile, error);
+}
+
 bool is_copied(const std::filesystem::path& directory) {
+  if (pool_called_it_copied(directory)) return true;
   const auto marks = read_file(directory / kMachineFile, 4096);
   return marks && !same_machine(to_string(*marks), machine_marks());
 }

@@ -8,6 +8,7 @@
 namespace wow {
 
 inline constexpr const char* kMachineFile = "machine";
+inline constexpr const char* kCopiedFile = "copied";  // there: this key is another machine's
 
 // A line for each thing that tells machines apart and that we may read (machine-id(5); the DMI
 // UUID, root only): its name and a hash. Both are taken over by `remember_machine` at joining.
@@ -18,7 +19,11 @@ bool same_machine(const std::string& before, const std::string& now);
 
 // Writes the marks into a membership's folder.
 Result<void> remember_machine(const std::filesystem::path& directory);
-// Whether the folder was filled on another machine; a folder without marks is believed.
+// The pool has said that another machine has this folder's key and was there first.
+Result<void> remember_copied(const std::filesystem::path& directory);
+bool pool_called_it_copied(const std::filesystem::path& directory);
+// Whether that was said, or the folder was filled on another machine; a folder without marks is
+// believed.
 bool is_copied(const std::filesystem::path& directory);
 
 }  // namespace wow

@@ -16,7 +16,6 @@
 #include "base/log.h"
 #include "dht/asio/build_date.h"
 #include "dht/asio/machine.h"
-#include "proto/vnet.pb.h"
 #include "tunnel/frame_headers.h"
 #include "tunnel/identity/member.h"
 #include "tunnel/identity/settings.h"
@@ -29,11 +28,7 @@ namespace {
 constexpr Duration kSaveEvery = 1min;
 // From the node's port to the one from which it answers questions about NATs, too.
 constexpr unsigned kOtherPortAway = 16384;
-// A member that was away for months is a member still: `wow invite close` keeps whom these records
-// name.
-constexpr Duration kNodeRecordLife = 365 * 24h;
-constexpr Duration kNodeRecordRenewed = 24h;
-constexpr Duration kNodeRecordRetry = 30s;
+constexpr Duration kUnrestInterval = 5s;
 
 // The path that the pool's TLS streams ask for: strangers cannot know it.
 std::string stream_target(ByteView pool_key) {
@@ -58,7 +53,7 @@ NodeHost::NodeHost(boost::asio::any_io_executor executor, NodeHostOptions option
       clock_(executor),
       slot_(metrics_.add_slot()),
       save_timer_(clock_),
-      record_timer_(clock_) {}
+      unrest_timer_(clock_) {}
 
 NodeHost::~NodeHost() {
   if (lock_fd_ >= 0) close(lock_fd_);
@@ -93,8 +88,7 @@ Result<std::unique_ptr<NodeHost>> NodeHost::open(boost::asio::any_io_executor ex
   h.dht_ = std::make_unique<Dht>(*h.network_, *h.store_, *h.credentials_, h.clock_, h.random_,
                                  h.slot_, dht_options);
   h.network_->attach(*h.dht_);
-  h.node_->on_joined([&h] { h.keep_node_record(); });
-  h.dht_->on_lineage_change([&h](const DhtLineageChange&) { h.keep_node_record(); });
+  h.add_own_record();
   h.node_->set_settings_observer([&h] { h.on_settings(); });
   const auto off_the_ring = [&h] { return !h.node_->joined() || h.node_->alone(); };
   h.names_ = std::make_unique<BootstrapNames>(
@@ -255,6 +249,7 @@ void NodeHost::start() {
   names_->start();
   if (options_.lan) open_lan();
   save_state();
+  look_for_unrest();
 }
 
 void NodeHost::open_lan() {
@@ -272,6 +267,7 @@ void NodeHost::on_network_change() {
   node_->on_network_change();
   names_->start();
   if (lan_socket_) lan_->start();
+  own_record_->begin_anew();
 }
 
 void NodeHost::stop() {
@@ -280,7 +276,8 @@ void NodeHost::stop() {
   lan_->stop();
   lan_socket_.reset();
   save_timer_.cancel();
-  record_timer_.cancel();
+  unrest_timer_.cancel();
+  own_record_->stop();
   node_->stop();
   udp_->stop();
   side_->stop();
@@ -342,18 +339,38 @@ Result<void> NodeHost::adopt(ByteView signed_settings) {
                    std::to_string(credentials_->settings_number())};
 }
 
-// Tells the pool who this node is and by which invite it came.
-void NodeHost::keep_node_record() {
-  pb::NodeRecord record;
-  record.set_invite_id(to_string(invite_id_));
-  record.set_name(options_.name);
-  record.set_router(options_.router);
-  const std::string bytes = record.SerializeAsString();
-  dht_->put("node/" + node_->address().hex(), view_of(bytes), kNodeRecordLife,
-            [this](const Result<DhtRecord>& stored) {
-              record_timer_.after(stored ? kNodeRecordRenewed : kNodeRecordRetry,
-                                  [this] { keep_node_record(); });
-            });
+// Tells the pool who this node is and by which invite it came, and finds out whether another has
+// its key.
+void NodeHost::add_own_record() {
+  own_record_ = std::make_unique<OwnRecord>(
+      node_->address(), OwnRecord::Facts{invite_id_, options_.name, options_.router}, clock_,
+      random_,
+      OwnRecord::Hooks{.get = [this](auto& key, auto done) { dht_->get(key, std::move(done)); },
+                       .put = [this](auto& key, ByteView data, Duration ttl,
+                                     auto done) { dht_->put(key, data, ttl, std::move(done)); },
+                       .copied =
+                           [this] {
+                             copy_seen_ = clock_.now();
+                             log_warn("another machine uses this node's key",
+                                      {{"why", "its disk is a copy of ours"},
+                                       {"and", "it was told to stop"}});
+                           },
+                       .is_copy =
+                           [this] {
+                             if (auto done = remember_copied(options_.directory); !done) {
+                               log_warn("not marked as copied", {{"why", done.error().message}});
+                             }
+                             if (copy_observer_) copy_observer_();
+                           }});
+  node_->on_joined([this] { own_record_->keep(); });
+  dht_->on_lineage_change([this](const DhtLineageChange&) { own_record_->keep(); });
+}
+
+// Peers that hear two machines with one key give their session now to this one and now to that.
+void NodeHost::look_for_unrest() {
+  unrest_timer_.after(kUnrestInterval, [this] { look_for_unrest(); });
+  const std::uint64_t done = metrics_.total(Metric::kHandshakesDone);
+  if (std::exchange(handshakes_, done) != done) own_record_->unrest();
 }
 
 void NodeHost::on_settings() {

@@ -19,6 +19,7 @@
 #include "dht/asio/file_store.h"
 #include "dht/dht.h"
 #include "dht/node_network.h"
+#include "dht/own_record.h"
 #include "overlay/lan_discovery.h"
 #include "overlay/node.h"
 #include "proto/identity.pb.h"
@@ -64,7 +65,7 @@ class NodeHost {
   void start();
   // Says goodbye and remembers members; the sockets close when the host is destroyed.
   void stop();
-  // This machine's addresses or routes changed, or it slept.
+  // This machine's addresses or routes changed, or it slept, or it may be a copy of one that runs.
   void on_network_change();
 
   const boost::asio::any_io_executor& executor() const { return executor_; }
@@ -87,6 +88,11 @@ class NodeHost {
   void set_stream_taker(std::function<bool(MutableBytes packet, const Endpoint& from)> taker) {
     stream_taker_ = std::move(taker);
   }
+  // Called once if another machine has our key and was there first: the folder is marked as copied,
+  // and the observer is to stop us.
+  void set_copy_observer(std::function<void()> observer) { copy_observer_ = std::move(observer); }
+  // When another machine last began to use our key, and was told to stop.
+  const std::optional<TimePoint>& copy_seen() const { return copy_seen_; }
   // Called after settings from anywhere were adopted and stored.
   void set_settings_observer(std::function<void()> observer) {
     settings_observer_ = std::move(observer);
@@ -103,7 +109,8 @@ class NodeHost {
   void open_lan();
   void save_state();
   void on_settings();
-  void keep_node_record();
+  void add_own_record();
+  void look_for_unrest();
 
   boost::asio::any_io_executor executor_;
   NodeHostOptions options_;
@@ -131,8 +138,11 @@ class NodeHost {
   std::unique_ptr<BootstrapNames> names_;
   std::unique_ptr<LanDiscovery> lan_;
   std::unique_ptr<LanMulticast> lan_socket_;
-  Timer save_timer_, record_timer_;
-  std::function<void()> settings_observer_;
+  std::unique_ptr<OwnRecord> own_record_;
+  std::uint64_t handshakes_ = 0;
+  std::optional<TimePoint> copy_seen_;
+  Timer save_timer_, unrest_timer_;
+  std::function<void()> settings_observer_, copy_observer_;
   std::function<bool(MutableBytes, const Endpoint&)> stream_taker_;
 };
 

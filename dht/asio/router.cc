@@ -27,6 +27,7 @@ void Router::start_join(const RouterOptions& options, Done<void> done) {
   host_->node().on_joined([done, told = false]() mutable {
     if (!std::exchange(told, true)) done({});
   });
+  host_->set_copy_observer([this] { stop(); });
   host_->start();
 }
 

@@ -58,7 +58,8 @@ class Router {
   Router(const Router&) = delete;
 
   // Opens the socket and joins the ring. Completes when joined (or alone, as the first member);
-  // fails at once when the directory holds no membership or the port is taken. Token:
+  // fails at once when the directory holds no membership or the port is taken. It stops by itself
+  // should the pool tell that another machine has this key and was there first. Token:
   // void(Result<void>).
   template <typename Token>
   auto join(RouterOptions options, Token&& token) {

@@ -12,6 +12,7 @@
 #include "dht/asio/node_host.h"
 #include "tools/cli/commands.h"
 #include "tools/cli/control_client.h"
+#include "tools/cli/former.h"
 #include "tools/daemon/privileges.h"
 #include "tunnel/identity/armor.h"
 #include "tunnel/identity/member.h"
@@ -86,6 +87,35 @@ void remember_wishes(const CommandContext& context, const std::string& pool,
   value_or_throw(write_file(path, view_of(text), 0644));
 }
 
+void store_membership(const fs::path& directory, const Membership& member) {
+  value_or_throw(make_directory(directory, true));
+  const SecretText text = member.to_text();
+  value_or_throw(write_file(directory / kMemberFile, view_of(text)));
+  value_or_throw(remember_machine(directory));
+}
+
+// This machine is not that which joined: a clone, or the same in new hardware. If the pool sees
+// nobody else with the key it may stay what it was. It asks as a member with a key of its own, so
+// that the other is not disturbed.
+bool is_clone(const fs::path& directory, const Membership& existing, const Membership& newcomer) {
+  if (pool_called_it_copied(directory)) return true;
+  const fs::path asking = directory / "asking";
+  std::error_code error;
+  fs::remove_all(asking, error);
+  store_membership(asking, newcomer);
+  std::cerr << "This machine is not the one that joined: looking for that in the pool.\n";
+  const Former former = look_for(existing.address(), asking);
+  fs::remove_all(asking, error);
+  if (former == Former::kGone) {
+    std::cerr << "Nobody else has its key: it stays node " << existing.address().hex() << ".\n";
+    return false;
+  }
+  std::cerr << (former == Former::kElsewhere ? "It is there and keeps its key"
+                                             : "Nobody answers, so it may be there")
+            << ": this machine joins anew.\n";
+  return true;
+}
+
 std::string join_as(const CommandContext& context, const JoinArguments& arguments) {
   if (!arguments.name.empty() && !is_valid_name(arguments.name)) {
     throw CommandError("--name \"" + arguments.name +
@@ -104,16 +134,23 @@ std::string join_as(const CommandContext& context, const JoinArguments& argument
   const fs::path directory = arguments.directory.empty() ? context.paths.member_directory(pool)
                                                          : fs::path(arguments.directory);
   auto existing = load_membership(directory);
-  if (existing && is_copied(directory)) {
-    // A clone of a disk image: it becomes a node of its own before it speaks.
-    std::cerr << "This membership was copied from another machine, which keeps it: joining anew.\n";
-    std::error_code error;
-    fs::remove_all(directory, error);
-    existing.reset();
-  }
   const auto now =
       std::chrono::time_point_cast<std::chrono::seconds>(std::chrono::system_clock::now());
-  auto joined = join(invite, now, build_date(), existing ? &*existing : nullptr);
+  std::optional<Membership> newcomer;
+  if (existing && is_copied(directory)) {
+    newcomer = value_or_throw(join(invite, now, build_date()));
+    if (is_clone(directory, *existing, *newcomer)) {
+      // It is a node of its own before it speaks.
+      std::error_code error;
+      fs::remove_all(directory, error);
+      existing.reset();
+    } else {
+      value_or_throw(remember_machine(directory));
+      newcomer.reset();
+    }
+  }
+  auto joined = newcomer ? Result<Membership>(std::move(*newcomer))
+                         : join(invite, now, build_date(), existing ? &*existing : nullptr);
   if (!joined && arguments.stay && existing && joined.error().code != ErrorCode::kAlreadyExists) {
     std::cerr << "A member of pool " << pool
               << " already, and so it stays: " << joined.error().message << ".\n";
@@ -121,10 +158,7 @@ std::string join_as(const CommandContext& context, const JoinArguments& argument
   }
   const Membership member = value_or_throw(std::move(joined));
 
-  value_or_throw(make_directory(directory, true));
-  const SecretText text = member.to_text();
-  value_or_throw(write_file(directory / kMemberFile, view_of(text)));
-  value_or_throw(remember_machine(directory));
+  store_membership(directory, member);
   // A folder of somebody's own is no business of the daemon's.
   if (arguments.directory.empty()) {
     hand_to_daemon_user(directory);

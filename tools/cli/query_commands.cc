@@ -4,6 +4,7 @@
 #include <iostream>
 #include <thread>
 
+#include "dht/asio/machine.h"
 #include "tools/cli/commands.h"
 #include "tools/cli/control_client.h"
 #include "tools/cli/fields.h"
@@ -15,7 +16,14 @@ namespace json = boost::json;
 
 json::object ask(const CommandContext& context, const std::string& pool, const std::string& command,
                  const json::object& arguments) {
-  return value_or_throw(ask_daemon(context.paths.socket(pool), pool, command, arguments));
+  auto answer = ask_daemon(context.paths.socket(pool), pool, command, arguments);
+  if (!answer && !daemon_listens(context.paths.socket(pool)) &&
+      is_copied(context.paths.member_directory(pool))) {
+    throw CommandError("no daemon runs for pool " + pool +
+                       ": this machine is a copy of another that has its key; `wow up --invite "
+                       "INVITE` makes it a node of its own");
+  }
+  return value_or_throw(std::move(answer));
 }
 
 namespace {
@@ -32,6 +40,10 @@ void show_status(const json::object& s) {
   line("pool", bold(text(s, "pool")) + " (" + text(s, "subnet") + ", settings number " +
                    std::to_string(static_cast<long>(number(s, "settings"))) + ")");
   line("node", text(s, "address") + (s.at("router").as_bool() ? ", router" : ""));
+  if (s.if_contains("copy_seen_ago")) {
+    line("", bold("another machine began to use this node's key " +
+                  human_duration(number(s, "copy_seen_ago")) + " ago, and was told to stop"));
+  }
   if (!s.at("router").as_bool()) {
     if (const json::value* lease = s.if_contains("lease"); lease && lease->is_object()) {
       const json::object& held = lease->as_object();

@@ -59,6 +59,9 @@ json::object status_json(const ControlContext& c) {
                    {"up_for", to_seconds(c.host.clock().now() - c.started)},
                    {"dht", dht_json(c.host.dht().status())},
                    {"counters", counters_json(c.host.metrics())}};
+  if (const auto& seen = c.host.copy_seen()) {
+    out["copy_seen_ago"] = to_seconds(c.host.clock().now() - *seen);
+  }
   if (c.host_side) {
     out["interface"] = c.host_side->interface();
     if (const auto bridge = c.host_side->network().bridge()) {

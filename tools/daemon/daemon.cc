@@ -10,6 +10,7 @@
 #include "base/asio/resume_watch.h"
 #include "base/log.h"
 #include "tools/daemon/control_commands.h"
+#include "tools/daemon/generation_watch.h"
 #include "tools/daemon/host_side.h"
 #include "tools/daemon/log_file.h"
 #include "tools/daemon/notify.h"
@@ -157,6 +158,11 @@ class Daemon {
     });
     watch_network();
     host_->set_settings_observer([this] { on_settings(); });
+    host_->set_copy_observer([this] {
+      tell_ready(Error{ErrorCode::kUntrusted,
+                       "this machine is a copy of another that runs with the same key: it has "
+                       "stopped, and becomes a node of its own by `wow up --invite INVITE`"});
+    });
     host_->node().on_joined([this] { on_joined(); });
     if (host_side_)
       host_side_->start([this](const Result<std::string>& result) { tell_ready(result); });
@@ -242,6 +248,10 @@ class Daemon {
     wait_for_change();
     resume_watch_ = std::make_unique<ResumeWatch>(io_.get_executor(),
                                                   [this](Duration slept) { on_resumed(slept); });
+    generation_watch_ = GenerationWatch::open(io_.get_executor(), [this] {
+      log_info("this virtual machine was cloned, or set back", {});
+      begin_anew();
+    });
   }
   void wait_for_change() {
     monitor_wait_.async_wait(
@@ -279,6 +289,7 @@ class Daemon {
   std::unique_ptr<ControlContext> control_;
   std::unique_ptr<Timer> stop_timer_, settle_timer_, log_timer_;
   std::unique_ptr<ResumeWatch> resume_watch_;
+  std::unique_ptr<GenerationWatch> generation_watch_;
   std::pair<std::vector<IpAddress>, std::string> network_;  // addresses and default routes
   bool told_ = false;
   bool failed_ = false;

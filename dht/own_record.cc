@@ -1,0 +1,102 @@
+#include "dht/own_record.h"
+
+#include <utility>
+
+#include "proto/vnet.pb.h"
+
+namespace wow {
+namespace {
+
+std::string new_run(Random& random) {
+  Writer out;
+  out.u64(random.u64());
+  return to_string(out.view());
+}
+
+}  // namespace
+
+OwnRecord::OwnRecord(const Address& self, Facts facts, Clock& clock, Random& random, Hooks hooks)
+    : key_("node/" + self.hex()),
+      facts_(std::move(facts)),
+      clock_(clock),
+      random_(random),
+      hooks_(std::move(hooks)),
+      run_(new_run(random)),
+      began_(clock.now()),
+      timer_(clock) {}
+
+// The first time there is nothing to learn: whose run is in the record, the last of ours or
+// another's, nobody can tell.
+void OwnRecord::keep() {
+  if (over_ || asking_) return;
+  if (written_) return look();
+  began_ = clock_.now();
+  write();
+}
+
+void OwnRecord::unrest() {
+  if (!written_ || asking_ || over_ || !timer_.is_set()) return;
+  if (timer_.due() - clock_.now() > kLookSoon) timer_.after(kLookSoon, [this] { look(); });
+}
+
+void OwnRecord::begin_anew() {
+  anew_ = true;
+  began_ = clock_.now();
+  keep();
+}
+
+void OwnRecord::look() {
+  if (over_ || asking_) return;
+  asking_ = true;
+  hooks_.get(key_, [this](const Result<DhtRecord>& record) {
+    asking_ = false;
+    on_record(record);
+  });
+}
+
+void OwnRecord::on_record(const Result<DhtRecord>& record) {
+  if (!record && record.error().code != ErrorCode::kNotFound) {
+    return timer_.after(kRetry, [this] { look(); });
+  }
+  pb::NodeRecord said;
+  const bool known =
+      record && said.ParseFromArray(record->data.data(), static_cast<int>(record->data.size()));
+  if (known && said.run() != run_ && written_) {
+    if (said.second() == run_) {
+      over_ = true;
+      timer_.cancel();
+      return hooks_.is_copy();
+    }
+    second_ = said.run();
+    hooks_.copied();
+    return write();
+  }
+  if (known && !anew_ && clock_.now() - renewed_ < kRenewed) return wait();
+  if (std::exchange(anew_, false)) run_ = new_run(random_);
+  write();
+}
+
+void OwnRecord::write() {
+  pb::NodeRecord record;
+  record.set_invite_id(to_string(facts_.invite_id));
+  record.set_name(facts_.name);
+  record.set_router(facts_.router);
+  record.set_run(run_);
+  record.set_second(second_);
+  const std::string bytes = record.SerializeAsString();
+  asking_ = true;
+  hooks_.put(key_, view_of(bytes), kLife, [this](const Result<DhtRecord>& stored) {
+    asking_ = false;
+    if (!stored) return timer_.after(kRetry, [this] { written_ ? look() : write(); });
+    written_ = true;
+    renewed_ = clock_.now();
+    wait();
+  });
+}
+
+void OwnRecord::wait() {
+  const bool soon = clock_.now() - began_ < kSoonFor;
+  timer_.after(soon ? kLookSoon : kLook, [this] { look(); });
+}
+
+}  // namespace wow

@@ -1,0 +1,200 @@
+// Two machines with one key: the second finds out, the first goes on.
+#include "dht/own_record.h"
+
+#include <gtest/gtest.h>
+
+#include <deque>
+#include <map>
+
+#include "base/timer_queue.h"
+#include "proto/vnet.pb.h"
+
+namespace wow {
+namespace {
+
+class FakeClock final : public Clock {
+ public:
+  TimePoint now() const override { return now_; }
+  WallTime wall() const override { return {}; }
+  TimerId schedule(TimePoint at, std::function<void()> fire) override {
+    return timers_.add(at, std::move(fire));
+  }
+  void cancel(TimerId id) override { timers_.cancel(id); }
+  void run_for(Duration span) {
+    const TimePoint end = now_ + span;
+    while (const auto due = timers_.next_due()) {
+      if (*due > end) break;
+      now_ = std::max(now_, *due);
+      timers_.fire_one(now_);
+    }
+    now_ = end;
+  }
+
+ private:
+  TimePoint now_{1h};
+  TimerQueue timers_;
+};
+
+const Address kSelf = *Address::parse(Bytes(20, 7));
+
+class OwnRecordTest : public testing::Test {
+ protected:
+  struct Machine {
+    Machine(OwnRecordTest& test, std::uint64_t seed)
+        : random(seed),
+          record(kSelf, {Bytes(16, 1), "node7", false}, test.clock_, random,
+                 {.get =
+                      [&test, this](auto&, auto done) {
+                        test.later(cut, done, [&test] { return test.stored_; });
+                      },
+                  .put =
+                      [&test, this](auto& key, ByteView data, Duration ttl, auto done) {
+                        ++puts;
+                        DhtRecord made{key, to_bytes(data), kSelf, ++test.version_, ttl, {}};
+                        test.later(cut, done, [&test, made] {
+                          test.stored_ = made;
+                          return Result<DhtRecord>(made);
+                        });
+                      },
+                  .copied = [this] { ++copied; },
+                  .is_copy =
+                      [this] {
+                        ++is_copy;
+                        record.stop();
+                      }}) {}
+    SeededRandom random;
+    bool cut = false;
+    int puts = 0, copied = 0, is_copy = 0;
+    OwnRecord record;
+  };
+
+  void later(bool cut, const Dht::Done& done, std::function<Result<DhtRecord>()> answer) {
+    clock_.schedule(clock_.now() + (cut ? kDhtOperationLimit : 20ms), [=] {
+      done(cut ? Result<DhtRecord>(Error{ErrorCode::kUnavailable, "no majority"}) : answer());
+    });
+  }
+  pb::NodeRecord said() {
+    pb::NodeRecord out;
+    if (stored_) out.ParseFromArray(stored_->data.data(), static_cast<int>(stored_->data.size()));
+    return out;
+  }
+
+  FakeClock clock_;
+  std::uint64_t version_ = 0;
+  Result<DhtRecord> stored_ = Error{ErrorCode::kNotFound, "nobody"};
+};
+
+TEST_F(OwnRecordTest, ItIsWrittenAtJoiningAndEachDay) {
+  Machine a(*this, 1);
+  a.record.keep();
+  clock_.run_for(1s);
+  EXPECT_EQ(said().name(), "node7");
+  EXPECT_EQ(said().run().size(), 8u);
+  EXPECT_EQ(a.puts, 1);
+  a.record.keep();  // on the ring again
+  clock_.run_for(23h);
+  EXPECT_EQ(a.puts, 1);
+  clock_.run_for(2h);
+  EXPECT_EQ(a.puts, 2);
+  // The store was begun anew.
+  stored_ = Error{ErrorCode::kNotFound, "nobody"};
+  a.record.keep();
+  clock_.run_for(1s);
+  EXPECT_EQ(a.puts, 3);
+  EXPECT_EQ(a.copied + a.is_copy, 0);
+}
+
+TEST_F(OwnRecordTest, ADaemonThatWasStartedAgainIsNoCopy) {
+  {
+    Machine a(*this, 1);
+    a.record.keep();
+    clock_.run_for(5min);
+    a.record.stop();
+  }
+  clock_.run_for(1s);
+  Machine again(*this, 2);
+  again.record.keep();
+  clock_.run_for(10min);
+  EXPECT_EQ(again.copied + again.is_copy, 0);
+}
+
+TEST_F(OwnRecordTest, TheSecondIsToldAndTheFirstGoesOn) {
+  Machine a(*this, 1), b(*this, 2);
+  a.record.keep();
+  clock_.run_for(10min);
+  b.record.keep();
+  clock_.run_for(OwnRecord::kLook + 2 * OwnRecord::kLookSoon);
+  EXPECT_EQ(b.is_copy, 1);
+  EXPECT_EQ(a.copied, 1);
+  EXPECT_EQ(a.is_copy + b.copied, 0);
+  // Nothing more is said by it, and the first has the record.
+  const int puts = b.puts;
+  const std::string run = said().run();
+  clock_.run_for(48h);
+  EXPECT_EQ(b.puts, puts);
+  EXPECT_EQ(said().run(), run);
+  EXPECT_EQ(a.is_copy, 0);
+  // A third likewise.
+  Machine c(*this, 3);
+  c.record.keep();
+  clock_.run_for(OwnRecord::kLook + 2 * OwnRecord::kLookSoon);
+  EXPECT_EQ(c.is_copy, 1);
+  EXPECT_EQ(a.copied, 2);
+}
+
+TEST_F(OwnRecordTest, UnrestHurriesIt) {
+  Machine a(*this, 1), b(*this, 2);
+  a.record.keep();
+  clock_.run_for(10min);
+  b.record.keep();
+  for (int i = 0; i < 4; ++i) {
+    a.record.unrest();
+    clock_.run_for(OwnRecord::kLookSoon);
+  }
+  EXPECT_EQ(b.is_copy, 1);
+}
+
+// The memory was copied with the disk: both are the same run until one has reason to doubt it.
+TEST_F(OwnRecordTest, ACloneOfARunningMachineFindsOutOnceItLooksAnew) {
+  Machine a(*this, 1), clone(*this, 1);
+  a.record.keep();
+  clone.record.keep();
+  clock_.run_for(10min);
+  EXPECT_EQ(a.copied + a.is_copy + clone.copied + clone.is_copy, 0);
+  clone.record.begin_anew();
+  clock_.run_for(OwnRecord::kLook + 2 * OwnRecord::kLookSoon);
+  EXPECT_EQ(clone.is_copy, 1);
+  EXPECT_EQ(a.is_copy, 0);
+}
+
+// It was suspended, moved or restored, and nobody else has begun with its key.
+TEST_F(OwnRecordTest, WhoComesBackAloneKeepsItsKey) {
+  Machine a(*this, 1);
+  a.record.keep();
+  clock_.run_for(10min);
+  const std::string run = said().run();
+  a.record.begin_anew();
+  clock_.run_for(10min);
+  EXPECT_NE(said().run(), run);
+  EXPECT_EQ(a.copied + a.is_copy, 0);
+}
+
+// The first was cut off while the second began: it is still the first when it is back.
+TEST_F(OwnRecordTest, WhoWasCutOffIsFirstAllTheSame) {
+  Machine a(*this, 1), b(*this, 2);
+  a.record.keep();
+  clock_.run_for(10min);
+  a.cut = true;
+  clock_.run_for(1min);
+  b.record.keep();
+  clock_.run_for(10min);
+  EXPECT_EQ(b.is_copy, 0);
+  a.cut = false;
+  a.record.begin_anew();  // its network has changed
+  clock_.run_for(3 * OwnRecord::kLook);
+  EXPECT_EQ(b.is_copy, 1);
+  EXPECT_EQ(a.is_copy, 0);
+}
+
+}  // namespace
+}  // namespace wow
