@@ -37,6 +37,7 @@ struct Edge {
   int role_repeats = 0;                   // how often we tell `ours` once more
   std::vector<Endpoint> endpoints;        // the peer's candidates, as told last
   std::vector<Endpoint> met_at;           // of a leaf edge of ours: the endpoints we dialled it at
+  TimePoint no_checks_before{};           // of its candidates: see Linker
   Endpoint proven_at;                     // where it answered last, if it can be dialled there
   std::vector<Address> knows;             // its neighbours, as told last
   std::string list;  // the same with where to reach them, if it said: pb::Neighbours

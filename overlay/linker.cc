@@ -19,10 +19,8 @@ bool is_open(const Session* session) {
   return session != nullptr && session->state() == SessionState::kOpen;
 }
 
-// What the first checks of such a pair did not open, the next ones hardly will, and each takes an
-// entry of both NATs.
-bool is_hopeless(const Hub& hub, const Edge& edge) {
-  return edge.nat == NatMapping::kDependent && hub.own_nat() == NatMapping::kDependent;
+bool same_addresses(const std::vector<Endpoint>& a, const std::vector<Endpoint>& b) {
+  return std::ranges::equal(a, b, {}, &Endpoint::ip, &Endpoint::ip);
 }
 
 }  // namespace
@@ -52,9 +50,14 @@ void Linker::connect(const Member& peer, EdgeRole role) {
 void Linker::answer(const Member& peer) { on_candidates(peer.address, peer.endpoints); }
 
 void Linker::on_candidates(const Address& peer, const std::vector<Endpoint>& endpoints) {
-  if (Edge* edge = hub_.edges.find(peer)) edge->endpoints = usable(endpoints);
   const Session* session = hub_.sessions.find(peer);
-  if (is_open(session) && session->is_direct()) return;
+  bool checked = false;
+  if (Edge* edge = hub_.edges.find(peer)) {
+    auto now = usable(endpoints);
+    checked = is_open(session) && same_addresses(now, edge->endpoints) && !may_check(*edge);
+    edge->endpoints = std::move(now);
+  }
+  if (checked || (is_open(session) && session->is_direct())) return;
   Attempt* attempt = begin(peer, endpoints, false);
   if (attempt == nullptr) return;
   if (attempt->ours) dial_directly(peer, usable(endpoints));
@@ -220,7 +223,7 @@ void Linker::step_open(Session& session, Attempt& attempt) {
 // All candidates were tried in vain. An edge that we want is tried again, for ever but ever more
 // rarely; anything else stays routed after some rounds.
 void Linker::next_round(const Address& peer, Attempt& attempt) {
-  const Edge* edge = hub_.edges.find(peer);
+  Edge* edge = hub_.edges.find(peer);
   const bool wanted = edge != nullptr && (edge->ours & (kNearBit | kFarBit | kShortcutBit)) != 0;
   if (edge == nullptr || !attempt.ours || (!wanted && attempt.rounds >= ring::kRecheckRounds)) {
     return end(peer, false);
@@ -230,14 +233,23 @@ void Linker::next_round(const Address& peer, Attempt& attempt) {
     const Duration pause = std::min<Duration>(
         ring::kRecheckFirst * (1 << std::min(attempt.rounds++, 5)), ring::kRecheckMax);
     attempt.resting = true;
-    attempt.ask_again =
-        now + hub_.random.jittered(is_hopeless(hub_, *edge) ? ring::kRecheckHopeless : pause);
+    attempt.ask_again = now + hub_.random.jittered(pause);
   }
   if (attempt.ask_again > now) return wake(peer, attempt.ask_again);
   attempt.resting = false;
   handlers_.ask(peer, first_role(edge->ours));
-  attempt.checks.add(candidates_of(*edge), now);
+  if (may_check(*edge)) attempt.checks.add(candidates_of(*edge), now);
   wake(peer, now + ring::kAskFirst);
+}
+
+// Where both NATs choose a port for each peer, what the first checks did not open the next ones
+// hardly will, and each takes an entry of both.
+bool Linker::may_check(Edge& edge) {
+  if (edge.nat != NatMapping::kDependent || hub_.own_nat() != NatMapping::kDependent) return true;
+  const TimePoint now = hub_.clock.now();
+  if (now < edge.no_checks_before) return false;
+  edge.no_checks_before = now + hub_.random.jittered(ring::kRecheckHopeless);
+  return true;
 }
 
 void Linker::wake(const Address& peer, TimePoint at) {

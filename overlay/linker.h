@@ -76,6 +76,7 @@ class Linker {
   void step_unopened(const Address& peer, Attempt& attempt);
   void step_open(Session& session, Attempt& attempt);
   void next_round(const Address& peer, Attempt& attempt);
+  bool may_check(Edge& edge);
   void wake(const Address& peer, TimePoint at);
   void end(const Address& peer, bool failed);
   std::vector<Endpoint> usable(const std::vector<Endpoint>& endpoints) const;

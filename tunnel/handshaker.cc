@@ -202,8 +202,10 @@ void Handshaker::complete(Outgoing& attempt, const HandshakeBody& body, const Pa
   out.path = path;
   out.round_trip = attempt.flight->round_trip();
   out.send_index = body.sender_index;
+  bool was_asked = !path.is_direct();
   for (const Path& other : attempt.flight->paths()) {
     if (other != path) out.other_paths.push_back(other);
+    was_asked |= other == path;
   }
   if (!events_.admits(out)) return give_up(index, CloseReason::kReplaced);
 
@@ -217,7 +219,9 @@ void Handshaker::complete(Outgoing& attempt, const HandshakeBody& body, const Pa
   out.last_flight = std::make_unique<RepeatedFlight>(parts_, out.peer.address, head, last_flight);
   outgoing_.erase(index);  // and the exchange with it; the index lives on in the session
   parts_.metrics.add(Metric::kHandshakesDone);
-  out.last_flight->send_on(path);
+  // Who answers from where nobody was asked may have forged that address: with the checks that
+  // follow, once is three times what came from there (RFC 9000, 8.1).
+  was_asked ? out.last_flight->send_on(path) : out.last_flight->send_once(path);
   events_.on_agreed(std::move(out));
 }
 

@@ -18,12 +18,14 @@ RepeatedFlight::RepeatedFlight(SessionParts& parts, const Address& peer, const H
 void RepeatedFlight::send_on(const Path& path) {
   auto way = std::ranges::find(ways_, path, &Way::path);
   if (way == ways_.end()) {
-    if (ways_.size() >= parts_.limits.paths_max) return send({path, {}});
+    if (ways_.size() >= parts_.limits.paths_max) return send_once(path);
     ways_.push_back({path, {}});
     way = std::prev(ways_.end());
   }
   send(*way);
 }
+
+void RepeatedFlight::send_once(const Path& path) { send({path, {}}); }
 
 bool RepeatedFlight::send_with_token(const Path& path, Bytes token) {
   const auto way = std::ranges::find(ways_, path, &Way::path);

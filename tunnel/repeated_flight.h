@@ -19,6 +19,8 @@ class RepeatedFlight {
   // Sends on `path` now and with each repetition. Bounded: beyond SessionLimits::paths_max it is
   // sent once.
   void send_on(const Path& path);
+  // Sends on `path` now, and not again.
+  void send_once(const Path& path);
   // Sends again on `path` with a token, now and from now on; false if it had one before.
   bool send_with_token(const Path& path, Bytes token);
   // Begins to repeat; `give_up` is called once, after the last try went unanswered, and may destroy

@@ -127,6 +127,7 @@ TEST_F(ReviewTest, AllPeersTogetherHaveUsCheckOnlySoMuch) {
   settle(6);
   const auto behind = [&](int n, const NatRules& rules) -> SimNode& {
     NodeOptions options;
+    options.punch.probes = 0;  // they are to have no direct path
     options.bootstraps = {pool_[0].host.endpoint(), pool_[1].host.endpoint()};
     Site& site = world_.add_nat("203.0.113." + std::to_string(n), rules);
     return pool_.add(world_.add_host("192.168.1.10", site), options);

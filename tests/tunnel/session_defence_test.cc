@@ -150,6 +150,25 @@ TEST_F(SessionDefence, NobodyGetsThreeTimesWhatHeSent) {
   EXPECT_GE(b.count(Metric::kDropAmplification), 1u);
 }
 
+// A member answers an attempt as from the address of a victim, which then hears the last flight.
+TEST_F(SessionDefence, WhoAnswersFromAnothersAddressDoesNotHaveItFlooded) {
+  std::size_t named = 0, hit = 0;
+  b.filter = [&](ByteView packet, const Endpoint&) {
+    named += packet.size();
+    Bytes forged = to_bytes(packet);
+    a.sessions().on_datagram(forged, kNowhere);
+    return false;
+  };
+  a.filter = [&](ByteView packet, const Endpoint& to) {
+    if (to == kNowhere) hit += packet.size();
+    return true;
+  };
+  a.dial(b);
+  net.run_for(30s);
+  EXPECT_GT(hit, named / 2);
+  EXPECT_LE(hit, 3 * named);
+}
+
 TEST_F(SessionDefence, AFloodOfFirstFlightsIsAskedForTokensAndBounded) {
   open();
   const std::size_t max = SessionLimits().handshakes_max;
