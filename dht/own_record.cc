@@ -61,17 +61,18 @@ void OwnRecord::on_record(const Result<DhtRecord>& record) {
   pb::NodeRecord said;
   const bool known =
       record && said.ParseFromArray(record->data.data(), static_cast<int>(record->data.size()));
+  // Also before we know that we were heard: with one key, answers to us go to the other.
+  if (known && said.second() == run_) {
+    over_ = true;
+    timer_.cancel();
+    return hooks_.is_copy();
+  }
   if (known && said.run() != run_ && written_) {
-    if (said.second() == run_) {
-      over_ = true;
-      timer_.cancel();
-      return hooks_.is_copy();
-    }
     second_ = said.run();
     hooks_.copied();
     return write();
   }
-  if (known && !anew_ && clock_.now() - renewed_ < kRenewed) return wait();
+  if (known && written_ && !anew_ && clock_.now() - renewed_ < kRenewed) return wait();
   if (std::exchange(anew_, false)) run_ = new_run(random_);
   write();
 }
@@ -87,7 +88,7 @@ void OwnRecord::write() {
   asking_ = true;
   hooks_.put(key_, view_of(bytes), kLife, [this](const Result<DhtRecord>& stored) {
     asking_ = false;
-    if (!stored) return timer_.after(kRetry, [this] { written_ ? look() : write(); });
+    if (!stored) return timer_.after(kRetry, [this] { look(); });
     written_ = true;
     renewed_ = clock_.now();
     wait();

@@ -21,7 +21,7 @@ class OwnRecord {
   // records name.
   static constexpr Duration kLife = 365 * 24h;
   static constexpr Duration kRenewed = 24h;
-  static constexpr Duration kRetry = 30s;
+  static constexpr Duration kRetry = 10s;
   // How often the record is looked at; sooner in the first minute, and when there is unrest.
   static constexpr Duration kLook = 60s;
   static constexpr Duration kLookSoon = 5s;

@@ -51,7 +51,8 @@ class OwnRecordTest : public testing::Test {
                       [&test, this](auto& key, ByteView data, Duration ttl, auto done) {
                         ++puts;
                         DhtRecord made{key, to_bytes(data), kSelf, ++test.version_, ttl, {}};
-                        test.later(cut, done, [&test, made] {
+                        if (deaf) test.stored_ = made;
+                        test.later(cut || deaf, done, [&test, made] {
                           test.stored_ = made;
                           return Result<DhtRecord>(made);
                         });
@@ -64,6 +65,7 @@ class OwnRecordTest : public testing::Test {
                       }}) {}
     SeededRandom random;
     bool cut = false;
+    bool deaf = false;  // what it puts is stored, but the answer goes to another
     int puts = 0, copied = 0, is_copy = 0;
     OwnRecord record;
   };
@@ -102,6 +104,18 @@ TEST_F(OwnRecordTest, ItIsWrittenAtJoiningAndEachDay) {
   clock_.run_for(1s);
   EXPECT_EQ(a.puts, 3);
   EXPECT_EQ(a.copied + a.is_copy, 0);
+}
+
+TEST_F(OwnRecordTest, ACopyThatHearsNoAnswerReadsThatItIsOne) {
+  Machine a(*this, 1), b(*this, 2);
+  a.record.keep();
+  clock_.run_for(1min);
+  b.deaf = true;
+  b.record.keep();
+  clock_.run_for(1min);
+  EXPECT_EQ(a.copied, 1);
+  EXPECT_EQ(b.is_copy, 1);
+  EXPECT_EQ(b.puts, 1);
 }
 
 TEST_F(OwnRecordTest, ADaemonThatWasStartedAgainIsNoCopy) {
