@@ -53,9 +53,9 @@ void Linker::on_candidates(const Address& peer, const std::vector<Endpoint>& end
   const Session* session = hub_.sessions.find(peer);
   bool checked = false;
   if (Edge* edge = hub_.edges.find(peer)) {
-    auto now = usable(endpoints);
-    checked = is_open(session) && same_addresses(now, edge->endpoints) && !may_check(*edge);
-    edge->endpoints = std::move(now);
+    auto told = usable(endpoints);
+    checked = is_open(session) && same_addresses(told, edge->endpoints) && !may_check(*edge);
+    edge->endpoints = std::move(told);
   }
   if (checked || (is_open(session) && session->is_direct())) return;
   Attempt* attempt = begin(peer, endpoints, false);

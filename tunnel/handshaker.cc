@@ -219,9 +219,13 @@ void Handshaker::complete(Outgoing& attempt, const HandshakeBody& body, const Pa
   out.last_flight = std::make_unique<RepeatedFlight>(parts_, out.peer.address, head, last_flight);
   outgoing_.erase(index);  // and the exchange with it; the index lives on in the session
   parts_.metrics.add(Metric::kHandshakesDone);
-  // Who answers from where nobody was asked may have forged that address: with the checks that
-  // follow, once is three times what came from there (RFC 9000, 8.1).
-  was_asked ? out.last_flight->send_on(path) : out.last_flight->send_once(path);
+  if (was_asked) {
+    out.last_flight->send_on(path);
+  } else {
+    // It may be a forged address: with the checks that follow, more copies would be more than three
+    // times what came from there (RFC 9000, 8.1).
+    out.last_flight->send_once(path);
+  }
   events_.on_agreed(std::move(out));
 }
 

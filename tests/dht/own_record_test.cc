@@ -3,37 +3,13 @@
 
 #include <gtest/gtest.h>
 
-#include <deque>
 #include <map>
 
-#include "base/timer_queue.h"
 #include "proto/vnet.pb.h"
+#include "tests/base/manual_clock.h"
 
 namespace wow {
 namespace {
-
-class FakeClock final : public Clock {
- public:
-  TimePoint now() const override { return now_; }
-  WallTime wall() const override { return {}; }
-  TimerId schedule(TimePoint at, std::function<void()> fire) override {
-    return timers_.add(at, std::move(fire));
-  }
-  void cancel(TimerId id) override { timers_.cancel(id); }
-  void run_for(Duration span) {
-    const TimePoint end = now_ + span;
-    while (const auto due = timers_.next_due()) {
-      if (*due > end) break;
-      now_ = std::max(now_, *due);
-      timers_.fire_one(now_);
-    }
-    now_ = end;
-  }
-
- private:
-  TimePoint now_{1h};
-  TimerQueue timers_;
-};
 
 const Address kSelf = *Address::parse(Bytes(20, 7));
 
@@ -81,7 +57,7 @@ class OwnRecordTest : public testing::Test {
     return out;
   }
 
-  FakeClock clock_;
+  ManualClock clock_;
   std::uint64_t version_ = 0;
   Result<DhtRecord> stored_ = Error{ErrorCode::kNotFound, "nobody"};
 };

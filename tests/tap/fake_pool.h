@@ -1,5 +1,5 @@
-// The world around the pure parts of tap/: a clock that is moved by hand and a DHT that is one
-// table, shared by all nodes of a test. Answers take a round trip; the DHT can be made unavailable.
+// The world around the pure parts of tap/: a ring, and a DHT that is one table, shared by all nodes
+// of a test. Answers take a round trip; the DHT can be made unavailable.
 #pragma once
 
 #include <functional>
@@ -10,38 +10,12 @@
 
 #include "base/metrics.h"
 #include "base/random.h"
-#include "base/timer_queue.h"
 #include "tap/dht_calls.h"
 #include "tap/neighbours.h"
 #include "tap/virtual_network.h"
+#include "tests/base/manual_clock.h"
 
 namespace wow {
-
-class ManualClock final : public Clock {
- public:
-  TimePoint now() const override { return now_; }
-  WallTime wall() const override { return {}; }
-  TimerId schedule(TimePoint at, std::function<void()> fire) override {
-    return timers_.add(at, std::move(fire));
-  }
-  void cancel(TimerId id) override { timers_.cancel(id); }
-
-  void run_for(Duration span) {
-    const TimePoint end = now_ + span;
-    while (const auto due = timers_.next_due()) {
-      if (*due > end) break;
-      now_ = std::max(now_, *due);
-      timers_.fire_one(now_);
-    }
-    now_ = end;
-  }
-  // The machine sleeps: time passes and no timer fires.
-  void sleep_for(Duration span) { now_ += span; }
-
- private:
-  TimePoint now_{1h};
-  TimerQueue timers_;
-};
 
 // Whom a look-up along the ring finds: the nearest of `members`.
 class FakeRing {
