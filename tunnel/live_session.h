@@ -21,7 +21,7 @@ struct KeySet {
   // SessionParts::order of its beginning, and of the moment when we knew that both ends have it.
   std::uint64_t started = 0, agreed = 0;
   TimePoint made{};
-  TimePoint retired_until{};  // of retired keys: they open, but do not seal
+  TimePoint retired{}, retired_until{};  // of retired keys: they open, but do not seal
   std::unique_ptr<RepeatedFlight> last_flight;
 
   // Of two generations one may have been begun before its end knew of the other. Then both ends

@@ -35,6 +35,7 @@ struct SessionLimits {
   std::uint64_t phase_packets =
       KeyPhases::kWantedAfter;   // on one lane: the next generation of keys
   Duration old_keys_kept = 10s;  // the losing or replaced keys still receive
+  Duration old_keys_most = 20s;  // also if the peer goes on using them: two may have one key
   // Between unanswered probes; the first waits for its answer, a round trip, besides.
   Duration probe_interval = 170ms;
   Duration probe_interval_under_traffic = 50ms;  // the same while data waits for an answer

@@ -152,7 +152,8 @@ void Sessions::Impl::tell_keys(LiveSession& s, bool anew) {
 }
 
 void Sessions::Impl::retire(LiveSession& s, std::unique_ptr<KeySet> set) {
-  set->retired_until = parts.now() + parts.limits.old_keys_kept;
+  set->retired = parts.now();
+  set->retired_until = set->retired + parts.limits.old_keys_kept;
   if (s.old.size() >= LiveSession::kOldKeysMax) {
     forget_keys(*s.old.front());
     s.old.erase(s.old.begin());
@@ -167,9 +168,11 @@ void Sessions::Impl::forget_keys(const KeySet& set) {
 
 // A packet opened under these keys, so the peer has them.
 void Sessions::Impl::on_heard_under(LiveSession& s, KeySet& set) {
-  // A peer that still uses retired keys has not come to our conclusion: they stay while it does.
+  // A peer that still uses retired keys has not come to our conclusion: they stay for longer. But
+  // not while it does: a copy of the peer may have the newer ones, and both must come to know.
   if (set.retired_until != TimePoint())
-    set.retired_until = parts.now() + parts.limits.old_keys_kept;
+    set.retired_until = std::min(parts.now() + parts.limits.old_keys_kept,
+                                 set.retired + parts.limits.old_keys_most);
   if (set.agreed != 0) return;
   set.agreed = ++parts.order;
   set.last_flight.reset();

@@ -94,6 +94,16 @@ TEST_F(OwnRecordTest, ACopyThatHearsNoAnswerReadsThatItIsOne) {
   EXPECT_EQ(b.puts, 1);
 }
 
+TEST_F(OwnRecordTest, ACopyThatGetsNoPlaceOnTheRingFindsOutByItsSessions) {
+  Machine a(*this, 1), b(*this, 2);
+  a.record.keep();
+  clock_.run_for(10min);
+  b.record.unrest();
+  clock_.run_for(OwnRecord::kRetry + OwnRecord::kLook + 2 * OwnRecord::kLookSoon);
+  EXPECT_EQ(b.is_copy, 1);
+  EXPECT_EQ(a.is_copy, 0);
+}
+
 TEST_F(OwnRecordTest, ADaemonThatWasStartedAgainIsNoCopy) {
   {
     Machine a(*this, 1);

@@ -52,6 +52,21 @@ class SessionDefence : public testing::Test {
   int spoiled_ = 0;
 };
 
+// A disk that was copied: both ends of one key speak with b. None may go on for ever with keys that
+// b has replaced, or it never comes to know of the other.
+TEST_F(SessionDefence, OfTwoWithOneKeyEachHearsOfTheOther) {
+  open();
+  Party& copy = net.add_copy(1);
+  copy.dial(b);
+  for (int i = 0; i < 100; ++i) {
+    net.run_for(500ms);
+    a.say(b, "a" + std::to_string(i));
+    copy.say(b, "copy" + std::to_string(i));
+  }
+  EXPECT_GE(a.count(Metric::kHandshakesDone), 2u);
+  EXPECT_GE(copy.count(Metric::kHandshakesDone), 2u);
+}
+
 TEST_F(SessionDefence, GarbageOfEveryLengthAndTypeChangesNothing) {
   open();
   const std::size_t before = b.packets_sent;

@@ -80,6 +80,13 @@ Party& Net::add_at(std::string_view ip, Site* site, SessionLimits limits) {
   return *parties_.back();
 }
 
+Party& Net::add_copy(std::uint64_t seed) {
+  SimHost& host = world.add_host("198.51.100." + std::to_string(parties_.size() + 1));
+  parties_.push_back(
+      std::make_unique<Party>(*this, host, seed, FakeIdentityOptions(), SessionLimits()));
+  return *parties_.back();
+}
+
 Party* Net::find(const Address& address) {
   for (const auto& party : parties_) {
     if (party->address() == address) return party.get();

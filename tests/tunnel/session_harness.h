@@ -93,6 +93,8 @@ class Net {
   // Nodes at 198.51.100.1, .2, ... or in a site.
   Party& add(FakeIdentityOptions identity = {}, SessionLimits limits = {});
   Party& add_at(std::string_view ip, Site* site, SessionLimits limits = {});
+  // Another machine with the key of `seed`, the number of an earlier one.
+  Party& add_copy(std::uint64_t seed);
   void run_for(Duration span) { world.run_for(span); }
   bool run_until(const std::function<bool()>& done, Duration limit = 30s) {
     return world.run_until(done, limit, 1ms);
