@@ -23,7 +23,7 @@ std::vector<std::string> arguments_of(int argc, char** argv) {
     out.erase(out.begin());
     out.push_back("--help");
   }
-  constexpr std::array kGroups = {"pool", "invite", "dht", "lab"};
+  constexpr std::array kGroups = {"pool", "invite", "image", "dht", "lab"};
   const bool is_group =
       out.size() == 1 && std::find(kGroups.begin(), kGroups.end(), out.front()) != kGroups.end();
   if (out.empty() || is_group) out.push_back("--help");
@@ -75,6 +75,7 @@ int main(int argc, char** argv) {
   wow::add_daemon_commands(app, context);
   wow::add_query_commands(app, context);
   wow::add_hosts_commands(app, context);
+  wow::add_image_commands(app, context);
   wow::add_doctor_command(app, context);
   wow::add_sim_command(app);
   wow::add_lab_command(app);

@@ -21,7 +21,7 @@ lab_reexec "$@"
 
 pool_laboratory home1 office1 campus1
 lab_install "$guest_tools/qmp" "$(dirname "${BASH_SOURCE[0]}")/echo.py"
-WOW="$LAB_DIR/bin/wow" "$guest_tools/make-image" "$LAB_DIR"
+"$LAB_DIR/bin/wow" image guest -o "$LAB_DIR" >"$LAB_LOGS/image.log"
 pool_create
 pool_routers r1 r2
 pool_up office1

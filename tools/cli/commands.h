@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "tools/cli/paths.h"
+#include "tunnel/identity/invite.h"
 
 namespace wow {
 
@@ -38,6 +39,8 @@ void add_member_commands(CLI::App& app, CommandContext& context);
 void add_daemon_commands(CLI::App& app, CommandContext& context);
 // status, peers, leases, ping, and those of dht
 void add_query_commands(CLI::App& app, CommandContext& context);
+// image config | guest
+void add_image_commands(CLI::App& app, CommandContext& context);
 // hosts, env
 void add_hosts_commands(CLI::App& app, CommandContext& context);
 // dht get | put | create | renew | rm | watch | stat
@@ -49,6 +52,9 @@ void add_doctor_command(CLI::App& app, CommandContext& context);
 // The pool named by an argument, by -p, or the only one; then its daemon's answer.
 boost::json::object ask(const CommandContext& context, const std::string& pool,
                         const std::string& command, const boost::json::object& arguments = {});
+
+// An invite in a file that nobody else can read.
+Invite load_secret_invite(const std::string& file);
 
 // Makes this machine a member by an invite (wow up --invite, at every boot) and returns the pool's
 // name. A member stays one when the invite is no longer good.

@@ -188,7 +188,9 @@ void add_start_command(CLI::App& app, CommandContext& context, bool router) {
                                "Run a router: a member without a virtual interface; no root needed")
           : app.add_subcommand("up", "Bring this machine into its pool: interface, address, name");
   command->add_option("POOL", arguments->pool, "Name of the pool");
-  command->add_option("--invite", arguments->invite, "Join by this invite first");
+  command->add_option("--invite", arguments->invite,
+                      "Join by this invite first; auto: by the one that was handed to this "
+                      "virtual machine (QEMU's firmware, a drive of `wow image config`)");
   command->add_flag("--foreground", arguments->foreground,
                     "Stay in the foreground (systemd, containers)");
   command

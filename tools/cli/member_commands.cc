@@ -13,6 +13,7 @@
 #include "tools/cli/commands.h"
 #include "tools/cli/control_client.h"
 #include "tools/cli/former.h"
+#include "tools/cli/found_invite.h"
 #include "tools/daemon/privileges.h"
 #include "tunnel/identity/armor.h"
 #include "tunnel/identity/member.h"
@@ -21,6 +22,9 @@ namespace wow {
 namespace {
 
 namespace fs = std::filesystem;
+
+// Instead of a file: whatever was handed to this virtual machine.
+constexpr const char* kHandedInvite = "auto";
 
 struct JoinArguments {
   std::string invite;
@@ -31,16 +35,11 @@ struct JoinArguments {
   bool stay = false;  // who is a member already stays one, whatever became of the invite
 };
 
-Invite load_secret_invite(const std::string& file) {
-  struct stat info {};
-  if (stat(file.c_str(), &info) == 0 && S_ISREG(info.st_mode) && (info.st_mode & 077) != 0) {
-    throw CommandError(
-        file + " can be read by others, and whoever reads it can join the pool: `chmod 600 " +
-        file + "` first, and make a new invite if somebody may have");
-  }
-  const Bytes text = value_or_throw(read_file(file, kArmorBytesMax));
-  auto invite = Invite::parse(text_of(text));
-  if (!invite) throw CommandError(file + ": " + invite.error().message);
+Invite found_invite() {
+  const FoundInvite found = value_or_throw(find_invite());
+  auto invite = Invite::parse(text_of(found.text));
+  if (!invite) throw CommandError(found.where + ": " + invite.error().message);
+  std::cerr << "The invite is from " << found.where << ".\n";
   return std::move(*invite);
 }
 
@@ -121,7 +120,10 @@ std::string join_as(const CommandContext& context, const JoinArguments& argument
     throw CommandError("--name \"" + arguments.name +
                        "\" cannot be a host name: a-z, 0-9 and - only, at most 63");
   }
-  const Invite invite = load_secret_invite(arguments.invite);
+  const bool handed = arguments.invite == kHandedInvite;
+  if (handed && arguments.erase_invite)
+    throw CommandError("--erase-invite needs a file: what was handed to this machine stays");
+  const Invite invite = handed ? found_invite() : load_secret_invite(arguments.invite);
   const std::string pool = invite.settings().name();
   if (!arguments.ip.empty()) {
     const auto ip = IpAddress::parse(arguments.ip);
@@ -197,14 +199,40 @@ void leave(const CommandContext& context, const std::string& pool) {
 
 }  // namespace
 
+Invite load_secret_invite(const std::string& file) {
+  struct stat info {};
+  if (stat(file.c_str(), &info) == 0 && S_ISREG(info.st_mode) && (info.st_mode & 077) != 0) {
+    throw CommandError(
+        file + " can be read by others, and whoever reads it can join the pool: `chmod 600 " +
+        file + "` first, and make a new invite if somebody may have");
+  }
+  const Bytes text = value_or_throw(read_file(file, kArmorBytesMax));
+  auto invite = Invite::parse(text_of(text));
+  if (!invite) throw CommandError(file + ": " + invite.error().message);
+  return std::move(*invite);
+}
+
 std::string join_pool(const CommandContext& context, const std::string& invite_file) {
+  // The drive may be taken away once it has served.
+  const auto pools = context.paths.pools();
+  if (invite_file == kHandedInvite && pools.size() == 1) {
+    const auto found = find_invite();
+    if (!found && found.error().code == ErrorCode::kNotFound) {
+      std::cerr << "No invite is handed to this machine any more: it stays a member of pool "
+                << pools.front() << ".\n";
+      return pools.front();
+    }
+  }
   return join_as(context, {invite_file, "", "", "", false, true});
 }
 
 void add_member_commands(CLI::App& app, CommandContext& context) {
   auto arguments = std::make_shared<JoinArguments>();
   CLI::App* join = app.add_subcommand("join", "Make this machine a member of a pool by an invite");
-  join->add_option("INVITE", arguments->invite, "The invite file (mode 0600)")->required();
+  join->add_option("INVITE", arguments->invite,
+                   "The invite file (mode 0600); auto: the one that was handed to this "
+                   "virtual machine by its firmware or a drive")
+      ->required();
   join->add_option("--name", arguments->name, "Host name in the pool; default: this machine's");
   join->add_option("--ip", arguments->ip, "Virtual address; default: any free one");
   join->add_option("--directory", arguments->directory,

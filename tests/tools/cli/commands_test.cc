@@ -39,6 +39,7 @@ class Commands : public testing::Test {
     add_pool_commands(app, context);
     add_member_commands(app, context);
     add_query_commands(app, context);
+    add_image_commands(app, context);
     std::vector<std::string> line(words.rbegin(), words.rend());
     std::string error;
     testing::internal::CaptureStdout();
@@ -320,6 +321,62 @@ TEST_F(Commands, SettingsFromAFileAreSettings) {
   const fs::path file = root_ / "lab.settings";
   ASSERT_TRUE(write_file(file, view_of("not hexadecimal\n")));
   EXPECT_TRUE(has(refused({"pool", "adopt", "-p", "lab", file}), "`wow pool settings`"));
+}
+
+TEST_F(Commands, ADriveForGuestsIsSecretAndReplacesNothingUnasked) {
+  make_pool();
+  const fs::path drive = root_ / "lab.iso", file = invite();
+  std::string said;
+  wow({"image", "config", file, "-o", drive}, &said);
+  if (has(said, "apt install xorriso")) GTEST_SKIP() << said;
+  EXPECT_EQ(said, "");
+  EXPECT_EQ(mode_of(drive), 0600u);
+  const auto before = fs::last_write_time(drive);
+  EXPECT_TRUE(has(refused({"image", "config", file, "-o", drive}), "--force replaces it"));
+  EXPECT_EQ(fs::last_write_time(drive), before);
+  EXPECT_TRUE(has(wow({"image", "config", file, "-o", drive, "--force"}), "Whoever has it"));
+}
+
+TEST_F(Commands, ADriveWithAnInviteThatAdmitsNobodyIsNotMade) {
+  make_pool();
+  const fs::path drive = root_ / "lab.iso", file = invite({"--join-by", "2020-01-31"});
+  const auto refuses = [&](const fs::path& with, const std::string& why) {
+    EXPECT_TRUE(has(refused({"image", "config", with, "-o", drive}), why)) << why;
+    EXPECT_FALSE(fs::exists(drive)) << why;
+  };
+  refuses(file, "good for joining until 2020-01-31");
+  refuses(root_ / "none", "none");
+  std::ofstream(root_ / "text") << "no invite";
+  fs::permissions(root_ / "text", fs::perms(0600));
+  refuses(root_ / "text", "text: ");
+  const fs::path good = invite();
+  fs::permissions(good, fs::perms(0644));
+  refuses(good, "can be read by others");
+  fs::permissions(good, fs::perms(0600));
+  EXPECT_TRUE(has(refused({"image", "config", good, "-o", root_ / "no/such/folder/x.iso"}),
+                  "cannot write"));
+}
+
+TEST_F(Commands, AGuestReplacesNothingUnasked) {
+  fs::create_directories(root_ / "guest");
+  std::ofstream(root_ / "guest/kernel") << "of somebody";
+  EXPECT_TRUE(has(refused({"image", "guest", "-o", root_ / "guest"}), "--force replaces it"));
+  EXPECT_EQ(fs::file_size(root_ / "guest/kernel"), 11u);
+}
+
+TEST_F(Commands, AnInviteThatIsNotHandedOverIsSaidInOneSentence) {
+  EXPECT_TRUE(has(refused({"join", "auto"}), "no invite was handed to this machine"));
+  EXPECT_TRUE(has(refused({"join", "auto", "--erase-invite"}), "--erase-invite needs a file"));
+}
+
+TEST_F(Commands, AMemberStaysOneWhenItsDriveWasTakenAway) {
+  CommandContext context;
+  EXPECT_THROW(join_pool(context, "auto"), CommandError);
+  make_pool();
+  wow({"join", invite()});
+  testing::internal::CaptureStderr();
+  EXPECT_EQ(join_pool(context, "auto"), "lab");
+  EXPECT_TRUE(has(testing::internal::GetCapturedStderr(), "stays a member of pool lab"));
 }
 
 }  // namespace
