@@ -1,6 +1,6 @@
-// A small drive that hands an invite to a virtual machine: an ISO 9660 image as cloud-init's NoCloud
-// data source wants it, with the bare invite beside, for machines without cloud-init. Pure, but for
-// make_drive.
+// A small drive that hands an invite to a virtual machine: an ISO 9660 image as cloud-init's
+// NoCloud data source wants it, with the bare invite beside, for machines without cloud-init. Pure,
+// but for make_drive.
 #pragma once
 
 #include <optional>
@@ -13,7 +13,7 @@
 
 namespace wow {
 
-inline constexpr const char* kDriveLabel = "cidata";      // NoCloud looks for this name
+inline constexpr const char* kDriveLabel = "cidata";       // NoCloud looks for this name
 inline constexpr const char* kDriveInvite = "wow.invite";  // the bare invite on it
 
 struct DriveFile {

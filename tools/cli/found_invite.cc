@@ -86,8 +86,9 @@ Result<FoundInvite> find_invite(const InvitePlaces& places) {
     struct stat info {};
     if (stat(device.c_str(), &info) != 0 || (info.st_mode & 07) != 0)
       return Error{ErrorCode::kPermission,
-                   device.string() + " can be read by everybody, and whoever reads the invite on "
-                                     "it can join the pool: `chmod o= " +
+                   device.string() +
+                       " can be read by everybody, and whoever reads the invite on "
+                       "it can join the pool: `chmod o= " +
                        device.string() + "` first, and make a new invite if somebody may have"};
     auto read = places.read_drive ? places.read_drive(device) : read_mounted(device);
     if (read) return FoundInvite{std::move(*read), "the drive " + device.string()};

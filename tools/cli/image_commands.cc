@@ -59,13 +59,12 @@ void make_guest(const ImageArguments& arguments) {
   check_free(out / "kernel", arguments.force);
   check_free(out / "initrd", arguments.force);
   const PrivateFolder folder;
-  if (folder.path().empty())
-    throw CommandError("cannot make a temporary folder: is $TMPDIR one?");
+  if (folder.path().empty()) throw CommandError("cannot make a temporary folder: is $TMPDIR one?");
   for (const GuestFile& file : guest_files())
     value_or_throw(write_file(folder.path() / file.name, view_of(file.text)));
-  value_or_throw(run_program({"bash", folder.path() / "make-image", out.string()},
-                             {"WOW=" + fs::read_symlink("/proc/self/exe").string(),
-                              "KERNEL=" + arguments.kernel}));
+  value_or_throw(run_program(
+      {"bash", folder.path() / "make-image", out.string()},
+      {"WOW=" + fs::read_symlink("/proc/self/exe").string(), "KERNEL=" + arguments.kernel}));
   std::cout << "A guest: " << (out / "kernel").string() << " and " << (out / "initrd").string()
             << ".\n"
             << "Next: qemu-system-x86_64 -m 192 -nographic -kernel " << (out / "kernel").string()
