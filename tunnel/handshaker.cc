@@ -86,6 +86,26 @@ void Handshaker::abandon(const Address& peer) {
   });
 }
 
+void Handshaker::begin_all_anew() {
+  while (!incoming_.empty()) {
+    const std::uint32_t index = incoming_.begin()->first;
+    parts_.indexes.give_back(index, parts_.now());
+    forget_incoming(index);
+  }
+  std::vector<std::pair<Address, std::vector<Path>>> attempts;
+  for (const auto& [index, attempt] : outgoing_) {
+    parts_.indexes.give_back(index, parts_.now());
+    if (attempt->terms.replaced_index == 0)
+      attempts.emplace_back(attempt->peer, attempt->flight->paths());
+  }
+  outgoing_.clear();
+  for (const auto& [peer, paths] : attempts) {
+    for (const Path& path : paths) {
+      if (!dial(peer, path)) events_.on_given_up(peer, path, CloseReason::kTimeout);
+    }
+  }
+}
+
 void Handshaker::give_up(std::uint32_t index, CloseReason reason) {
   const auto node = outgoing_.extract(index);
   parts_.indexes.give_back(index, parts_.now());

@@ -48,6 +48,9 @@ class Handshaker {
   bool is_dialling(const Address& peer) const;
   // Forgets our own attempt at `peer`, silently.
   void abandon(const Address& peer);
+  // Forgets what exchanges under way are made of, for another machine may know it. Attempts of ours
+  // are begun anew, but for those that were to continue a session.
+  void begin_all_anew();
 
   // A handshake packet; `sender` is empty on a direct path.
   void on_packet(MutableBytes packet, const Path& path, const Sender& sender);

@@ -21,6 +21,7 @@ struct KeySet {
   // SessionParts::order of its beginning, and of the moment when we knew that both ends have it.
   std::uint64_t started = 0, agreed = 0;
   TimePoint made{};
+  bool shared = false;                   // another machine may know them: others are wanted at once
   TimePoint retired{}, retired_until{};  // of retired keys: they open, but do not seal
   std::unique_ptr<RepeatedFlight> last_flight;
 

@@ -288,6 +288,11 @@ void Sessions::drop_path(Session& session, const Path& path) {
 
 CircuitTable& Sessions::circuits() { return impl_->circuits; }
 
+void Sessions::renew_all() {
+  Impl::Entry entry(*impl_);
+  impl_->renew_all();
+}
+
 void Sessions::drop_unwelcome() {
   Impl::Entry entry(*impl_);
   std::vector<Address> peers;

@@ -156,6 +156,10 @@ class Sessions {
   void set_keepalive(Session& session, Duration interval);
   // Tells the peer, sealed, unless it is thought dead.
   void close(const Address& peer, CloseReason reason);
+  // Another machine may know all our keys: this one was cloned as it ran. Each session gets new
+  // ones at once, by an exchange that owes the old nothing; these serve until then, and are
+  // forgotten when the peer was heard under the new. What is under way is begun anew.
+  void renew_all();
   // Drops every session whose peer the settings no longer welcome.
   void drop_unwelcome();
 

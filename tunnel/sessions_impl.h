@@ -47,6 +47,7 @@ class Sessions::Impl final : public Handshaker::Events {
             Answer answer);
   void set_keepalive(LiveSession& s, Duration interval);
   void close(LiveSession& s, CloseReason reason);
+  void renew_all();
   LiveSession* find(const Address& peer);
 
   // Packets in.
@@ -101,6 +102,8 @@ class Sessions::Impl final : public Handshaker::Events {
   void promote(LiveSession& s, std::unique_ptr<KeySet> set);
   void retire(LiveSession& s, std::unique_ptr<KeySet> set);
   void forget_keys(const KeySet& set);
+  void forget_shared(LiveSession& s);
+  void renew(LiveSession& s);
   void on_heard_under(LiveSession& s, KeySet& set);
   void on_unanswered(std::uint32_t receive_index);
   void tell_keys(LiveSession& s, bool anew);

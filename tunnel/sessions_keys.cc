@@ -9,6 +9,8 @@ namespace wow {
 namespace {
 
 constexpr Duration kRekeyRetry = 60s;
+// Of keys that others may know, or when too many exchanges were under way.
+constexpr Duration kRekeySoon = 500ms;
 // So long a flight that was begun before may take to arrive by a slower way.
 constexpr Duration kMaybeConcurrent = 1s;
 
@@ -118,11 +120,12 @@ void Sessions::Impl::place(LiveSession& s, std::unique_ptr<KeySet> made) {
     s.open(parts.now());
     return tell_keys(s, true);
   }
-  if (!made->replaces(*s.current, parts.credentials.address(), s.peer()))
+  const bool shared = s.current->shared;
+  if (!shared && !made->replaces(*s.current, parts.credentials.address(), s.peer()))
     return retire(s, std::move(made));
   const bool peer_holds_current =
       s.current->agreed != 0 && (made->continues || made->concurrent_with(*s.current));
-  if (!made->initiated || !peer_holds_current) return promote(s, std::move(made));
+  if (shared || !made->initiated || !peer_holds_current) return promote(s, std::move(made));
   // Until the peer has our last flight it could not open what these keys seal.
   if (s.next) retire(s, std::exchange(s.next, nullptr));
   s.next = std::move(made);
@@ -136,6 +139,7 @@ void Sessions::Impl::promote(LiveSession& s, std::unique_ptr<KeySet> set) {
   set->keys->last_sent_frame_ns.store(before.last_sent_frame_ns.load());
   retire(s, std::exchange(s.current, std::move(set)));
   s.rekey_not_before = {};
+  if (s.current->agreed != 0) forget_shared(s);
   arm_alarm(s);
   tell_keys(s, anew);
 }
@@ -166,6 +170,49 @@ void Sessions::Impl::forget_keys(const KeySet& set) {
   parts.indexes.give_back(set.keys->receive_index, parts.now());
 }
 
+void Sessions::Impl::forget_shared(LiveSession& s) {
+  std::erase_if(s.old, [&](const auto& set) {
+    if (set->shared) forget_keys(*set);
+    return set->shared;
+  });
+}
+
+// Begins an exchange if it is time for one.
+void Sessions::Impl::renew(LiveSession& s) {
+  if (rekey_due(s) > parts.now() || s.next || handshaker.is_dialling(s.peer())) return;
+  const Path path = s.path().path;
+  // Where no index is named the peer takes it for a new life of ours.
+  const std::uint32_t continued = s.current->shared ? 0 : s.current->send_index;
+  if (path.kind == PathKind::kNone || !handshaker.dial(s.peer(), path, continued))
+    s.rekey_not_before = parts.now() + kRekeySoon;
+  if (!s.current->shared) return;
+  // By all ways at once: who was cloned may be elsewhere, and the one in use no longer one.
+  for (const PathState& other : s.paths()) {
+    if (other.path != path && handshaker.is_dialling(s.peer()))
+      handshaker.dial(s.peer(), other.path);
+  }
+}
+
+void Sessions::Impl::renew_all() {
+  handshaker.begin_all_anew();
+  std::vector<LiveSession*> open;
+  for (const auto& [peer, session] : sessions) {
+    if (session->is_open()) open.push_back(session.get());
+  }
+  // Those that close meanwhile are there until the end of this call from outside.
+  for (LiveSession* session : open) {
+    LiveSession& s = *session;
+    if (s.is_closed()) continue;
+    if (s.next) s.old.push_back(std::exchange(s.next, nullptr));
+    for (const auto& set : s.old) forget_keys(*set);
+    s.old.clear();
+    s.current->shared = true;
+    s.rekey_not_before = {};
+    renew(s);
+    if (!s.is_closed()) arm_alarm(s);
+  }
+}
+
 // A packet opened under these keys, so the peer has them.
 void Sessions::Impl::on_heard_under(LiveSession& s, KeySet& set) {
   // A peer that still uses retired keys has not come to our conclusion: they stay for longer. But
@@ -176,6 +223,7 @@ void Sessions::Impl::on_heard_under(LiveSession& s, KeySet& set) {
   if (set.agreed != 0) return;
   set.agreed = ++parts.order;
   set.last_flight.reset();
+  if (!set.shared) forget_shared(s);
   if (&set != s.next.get()) return;
   auto next = std::exchange(s.next, nullptr);
   if (next->replaces(*s.current, parts.credentials.address(), s.peer())) {
@@ -204,6 +252,10 @@ void Sessions::Impl::on_unanswered(std::uint32_t receive_index) {
     s.current = std::move(*agreed);
     s.old.erase(agreed);
     s.current->retired_until = {};
+    if (s.current->shared) {
+      s.rekey_not_before = parts.now() + kRekeySoon;
+      arm_alarm(s);
+    }
     tell_keys(s, false);
   }
 }
@@ -218,7 +270,7 @@ void Sessions::Impl::on_given_up(const Address& peer, const Path& path, CloseRea
   if (!s->is_open()) return close(*s, reason);
   // New keys for an open session were not to be had. That ends nothing; silence does.
   log_debug("rekey failed", {{"peer", peer.short_hex()}});
-  s->rekey_not_before = parts.now() + kRekeyRetry;
+  s->rekey_not_before = parts.now() + (s->current->shared ? kRekeySoon : kRekeyRetry);
   arm_alarm(*s);
   if (PathRecord* best = s->path_set.best()) start_probing(*s, *best);
 }

@@ -150,6 +150,7 @@ void Sessions::Impl::update_path(LiveSession& s) {
 }
 
 TimePoint Sessions::Impl::rekey_due(const LiveSession& s) const {
+  if (s.current->shared) return s.rekey_not_before;
   // The end that began the last exchange begins the next; the other only if that fails to happen.
   const Duration after = parts.limits.rekey_after;
   const TimePoint due = s.current->made + (s.current->initiated ? after : after + after / 8);
@@ -172,10 +173,7 @@ void Sessions::Impl::on_alarm(LiveSession& s) {
     start_probing(s, *best);
     if (s.is_closed()) return;
   }
-  if (rekey_due(s) <= now && !s.next && !handshaker.is_dialling(s.peer())) {
-    const Path path = s.path().path;
-    if (path.kind != PathKind::kNone) handshaker.dial(s.peer(), path, s.current->send_index);
-  }
+  renew(s);
   if (!s.is_closed()) arm_alarm(s);
 }
 

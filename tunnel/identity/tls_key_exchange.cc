@@ -1,6 +1,7 @@
 #include "tunnel/identity/tls_key_exchange.h"
 
 #include <openssl/err.h>
+#include <openssl/rand.h>
 #include <openssl/ssl.h>
 
 #include <cassert>
@@ -21,6 +22,10 @@ Bytes take_pending(BIO* bio) {
 }
 
 }  // namespace
+
+void begin_random_anew(ByteView fresh) {
+  RAND_add(fresh.data(), static_cast<int>(fresh.size()), static_cast<double>(fresh.size()));
+}
 
 TlsContext make_tls_context(const PrivateKey& key, ByteView chain) {
   TlsContext context(SSL_CTX_new(TLS_method()), SSL_CTX_free);

@@ -18,6 +18,10 @@ namespace wow {
 // More than any honest flight: two certificates of kCertificateBytesMax and what surrounds them.
 inline constexpr std::size_t kFlightBytesMax = 10'000;
 
+// OpenSSL's generators keep their state in memory, and so in that of a clone of this machine: they
+// begin anew, from the kernel's randomness and `fresh`.
+void begin_random_anew(ByteView fresh);
+
 using TlsContext = std::shared_ptr<SSL_CTX>;
 // What all exchanges of a node share: its certificates, end first, and the one way in which TLS is
 // spoken.

@@ -1,3 +1,6 @@
+#include <openssl/core_names.h>
+#include <openssl/rand.h>
+
 #include "tests/tunnel/identity/pool_world.h"
 
 namespace wow {
@@ -128,6 +131,26 @@ TEST_F(KeyExchangeTest, NothingFollowsTheEnd) {
   Handshake handshake(*alice, *bob);
   EXPECT_EQ(handshake.responder->on_flight(handshake.third.send).state, State::kFailed);
   EXPECT_EQ(handshake.responder->on_flight(handshake.third.send).state, State::kFailed);
+}
+
+// What both of two clones would draw next, were it not for this.
+TEST_F(KeyExchangeTest, RandomnessThatACloneHasIsNotUsedOn) {
+  const auto reseeds = [](EVP_RAND_CTX* generator) {
+    unsigned count = 0;
+    OSSL_PARAM wanted[] = {OSSL_PARAM_uint(OSSL_DRBG_PARAM_RESEED_COUNTER, &count),
+                           OSSL_PARAM_construct_end()};
+    EXPECT_EQ(EVP_RAND_CTX_get_params(generator, wanted), 1);
+    return count;
+  };
+  // Keys of exchanges come from the one, nonces from the other; they follow the first of all with
+  // the next that they give.
+  const Handshake before(*alice, *bob);
+  const auto at_public = reseeds(RAND_get0_public(nullptr));
+  const auto at_private = reseeds(RAND_get0_private(nullptr));
+  begin_random_anew(Bytes(32, 7));
+  const Handshake after(*alice, *bob);
+  EXPECT_GT(reseeds(RAND_get0_public(nullptr)), at_public);
+  EXPECT_GT(reseeds(RAND_get0_private(nullptr)), at_private);
 }
 
 }  // namespace
