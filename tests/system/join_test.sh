@@ -61,7 +61,26 @@ refused "a value of another kind" "listen" home1 up
 config 'listen = '
 refused "no TOML" "lab.conf" home1 up
 rm "$LAB_DIR/hosts/home1/etc/wow/lab.conf"
-yes "home2 joins" pool_join home2
+
+echo "--- an invite that the file names"
+config_of_home2() { printf '%s\n' "$1" >"$LAB_DIR/hosts/home2/etc/wow/${2:-lab}.conf"; }
+invite_of_home2=$LAB_DIR/hosts/home2/root/lab.invite
+config_of_home2 'invite = "lab.invite"'
+refused "by a relative path" "absolute path" home2 up lab
+config_of_home2 'invite = "/root/lab.invite"'
+refused "there is none" "cannot read /root/lab.invite" home2 up lab
+config_of_home2 'invite = "auto"'
+refused "nor one that was handed over" "no invite was handed to this machine" home2 up lab
+install -m 600 "$LAB_DIR/lab.invite" "$invite_of_home2"
+config_of_home2 'invite = "/root/lab.invite"' other
+refused "it is to another pool" "pool lab, not other" home2 up other
+no "no trace of a membership" lab_exec home2 test -e /var/lib/wow/lab/member
+config_of_home2 'invite = "/root/lab.invite"'
+yes "home2 joins by it" lab_exec home2 timeout 30 wow router lab
+yes "and goes" lab_exec home2 wow down lab
+rm "$invite_of_home2"
+yes "a member needs it no more" lab_exec home2 timeout 30 wow router lab
+yes "and goes again" lab_exec home2 wow down lab
 lab_exec home2 bash -c 'echo garbage >/var/lib/wow/lab/member'
 refused "a damaged membership" "join again" home2 up
 refused "a pool that is there already" "already" r1 pool create lab --subnet 10.128.0.0/16

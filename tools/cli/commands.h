@@ -56,8 +56,13 @@ boost::json::object ask(const CommandContext& context, const std::string& pool,
 // An invite in a file that nobody else can read.
 Invite load_secret_invite(const std::string& file);
 
+// Instead of an invite file: whatever was handed to this virtual machine.
+inline constexpr const char* kHandedInvite = "auto";
+
 // Makes this machine a member by an invite (wow up --invite, at every boot) and returns the pool's
-// name. A member stays one when the invite is no longer good.
-std::string join_pool(const CommandContext& context, const std::string& invite_file);
+// name, which is `wanted` unless that is empty. A member stays one when the invite is no longer
+// good, or no longer handed to it.
+std::string join_pool(const CommandContext& context, const std::string& invite,
+                      const std::string& wanted = "");
 
 }  // namespace wow

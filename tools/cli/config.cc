@@ -24,12 +24,12 @@ std::size_t edit_distance(const std::string& a, const std::string& b) {
   return d[a.size()][b.size()];
 }
 
-// What the file may say: all flags but those that act before it is read.
+// What the file may say: all flags.
 std::vector<std::string> keys_of(const CLI::App& command) {
   std::vector<std::string> out;
   for (const CLI::Option* option : command.get_options()) {
     for (const std::string& name : option->get_lnames()) {
-      if (name != "help" && name != "invite") out.push_back(name);
+      if (name != "help") out.push_back(name);
     }
   }
   return out;

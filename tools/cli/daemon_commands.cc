@@ -10,6 +10,7 @@
 #include <iostream>
 
 #include "base/log.h"
+#include "dht/asio/machine.h"
 #include "dht/asio/node_host.h"
 #include "tools/cli/commands.h"
 #include "tools/cli/config.h"
@@ -77,17 +78,25 @@ void make_runtime_directory(const std::filesystem::path& path) {
     throw CommandError("cannot give " + path.string() + " to user " + kDaemonUser);
 }
 
+// The invite that the file names, "auto" or a path: for a machine that is no member yet, or a copy
+// of one. Who is a member needs it no more.
+void join_by_file(const CommandContext& context, const std::string& pool,
+                  const std::string& invite) {
+  const auto directory = context.paths.member_directory(pool);
+  if (std::filesystem::exists(directory / kMemberFile) && !is_copied(directory)) return;
+  if (invite != kHandedInvite && !std::filesystem::path(invite).is_absolute())
+    throw CommandError(context.paths.config_file(pool).string() +
+                       ": invite takes auto or an absolute path, not \"" + invite + "\"");
+  join_pool(context, invite, pool);
+}
+
 // Files first, then what they name: everything that can be wrong is said before anything is
 // started.
 DaemonOptions prepare(const CommandContext& context, CLI::App& command, UpArguments& arguments,
                       bool router) {
   std::string pool = arguments.pool.empty() ? context.pool : arguments.pool;
-  if (!arguments.invite.empty()) {
-    const auto joined = join_pool(context, arguments.invite);
-    if (!pool.empty() && pool != joined)
-      throw CommandError("the invite is to pool " + joined + ", not " + pool);
-    pool = joined;
-  }
+  const bool named = !arguments.invite.empty();
+  if (named) pool = join_pool(context, arguments.invite, pool);
   pool = value_or_throw(context.paths.choose_pool(pool));
   // Both ways to run share the file.
   const CLI::App* other = command.get_parent()->get_subcommand(router ? "up" : "router");
@@ -120,6 +129,7 @@ DaemonOptions prepare(const CommandContext& context, CLI::App& command, UpArgume
     throw CommandError("a daemon runs for pool " + pool + " already: `wow status " + pool +
                        "` asks it, `wow down " + pool + "` stops it");
   }
+  if (!named && !arguments.invite.empty()) join_by_file(context, pool, arguments.invite);
   // Without a membership nothing runs, as the daemon will say, and nothing is to be left behind.
   if (std::filesystem::exists(options.directory)) make_runtime_directory(context.paths.runtime);
   return options;

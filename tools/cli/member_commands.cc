@@ -2,6 +2,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <iostream>
 
@@ -23,11 +24,9 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// Instead of a file: whatever was handed to this virtual machine.
-constexpr const char* kHandedInvite = "auto";
-
 struct JoinArguments {
   std::string invite;
+  std::string pool;  // that it must be to; empty: any
   std::string name;
   std::string ip;
   std::string directory;
@@ -125,6 +124,8 @@ std::string join_as(const CommandContext& context, const JoinArguments& argument
     throw CommandError("--erase-invite needs a file: what was handed to this machine stays");
   const Invite invite = handed ? found_invite() : load_secret_invite(arguments.invite);
   const std::string pool = invite.settings().name();
+  if (!arguments.pool.empty() && arguments.pool != pool)
+    throw CommandError("the invite is to pool " + pool + ", not " + arguments.pool);
   if (!arguments.ip.empty()) {
     const auto ip = IpAddress::parse(arguments.ip);
     const auto subnet = Prefix::parse(invite.settings().subnet());
@@ -212,18 +213,25 @@ Invite load_secret_invite(const std::string& file) {
   return std::move(*invite);
 }
 
-std::string join_pool(const CommandContext& context, const std::string& invite_file) {
-  // The drive may be taken away once it has served.
-  const auto pools = context.paths.pools();
-  if (invite_file == kHandedInvite && pools.size() == 1) {
-    const auto found = find_invite();
+std::string join_pool(const CommandContext& context, const std::string& invite,
+                      const std::string& wanted) {
+  if (invite == kHandedInvite) {
+    // The drive may be taken away once it has served.
+    const auto pools = context.paths.pools();
+    const bool stays = wanted.empty() ? pools.size() == 1 : std::ranges::count(pools, wanted) == 1;
+    const auto found = stays ? find_invite() : FoundInvite();
     if (!found && found.error().code == ErrorCode::kNotFound) {
+      const std::string& pool = wanted.empty() ? pools.front() : wanted;
       std::cerr << "No invite is handed to this machine any more: it stays a member of pool "
-                << pools.front() << ".\n";
-      return pools.front();
+                << pool << ".\n";
+      return pool;
     }
   }
-  return join_as(context, {invite_file, "", "", "", false, true});
+  JoinArguments arguments;
+  arguments.invite = invite;
+  arguments.pool = wanted;
+  arguments.stay = true;
+  return join_as(context, arguments);
 }
 
 void add_member_commands(CLI::App& app, CommandContext& context) {

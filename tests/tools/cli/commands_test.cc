@@ -376,7 +376,16 @@ TEST_F(Commands, AMemberStaysOneWhenItsDriveWasTakenAway) {
   wow({"join", invite()});
   testing::internal::CaptureStderr();
   EXPECT_EQ(join_pool(context, "auto"), "lab");
+  EXPECT_EQ(join_pool(context, "auto", "lab"), "lab");
   EXPECT_TRUE(has(testing::internal::GetCapturedStderr(), "stays a member of pool lab"));
+  EXPECT_THROW(join_pool(context, "auto", "other"), CommandError) << "it is no member of that";
+}
+
+TEST_F(Commands, AnInviteToAnotherPoolThanTheOneMeantChangesNothing) {
+  make_pool();
+  CommandContext context;
+  EXPECT_THROW(join_pool(context, invite(), "other"), CommandError);
+  EXPECT_TRUE(context.paths.pools().empty());
 }
 
 }  // namespace

@@ -98,8 +98,7 @@ TEST_F(Config, TheOtherWayToRunLeavesItsKeysInTheSameFile) {
   EXPECT_EQ(name_, "node7");
 }
 
-TEST_F(Config, WhatActsBeforeTheFileIsReadHasNoPlaceInIt) {
-  EXPECT_TRUE(has(apply("invite = \"lab.invite\"\n"), "\"invite\" is no option"));
+TEST_F(Config, SectionsAreNone) {
   EXPECT_TRUE(has(apply("[section]\nname = \"x\"\n"), "is no option"));
 }
 
@@ -127,7 +126,8 @@ TEST(ConfigOfUp, EveryFlagMayBeAKey) {
                          "ignore-routes = true\non-change = \"/bin/true\"\n"
                          "listen-tcp = 4433\nlisten-tls = 443\nproxy = \"off\"\n"
                          "no-lan = true\nno-port-map = true\npoll-us = 7\nrelay-rate = 9\n"
-                         "punch-probes = 99\npunch-rate = 50\nbridge = \"br0\"\n";
+                         "punch-probes = 99\npunch-rate = 50\nbridge = \"br0\"\n"
+                         "invite = \"auto\"\n";
   CLI::App app;
   CommandContext context;
   add_daemon_commands(app, context);
@@ -138,7 +138,7 @@ TEST(ConfigOfUp, EveryFlagMayBeAKey) {
   EXPECT_TRUE(other) << other.error().message;
   std::size_t unset = 0;
   for (const CLI::Option* option : up->get_options()) unset += option->count() == 0;
-  EXPECT_EQ(unset, 3u) << "all but help, POOL and --invite";
+  EXPECT_EQ(unset, 2u) << "all but help and POOL";
   fs::remove(file);
 }
 

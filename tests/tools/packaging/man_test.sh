@@ -49,7 +49,7 @@ while read -r line; do
 done <<<"$headings"
 
 # Keys of the file are the flags of up and router.
-keys=$({ flags up && flags router; } | sort -u | grep -vx invite)
+keys=$({ flags up && flags router; } | sort -u)
 documented=$(plain "$conf" | sed -nE 's/^([a-z-]+) +\((integer|string|true|auto|debug).*/\1/p' | sort -u)
 [[ $keys == "$documented" ]] || fail "keys of wow.conf(5):"$'\n'"$(diff <(echo "$keys") <(echo "$documented"))"
 for key in $keys; do
