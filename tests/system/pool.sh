@@ -120,9 +120,9 @@ pool_host() {
   done
 }
 
-# pool_create: pool "lab" with its root key in r1, and an invite in $LAB_DIR/lab.invite.
+# pool_create [OPTION...]: pool "lab" with its root key in r1, and an invite in $LAB_DIR/lab.invite.
 pool_create() {
-  lab_exec r1 wow pool create lab --subnet 10.128.0.0/16 >>"$LAB_LOGS/commands.log"
+  lab_exec r1 wow pool create lab --subnet 10.128.0.0/16 "$@" >>"$LAB_LOGS/commands.log"
   pool_invite lab
 }
 
@@ -248,6 +248,44 @@ pool_path() {
 
 pool_is_direct() {
   [[ $(pool_path "$1" "$2") == direct* ]]
+}
+
+# pool_transfer A B SECONDS MBIT CMD...: TCP both ways between two hosts, of which every byte must come; CMD is run in the middle.
+# Leaves in `silence` how many milliseconds the longer silence after CMD was.
+pool_transfer() {
+  local a=$1 b=$2 seconds=$3 mbit=$4 moment from to job result rx tx
+  local -A peer=([$1]=$2 [$2]=$1)
+  local -a jobs=()
+  shift 4
+  read -r rx tx < <(pool__bytes "$a")
+  for from in "$a" "$b"; do
+    to=${peer[$from]}
+    lab_spawn "$to" "$LAB_DIR/received.$from" stream.py receive 7000 >/dev/null
+    lab_wait 5 "the receiver" grep -q ready "$LAB_DIR/received.$from" || fail "no receiver"
+    lab_exec "$from" stream.py send "${ip[$to]}" 7000 "$seconds" "$mbit" >"$LAB_DIR/sent.$from" 2>"$LAB_LOGS/send.$from.log" </dev/null &
+    jobs+=($!)
+  done
+  lab_wait 10 "bytes both ways" pool__flowed "$a" $((rx + mbit * 50000)) $((tx + mbit * 50000)) || fail "nothing flows"
+  "$@"
+  moment=$(lab_now_ms)
+  for job in "${jobs[@]}"; do wait "$job" || fail "a connection broke: $(tail -n 1 "$LAB_LOGS"/send.*.log)"; done
+  silence=0
+  for from in "$a" "$b"; do
+    lab_wait 10 "the last bytes" grep -q sha256 "$LAB_DIR/received.$from" || fail "the transfer from $from did not end"
+    result=$(python3 "$pool_folder/../../tools/lab/stream.py" compare "$LAB_DIR"/{sent,received}."$from" "${moment%???}.${moment: -3}")
+    yes "every byte from $from came" jq -e --argjson least $((mbit * 50000)) '.ok and .bytes > $least' <<<"$result"
+    silence=$(jq --argjson before "$silence" '[.after_s * 1000, $before] | max | round' <<<"$result")
+    rm "$LAB_DIR"/{sent,received}."$from"
+  done
+}
+
+# Bytes in and out of a host's virtual interface.
+# shellcheck disable=SC2016
+pool__bytes() { lab_exec "$1" bash -c 'cd /sys/class/net/wow-lab/statistics && echo $(<rx_bytes) $(<tx_bytes)'; }
+pool__flowed() {
+  local rx tx
+  read -r rx tx < <(pool__bytes "$1")
+  ((rx > $2 && tx > $3))
 }
 
 # pool_is_whole HOST...: each of them has near edges to its two true neighbours among them, and no edge to anybody else.

@@ -139,6 +139,10 @@ lab_spawn() {
 # lab_move HOST SITE [IP]: unplugs the host where it is, and plugs it in elsewhere with a new MAC.
 lab_move() { lab__wow move "$@"; }
 
+# lab_unplug HOST; lab_plug HOST SITE: it has no network card; a new one there.
+lab_unplug() { lab__wow unplug "$1"; }
+lab_plug() { lab__wow plug "$@"; }
+
 # lab_cut NODE: nothing passes the cable of a host or site any more, in silence: it still sees a carrier. lab_heal undoes it.
 lab_cut() { lab__wow cut "$1"; }
 lab_heal() { lab__wow heal "$1"; }
