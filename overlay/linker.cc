@@ -114,7 +114,7 @@ Linker::Attempt* Linker::begin(const Address& peer, const std::vector<Endpoint>&
                                bool ours) {
   const auto known = attempts_.find(peer);
   if (known != attempts_.end()) {
-    known->second->checks.add(usable(candidates), hub_.clock.now());
+    known->second->checks.add(with_guesses(usable(candidates)), hub_.clock.now());
     return known->second.get();
   }
   if (!make_room(ours)) {
@@ -122,8 +122,8 @@ Linker::Attempt* Linker::begin(const Address& peer, const std::vector<Endpoint>&
     return nullptr;
   }
   auto& attempt = attempts_[peer];
-  attempt = std::make_unique<Attempt>(hub_.clock, usable(candidates),
-                                      hub_.options.streams && hub_.sessions.udp_is_silent());
+  attempt = std::make_unique<Attempt>(hub_.clock, usable(candidates), without_udp());
+  attempt->checks.add(with_guesses(attempt->told), hub_.clock.now());
   attempt->ours = ours;
   attempt->started = hub_.clock.now();
   return attempt.get();
@@ -238,7 +238,7 @@ void Linker::next_round(const Address& peer, Attempt& attempt) {
   if (attempt.ask_again > now) return wake(peer, attempt.ask_again);
   attempt.resting = false;
   handlers_.ask(peer, first_role(edge->ours));
-  if (may_check(*edge)) attempt.checks.add(candidates_of(*edge), now);
+  if (may_check(*edge)) attempt.checks.add(with_guesses(candidates_of(*edge)), now);
   wake(peer, now + ring::kAskFirst);
 }
 
@@ -269,6 +269,22 @@ std::vector<Endpoint> Linker::usable(const std::vector<Endpoint>& endpoints) con
       usable_candidates(endpoints, {hub_.options.virtual_subnet, hub_.options.allow_loopback});
   if (!hub_.options.streams) std::erase_if(out, [](const Endpoint& e) { return e.is_stream(); });
   return out;
+}
+
+bool Linker::without_udp() const { return hub_.options.streams && hub_.sessions.udp_is_silent(); }
+
+// A peer behind a NAT that has UDP knows not what its NAT makes of the port of its streams. That
+// has the number of its UDP port, which its own address (told first) says, and many NATs keep it.
+// It dials us at the same time.
+std::vector<Endpoint> Linker::with_guesses(std::vector<Endpoint> told) const {
+  if (!without_udp() || std::ranges::any_of(told, &Endpoint::is_stream)) return told;
+  std::vector<Endpoint> guesses;
+  for (const Endpoint& e : told) {
+    if (!e.ip.is_private() && guesses.size() < kStreamsTried)
+      guesses.push_back({e.ip, told.front().port, Carrier::kTcp});
+  }
+  told.insert(told.end(), guesses.begin(), guesses.end());
+  return told;
 }
 
 // A bootstrap that we met on a direct path has told us nothing: where it listens is guessed.

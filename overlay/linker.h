@@ -81,6 +81,8 @@ class Linker {
   void end(const Address& peer, bool failed);
   std::vector<Endpoint> usable(const std::vector<Endpoint>& endpoints) const;
   std::vector<Endpoint> candidates_of(const Edge& edge) const;
+  bool without_udp() const;
+  std::vector<Endpoint> with_guesses(std::vector<Endpoint> told) const;
 
   Hub& hub_;
   Handlers handlers_;

@@ -36,13 +36,7 @@ std::vector<Endpoint> Whereabouts::candidates() const {
   // With another port for each peer any of them says as much as all, and each that is told costs
   // whoever checks it an entry of his NAT.
   if (mapping() == NatMapping::kDependent) keep_one_per_address(reflexive);
-  // Behind a NAT nobody can open a stream to us.
-  const bool translated = !reflexive.empty();
-  std::vector<Endpoint> streams;
-  for (const Endpoint& e : all) {
-    if (e.is_stream() && !(translated && e.ip.is_private()) && streams.size() < kStreamsTold)
-      streams.push_back(e);
-  }
+  const std::vector<Endpoint> streams = this->streams(all);
   std::erase_if(all, [](const Endpoint& e) { return e.is_stream(); });
   // However many addresses a host has, what it looks like from outside must be among the few.
   const std::size_t room = kCandidatesMax - std::min(reflexive.size(), kCandidatesMax);
@@ -54,14 +48,31 @@ std::vector<Endpoint> Whereabouts::candidates() const {
   return usable_candidates(all, rules);
 }
 
+// Behind a NAT nobody can open a stream to our own address. To what the NAT makes of the port that
+// our streams leave from whoever opens one from there at the same time can (RFC 5382, 4.2), if it
+// is the same for everybody.
+std::vector<Endpoint> Whereabouts::streams(const std::vector<Endpoint>& own) const {
+  const TimePoint now = hub_.clock.now();
+  const auto seen = stream_votes_.endpoints(own, now);
+  const bool translated = !seen.empty() || !votes_.endpoints(own, now).empty();
+  std::vector<Endpoint> out;
+  for (const Endpoint& e : own) {
+    if (e.is_stream() && !(translated && e.ip.is_private())) out.push_back(e);
+  }
+  if (stream_votes_.mapping(own, now) != NatMapping::kDependent)
+    out.insert(out.end(), seen.begin(), seen.end());
+  if (out.size() > kStreamsTold) out.resize(kStreamsTold);
+  return out;
+}
+
 NatMapping Whereabouts::mapping() const {
   return votes_.mapping(hub_.transport.local_endpoints(), hub_.clock.now());
 }
 
 void Whereabouts::on_reflexive(Session& session, const Endpoint& observed) {
   const Path path = session.path().path;
-  if (!votes_.vote(session.peer(), path.endpoint, observed, hub_.clock.now())) return;
-  tell_if_changed();
+  ReflexiveVotes& votes = observed.is_stream() ? stream_votes_ : votes_;
+  if (votes.vote(session.peer(), path.endpoint, observed, hub_.clock.now())) tell_if_changed();
 }
 
 void Whereabouts::set_mapped(const std::optional<Endpoint>& endpoint) {
@@ -85,6 +96,7 @@ void Whereabouts::tell_if_changed() {
 
 void Whereabouts::on_network_change() {
   votes_.forget_all();
+  stream_votes_.forget_all();
   last_.clear();
   moved_ = true;
   moved_at_ = hub_.clock.now();

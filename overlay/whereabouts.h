@@ -48,10 +48,11 @@ class Whereabouts {
  private:
   void announce_move();
   void tell_if_changed();
+  std::vector<Endpoint> streams(const std::vector<Endpoint>& own) const;
 
   Hub& hub_;
   Handlers handlers_;
-  ReflexiveVotes votes_;
+  ReflexiveVotes votes_, stream_votes_;
   std::optional<Endpoint> mapped_;
   RateTable rates_{ring::kCandidatesPerPeer, ring::kCandidatesPerPeerBurst};
   std::vector<Endpoint> last_;

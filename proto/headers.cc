@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cassert>
 
+#include "base/endpoint.h"
+
 namespace wow {
 
 std::optional<PacketType> packet_type(ByteView packet) {
@@ -172,8 +174,7 @@ std::optional<PathMessage> PathMessage::parse(ByteView payload) {
   out.token = in.u64();
   if (op == static_cast<std::uint8_t>(Op::kResponse)) {
     out.observed = to_bytes(in.take(in.u8()));
-    const auto bytes = out.observed.size();
-    if (bytes != 0 && bytes != 6 && bytes != 18) return std::nullopt;
+    if (!out.observed.empty() && !Endpoint::from_bytes(out.observed)) return std::nullopt;
   } else if (op != static_cast<std::uint8_t>(Op::kChallenge) &&
              op != static_cast<std::uint8_t>(Op::kClose)) {
     return std::nullopt;

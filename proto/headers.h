@@ -174,7 +174,9 @@ struct PathMessage {
   Op op = Op::kChallenge;
   std::uint8_t flags = 0;
   std::uint64_t token = 0;
-  Bytes observed;  // Endpoint::bytes(), response only; empty if the challenge did not come directly
+  // Endpoint::bytes() of where the challenge came from, response only. By TCP only if the stream
+  // was opened there; empty if it did not come directly.
+  Bytes observed;
 
   static std::optional<PathMessage> parse(ByteView payload);
   Bytes write() const;

@@ -1,4 +1,5 @@
 // Packets in: opened, accounted to their path, answered or handed up.
+#include <optional>
 #include <utility>
 
 #include "tunnel/sessions_impl.h"
@@ -9,6 +10,16 @@ namespace {
 constexpr int kHintsUntilRedial = 2;
 // RFC 9000, 9.3.3: a path that the peer has left; looked after once it has been silent this long.
 constexpr Duration kLeftBehind = 1s;
+
+// What the peer looks like from here: of a stream that it opened, where that came from.
+std::optional<Endpoint> seen_at(const Path& path) {
+  if (!path.is_direct()) return std::nullopt;
+  Endpoint seen = path.endpoint;
+  if (!path.is_stream()) return seen;
+  if (seen.carrier != Carrier::kAccepted) return std::nullopt;
+  seen.carrier = Carrier::kTcp;
+  return seen;
+}
 
 }  // namespace
 
@@ -124,7 +135,7 @@ void Sessions::Impl::on_challenge(LiveSession& s, KeySet& keys, const PathMessag
   PathMessage response;
   response.op = PathMessage::Op::kResponse;
   response.token = message.token;
-  if (path.is_direct() && !path.is_stream()) response.observed = path.endpoint.bytes();
+  if (const auto seen = seen_at(path)) response.observed = seen->bytes();
   transmit(s, keys, path, static_cast<std::uint8_t>(DataKind::kPath), response.write());
   if (path.is_routed()) return;
   if ((message.flags & PathMessage::kMoved) != 0) {
@@ -157,8 +168,9 @@ void Sessions::Impl::on_response(LiveSession& s, const PathMessage& message) {
   s.path_set.prove(record, answer->round_trip, now);
   arm_prober(s);
   update_path(s);
-  if (s.is_closed() || message.observed.empty()) return;
-  if (const auto observed = Endpoint::from_bytes(message.observed))
+  if (s.is_closed() || message.observed.empty() || !answer->path.is_direct()) return;
+  const auto observed = Endpoint::from_bytes(message.observed);
+  if (observed && observed->carrier == answer->path.endpoint.carrier)
     parts.listener.on_reflexive(s, *observed);
 }
 

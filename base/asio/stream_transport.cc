@@ -1,5 +1,7 @@
 #include "base/asio/stream_transport.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/co_spawn.hpp>
@@ -8,6 +10,8 @@
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
+#include <cerrno>
+#include <cstring>
 #include <map>
 #include <unordered_map>
 
@@ -25,12 +29,15 @@ using asio::ip::tcp;
 
 namespace {
 
+using ReusePort = asio::detail::socket_option::boolean<SOL_SOCKET, SO_REUSEPORT>;
+
 constexpr auto kQuietly = asio::as_tuple(asio::use_awaitable);
 constexpr std::size_t kReadBytes = 64 * 1024;
 constexpr std::size_t kWriteBytes = 64 * 1024;  // packets that leave in one write
 constexpr auto kSweepEvery = std::chrono::seconds(1);
 constexpr auto kAcceptAgain = std::chrono::milliseconds(100);  // no descriptor was left
 constexpr int kBacklog = 128;
+constexpr gid_t kAnyGroup = static_cast<gid_t>(-1);
 constexpr std::size_t kSourceBytesV6 = 8;
 
 tcp::endpoint to_asio(const Endpoint& e) {
@@ -71,6 +78,7 @@ class StreamTransport::Impl : public std::enable_shared_from_this<Impl> {
 
   Result<void> listen(Carrier carrier, std::uint16_t port);
   std::optional<std::uint16_t> port(Carrier carrier) const;
+  void give_to(unsigned uid);
   void start(Handlers handlers);
   void stop();
   void send(const Datagram& packets);
@@ -95,6 +103,8 @@ class StreamTransport::Impl : public std::enable_shared_from_this<Impl> {
   StreamPtr dial(const Endpoint& far);
   asio::awaitable<std::vector<IpAddress>> addresses_of(const Proxy& proxy);
   asio::awaitable<bool> connect(Stream& stream, std::string& why);
+  asio::awaitable<boost::system::error_code> connect(tcp::socket& socket, const tcp::endpoint& to);
+  void leave_from_listener(tcp::socket& socket, const tcp::endpoint& to) const;
   asio::awaitable<void> run_dialled(std::shared_ptr<Impl> self, StreamPtr stream);
   asio::awaitable<void> accept_all(std::shared_ptr<Impl> self, std::shared_ptr<Listener> listener);
   void take(tcp::socket socket, const tcp::endpoint& from, Carrier carrier);
@@ -136,6 +146,9 @@ Result<void> StreamTransport::Impl::listen(Carrier carrier, std::uint16_t port) 
   if (!error) acceptor.set_option(tcp::acceptor::reuse_address(true), error);
   if (!error) acceptor.bind({v6 ? tcp::v6() : tcp::v4(), port}, error);
   if (!error) acceptor.listen(kBacklog, error);
+  // Only now: another daemon must not get the port, our own streams may.
+  boost::system::error_code ignored;
+  if (!error) acceptor.set_option(ReusePort(true), ignored);
   if (error) {
     const std::string which = "TCP port " + std::to_string(port);
     if (error == asio::error::address_in_use)
@@ -155,6 +168,13 @@ std::optional<std::uint16_t> StreamTransport::Impl::port(Carrier carrier) const 
     if (listener->carrier == carrier && !error) return local.port();
   }
   return std::nullopt;
+}
+
+void StreamTransport::Impl::give_to(unsigned uid) {
+  for (const auto& listener : listeners_) {
+    if (fchown(listener->acceptor.native_handle(), uid, kAnyGroup) != 0)
+      log_debug("a listener stays with its owner", {{"why", std::strerror(errno)}});
+  }
 }
 
 void StreamTransport::Impl::start(Handlers handlers) {
@@ -256,6 +276,34 @@ asio::awaitable<std::vector<IpAddress>> StreamTransport::Impl::addresses_of(cons
   co_return *found;
 }
 
+// From the port at which we listen: what a NAT makes of that port is where others meet us, and when
+// both ends do so their SYNs may cross (RFC 5382, 4.2; RFC 6544, 4.5). Else from any other.
+void StreamTransport::Impl::leave_from_listener(tcp::socket& socket,
+                                                const tcp::endpoint& to) const {
+  const auto port_of_ours = port(Carrier::kTcp);
+  if (!port_of_ours) return;
+  boost::system::error_code error;
+  socket.open(to.protocol(), error);
+  if (!error) socket.set_option(tcp::socket::reuse_address(true), error);
+  if (!error) socket.set_option(ReusePort(true), error);
+  if (!error) socket.bind({to.protocol(), *port_of_ours}, error);
+  boost::system::error_code ignored;
+  if (error) socket.close(ignored);
+}
+
+asio::awaitable<boost::system::error_code> StreamTransport::Impl::connect(tcp::socket& socket,
+                                                                          const tcp::endpoint& to) {
+  const auto [refused] = co_await socket.async_connect(to, kQuietly);
+  // That port has, or had a minute ago, another connection to the same listener.
+  if (refused != asio::error::address_in_use &&
+      refused != boost::system::errc::address_not_available)
+    co_return refused;
+  boost::system::error_code ignored;
+  socket.close(ignored);
+  const auto [refused_again] = co_await socket.async_connect(to, kQuietly);
+  co_return refused_again;
+}
+
 // To the far end, or as far as the proxy lets us.
 asio::awaitable<bool> StreamTransport::Impl::connect(Stream& stream, std::string& why) {
   const Proxy* const proxy = proxy_for(stream.far);
@@ -271,7 +319,9 @@ asio::awaitable<bool> StreamTransport::Impl::connect(Stream& stream, std::string
     if (stream.closed) co_return false;
     boost::system::error_code ignored;
     stream.socket.close(ignored);
-    const auto [refused] = co_await stream.socket.async_connect(end, kQuietly);
+    if (proxy == nullptr && stream.far.carrier == Carrier::kTcp)
+      leave_from_listener(stream.socket, end);
+    const auto refused = co_await connect(stream.socket, end);
     connected = !refused;
     if (connected) break;
     why = refused.message();
@@ -476,6 +526,7 @@ Result<void> StreamTransport::listen(Carrier carrier, std::uint16_t port) {
 std::optional<std::uint16_t> StreamTransport::port(Carrier carrier) const {
   return impl_->port(carrier);
 }
+void StreamTransport::give_to(unsigned uid) { impl_->give_to(uid); }
 void StreamTransport::start(Handlers handlers) { impl_->start(std::move(handlers)); }
 void StreamTransport::stop() { impl_->stop(); }
 void StreamTransport::send(const Datagram& packets) { impl_->send(packets); }

@@ -61,6 +61,9 @@ class StreamTransport {
   // port and the cure. Nothing is accepted before start().
   Result<void> listen(Carrier carrier, std::uint16_t port);
   std::optional<std::uint16_t> port(Carrier carrier) const;
+  // Before this process becomes that user: the kernel lets streams leave from the port of a
+  // listener only if both belong to one (SO_REUSEPORT, socket(7)).
+  void give_to(unsigned uid);
 
   void start(Handlers handlers);
   void stop();

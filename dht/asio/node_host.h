@@ -62,6 +62,8 @@ class NodeHost {
                                                 const NodeHostOptions& options);
   ~NodeHost();
 
+  // Before this process becomes that user.
+  void give_sockets_to(unsigned uid) { streams_->give_to(uid); }
   void start();
   // Says goodbye and remembers members; the sockets close when the host is destroyed.
   void stop();

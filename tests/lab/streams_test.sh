@@ -1,10 +1,11 @@
 #!/bin/bash
 # Walls that let no UDP through: a host joins by streams, over plain TCP, over what looks like HTTPS, and through proxies; when
-# UDP ends traffic goes on within three seconds, and when it comes back it is used again.
+# UDP ends traffic goes on within three seconds, and when it comes back it is used again. Two hosts behind walls and NATs meet in
+# a stream that both open.
 #
 #   r1..r4 (routers; TCP 4433, TLS 443), p (an HTTP proxy), peer: on the internet
 #      |
-#   home (NAT): host; the wall around it changes
+#   home (NAT): host; the wall around it changes      flat, cell (NATs): a host each
 set -eu
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 # shellcheck source-path=SCRIPTDIR
@@ -19,6 +20,10 @@ lab_public p 198.51.100.8 "$line"
 lab_public peer 198.51.100.9 "$line"
 lab_site home nat 198.51.100.21 192.168.1.0/24 "$line"
 lab_host host home
+lab_site flat nat 198.51.100.22 192.168.2.0/24 "$line"
+lab_host flat1 flat
+lab_site cell nat 198.51.100.23 192.168.3.0/24 "$line"
+lab_host cell1 cell
 
 umask 077
 lab_exec r1 wow pool create lab --subnet 10.128.0.0/16 >/dev/null
@@ -32,9 +37,12 @@ lab_spawn p "$LAB_LOGS/proxy" wow lab proxy --port 3128 >/dev/null
 lab_spawn p "$LAB_LOGS/proxy-password" wow lab proxy --port 3129 --login lab:secret >/dev/null
 
 # wall RULE...: what the site's router lets out now; flows that are open do not outlive it.
-wall() {
-  lab_exec home nft delete table inet wall 2>/dev/null || :
-  [[ $# == 0 ]] || lab_exec home nft "table inet wall { chain out { type filter hook forward priority -10
+wall() { wall_of home "$@"; }
+wall_of() {
+  local site=$1
+  shift
+  lab_exec "$site" nft delete table inet wall 2>/dev/null || :
+  [[ $# == 0 ]] || lab_exec "$site" nft "table inet wall { chain out { type filter hook forward priority -10
     $(printf '%s\n' "$@")
   }
 }"
@@ -99,6 +107,26 @@ gap=$(sed -n 's/^\[\([0-9.]*\)\] 64 bytes.*/\1/p' "$LAB_LOGS/ping" | awk -v from
   { if (last && $1 * 1000 >= from && $1 - last > most) most = $1 - last; last = $1 } END { printf "%d", most * 1000 }')
 echo "traffic stood still for $gap ms"
 ((gap > 0 && gap < 3000)) || fail "traffic stood still for $gap ms"
+
+echo "--- both open it"
+# meet HOST WHAT: `host`, whose UDP is blocked, and HOST are linked by a stream from NAT to NAT.
+meet() {
+  local other other_ip
+  lab_exec "$1" bash -c "wow join $LAB_DIR/lab.invite && wow up lab" >/dev/null 2>&1 || fail "$1 does not come up"
+  other=$(lab_exec "$1" wow status lab --json | jq -r .address)
+  other_ip=$(lab_exec "$1" wow status lab --json | jq -r .lease.ip)
+  lab_wait 10 "an answer of $1" lab_exec host ping -c 1 -W 1 "$other_ip" || fail "$1 does not answer"
+  path_to() { lab_exec host wow peers lab --json | jq -r --arg peer "$other" '.peers[] | select(.address == $peer) | .path'; }
+  met() { [[ $(path_to) == "stream (TCP 198.51.100.2"* ]]; }
+  lab_spawn host "$LAB_LOGS/ping-$1" ping -i 0.2 "$other_ip" >"$LAB_DIR/ping.pid"
+  lab_wait 15 "a stream to $1" met || fail "$2: $(path_to)"
+  kill "$(cat "$LAB_DIR/ping.pid")"
+  echo "ok: $2: $(path_to)"
+}
+wall 'meta l4proto udp drop'
+wall_of flat 'meta l4proto udp drop'
+meet flat1 "UDP blocked at both"
+meet cell1 "UDP blocked at one, the other behind a NAT"
 
 echo "--- a stranger"
 said=$(lab_exec p curl -ks --max-time 5 -o /dev/null -w '%{http_code}' https://198.51.100.101/ 2>/dev/null || :)

@@ -35,6 +35,12 @@ class StreamTest : public PoolTest {
     host.block_udp(true);
     return add(host);
   }
+  SimNode& add_listening(Site& site, bool blocked) {
+    SimHost& host = world_.add_host("192.168.1.20", site);
+    host.block_udp(blocked);
+    host.accept_streams();
+    return add(host);
+  }
   static Path path(SimNode& from, SimNode& to) {
     const Session* session = from->session(to.address());
     return session == nullptr ? Path() : session->path().path;
@@ -56,6 +62,29 @@ TEST_F(StreamTest, AHostWithoutUdpJoinsWithinTwoSeconds) {
   EXPECT_TRUE(becomes([&] { return pool_.ring_is_whole(3); }, 10s));
   EXPECT_GT(count(blocked, PathKind::kStream), 0);
   EXPECT_EQ(count(blocked, PathKind::kDirect), 0);
+}
+
+// Both dial what the other's NAT makes of the port that its streams leave from (RFC 5382, 4.2).
+TEST_F(StreamTest, TwoWithoutUdpBehindNatsMeetInAStream) {
+  SimNode &a = add_listening(nat_, true), &b = add_listening(other_nat_, true);
+  ASSERT_TRUE(becomes([&] { return pool_.all_joined() && !a->alone() && !b->alone(); }, 3s));
+  world_.run_for(5s);
+  const auto told = a->own_candidates();
+  EXPECT_NE(std::ranges::find(told, *Endpoint::parse("tcp://203.0.113.1:4433")), told.end());
+  EXPECT_TRUE(std::ranges::none_of(
+      told, [](const Endpoint& e) { return e.is_stream() && e.ip.is_private(); }));
+  a->want_shortcut(b.address());
+  EXPECT_TRUE(becomes([&] { return path(a, b).is_stream() && path(b, a).is_stream(); }, 5s));
+  EXPECT_TRUE(path(a, b).endpoint.can_be_dialled() && path(b, a).endpoint.can_be_dialled());
+}
+
+// One that has UDP opens no stream before they meet, and so has told none: its port is guessed.
+TEST_F(StreamTest, OneWithoutUdpMeetsOneWithUdpBehindANat) {
+  SimNode &a = add_listening(nat_, true), &b = add_listening(other_nat_, false);
+  ASSERT_TRUE(becomes([&] { return pool_.all_joined() && !a->alone() && !b->alone(); }, 3s));
+  world_.run_for(5s);
+  b->want_shortcut(a.address());
+  EXPECT_TRUE(becomes([&] { return path(a, b).is_stream() && path(b, a).is_stream(); }, 5s));
 }
 
 TEST_F(StreamTest, EverybodyReachesItAndItEverybody) {

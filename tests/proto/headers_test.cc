@@ -276,6 +276,10 @@ TEST(PathMessage, RefusesUnknownOpsAndEndpointsOfNoFamily) {
     EXPECT_EQ(PathMessage::parse(response.write()).has_value(),
               size == 0 || size == 6 || size == 18);
   }
+  PathMessage by_stream;
+  by_stream.op = PathMessage::Op::kResponse;
+  by_stream.observed = Endpoint::parse("tcp://203.0.113.5:4433")->bytes();
+  EXPECT_EQ(PathMessage::parse(by_stream.write())->observed, by_stream.observed);
 }
 
 // What parses must be written again as it was, up to what lies behind it.

@@ -119,6 +119,7 @@ class Daemon {
       const auto user = find_user(kDaemonUser);
       if (user) {
         if (auto own = own_files(*user); !own) return own;
+        host_->give_sockets_to(user->uid);
         if (auto become = become_user(*user, !options_.router); !become) return become;
       } else {
         log_warn("running as root",

@@ -50,6 +50,7 @@ class Site {
  private:
   friend class World;
   Places places_;
+  const SimHost* keeps_port_ = nullptr;  // whose streams leave from the port that they have inside
 };
 
 // What one datagram meets on its way.
@@ -101,7 +102,7 @@ class SimHost final : public Clock, public Transport {
   // How much faster than the world's its clock runs, from the start of the world on: for hosts on
   // which nothing runs yet.
   void set_drift(int parts_per_million) { drift_ppm_ = parts_per_million; }
-  // Whether it accepts streams at its own addresses; every host can dial them.
+  // Whether it accepts streams at its own addresses, and dials from there; every host can dial.
   void accept_streams() { accepts_streams_ = true; }
   // Nothing by UDP in or out, as behind some firewalls; streams are not touched.
   void block_udp(bool blocked) { udp_blocked_ = blocked; }
@@ -241,6 +242,8 @@ class World {
   // Over a stream (world_streams.cc): nothing is lost or overtaken. Dials where there is none.
   void transmit_stream(SimHost& from, const Datagram& datagram);
   SimHost::StreamEnd* dial_stream(SimHost& from, const Endpoint& to);
+  Endpoint stream_source(SimHost& from);
+  SimHost* stream_peer(const SimHost& from, const Endpoint& source, const Endpoint& to);
   void arrive_by_stream(const SimHost::StreamEnd& end, std::uint32_t sender, Bytes& bytes);
   std::optional<Duration> uplink_delay(SimHost& from, std::size_t bytes);
   void launch(const Way& way, const Datagram& datagram, const Link& link, Duration wait);
@@ -270,6 +273,12 @@ class World {
   LinkOf link_of_;
   Link lan_link_{200us};
   Blocked blocked_;
+  // Streams that nobody has taken yet, by where they come from and where they go to.
+  struct Knock {
+    std::uint32_t host;
+    TimePoint until;
+  };
+  std::map<std::pair<Endpoint, Endpoint>, Knock> knocks_;
   std::vector<std::unique_ptr<Flight[]>> flights_;  // in chunks: a flight stays where it is
   std::vector<std::uint32_t> free_flights_;
   std::uint64_t deliveries_ = 0, trace_hash_ = 0;

@@ -9,25 +9,47 @@ namespace wow {
 namespace {
 
 constexpr std::uint16_t kFirstPort = 40'000;
+constexpr Duration kDialLimit = 8s;
 
 }  // namespace
 
-SimHost::StreamEnd* World::dial_stream(SimHost& from, const Endpoint& to) {
-  const Place* place = to.carrier == Carrier::kTcp ? find(nullptr, to.ip) : nullptr;
-  SimHost* const peer = place == nullptr ? nullptr : place->host;
-  const bool open = peer != nullptr && peer->up_ && peer->accepts_streams_ &&
-                    to.port == SimHost::kPort && !from.attachments_.empty() &&
-                    !(blocked_ && blocked_(from, *peer));
-  if (!open) return nullptr;
+// What others see. Who accepts streams dials from the port at which it does, and its NAT makes one
+// port of that for all, the same for the first host behind it; else each stream has its own port.
+Endpoint World::stream_source(SimHost& from) {
   const SimHost::Attachment& out = from.attachments_.front();
   Site* outermost = out.site;
   while (outermost != nullptr && outermost->parent != nullptr) outermost = outermost->parent;
   const bool translated = outermost != nullptr && outermost->gateway.rules().translate;
-  // A port of its own for each, whoever shares the address.
-  const auto port =
-      static_cast<std::uint16_t>(kFirstPort + (from.id_ * 97 + from.next_stream_port_++) % 20'000);
-  const Endpoint source{translated ? outermost->gateway.outside() : out.ip, port,
-                        Carrier::kAccepted};
+  const IpAddress ip = translated ? outermost->gateway.outside() : out.ip;
+  if (translated && from.accepts_streams_ && outermost->keeps_port_ == nullptr)
+    outermost->keeps_port_ = &from;
+  if (from.accepts_streams_ && (!translated || outermost->keeps_port_ == &from))
+    return {ip, SimHost::kPort, Carrier::kTcp};
+  const std::uint32_t n = from.accepts_streams_ ? 0 : ++from.next_stream_port_;
+  return {ip, static_cast<std::uint16_t>(kFirstPort + (from.id_ * 97 + n) % 20'000), Carrier::kTcp};
+}
+
+// Who takes a stream: a listener on the internet, or whoever dials where it comes from, from where
+// it goes to, at the same time.
+SimHost* World::stream_peer(const SimHost& from, const Endpoint& source, const Endpoint& to) {
+  if (const Place* place = find(nullptr, to.ip); place != nullptr && place->host != nullptr) {
+    SimHost* const peer = place->host;
+    return peer->up_ && peer->accepts_streams_ && to.port == SimHost::kPort ? peer : nullptr;
+  }
+  std::erase_if(knocks_, [&](const auto& k) { return k.second.until < now_; });
+  if (const auto other = knocks_.extract({to, source})) return hosts_[other.mapped().host].get();
+  knocks_[{source, to}] = {from.id_, now_ + kDialLimit};
+  return nullptr;
+}
+
+SimHost::StreamEnd* World::dial_stream(SimHost& from, const Endpoint& to) {
+  if (to.carrier != Carrier::kTcp || from.attachments_.empty()) return nullptr;
+  Endpoint source = stream_source(from);
+  SimHost* const peer = stream_peer(from, source, to);
+  if (peer == nullptr || (blocked_ && blocked_(from, *peer))) return nullptr;
+  // Of two that dialled each other each has a stream that it dialled.
+  const Place* place = find(nullptr, to.ip);
+  if (place != nullptr && place->host == peer) source.carrier = Carrier::kAccepted;
   // The connection takes a round trip before it carries anything.
   const TimePoint ready = now_ + 2 * link_of_(from, *peer).latency;
   peer->streams_[source] = {from.id_, to, ready};

@@ -53,6 +53,30 @@ TEST_F(StreamTransportTest, BothEndsAreToldOfTheEnd) {
   EXPECT_TRUE(becomes([&] { return b_.received.size() == 2; }));
 }
 
+// What a NAT makes of that port is where others meet us.
+TEST_F(StreamTransportTest, AStreamLeavesFromThePortAtWhichItsOwnerListens) {
+  const Endpoint a = start_listening(a_, Carrier::kTcp), b = start_listening(b_, Carrier::kTcp);
+  send(a_, b, "hello");
+  ASSERT_TRUE(becomes([&] { return b_.received.size() == 1; }));
+  EXPECT_EQ(b_.received[0].first.port, a.port);
+  // Back to that port: one such connection there is already, so it comes from another.
+  send(b_, a, "back");
+  ASSERT_TRUE(becomes([&] { return a_.received.size() == 1; }));
+  EXPECT_EQ(a_.received[0].second, "back");
+  EXPECT_NE(a_.received[0].first.port, b.port);
+  // No other daemon gets it.
+  Side c;
+  start(c);
+  EXPECT_FALSE(c.transport->listen(Carrier::kTcp, a.port));
+}
+
+TEST_F(StreamTransportTest, TwoThatDialEachOtherAtOnceBothHear) {
+  const Endpoint a = start_listening(a_, Carrier::kTcp), b = start_listening(b_, Carrier::kTcp);
+  send(a_, b, "to b");
+  send(b_, a, "to a");
+  EXPECT_TRUE(becomes([&] { return a_.received.size() == 1 && b_.received.size() == 1; }));
+}
+
 TEST_F(StreamTransportTest, WhereNobodyListensItIsNotDialledAgainAtOnce) {
   const Endpoint nobody{IpAddress::v4(0x7f000001), 1, Carrier::kTcp};
   start(a_);
