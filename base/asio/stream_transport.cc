@@ -103,7 +103,7 @@ class StreamTransport::Impl : public std::enable_shared_from_this<Impl> {
   StreamPtr dial(const Endpoint& far);
   asio::awaitable<std::vector<IpAddress>> addresses_of(const Proxy& proxy);
   asio::awaitable<bool> connect(Stream& stream, std::string& why);
-  asio::awaitable<boost::system::error_code> connect(tcp::socket& socket, const tcp::endpoint& to);
+  asio::awaitable<boost::system::error_code> open_to(tcp::socket& socket, const tcp::endpoint& to);
   void leave_from_listener(tcp::socket& socket, const tcp::endpoint& to) const;
   asio::awaitable<void> run_dialled(std::shared_ptr<Impl> self, StreamPtr stream);
   asio::awaitable<void> accept_all(std::shared_ptr<Impl> self, std::shared_ptr<Listener> listener);
@@ -291,7 +291,7 @@ void StreamTransport::Impl::leave_from_listener(tcp::socket& socket,
   if (error) socket.close(ignored);
 }
 
-asio::awaitable<boost::system::error_code> StreamTransport::Impl::connect(tcp::socket& socket,
+asio::awaitable<boost::system::error_code> StreamTransport::Impl::open_to(tcp::socket& socket,
                                                                           const tcp::endpoint& to) {
   const auto [refused] = co_await socket.async_connect(to, kQuietly);
   // That port has, or had a minute ago, another connection to the same listener.
@@ -321,7 +321,7 @@ asio::awaitable<bool> StreamTransport::Impl::connect(Stream& stream, std::string
     stream.socket.close(ignored);
     if (proxy == nullptr && stream.far.carrier == Carrier::kTcp)
       leave_from_listener(stream.socket, end);
-    const auto refused = co_await connect(stream.socket, end);
+    const auto refused = co_await open_to(stream.socket, end);
     connected = !refused;
     if (connected) break;
     why = refused.message();
