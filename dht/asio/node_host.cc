@@ -7,6 +7,7 @@
 #include <sys/file.h>
 #include <unistd.h>
 
+#include <array>
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
 #include <boost/json/parse.hpp>
@@ -268,6 +269,15 @@ void NodeHost::on_network_change() {
   names_->start();
   if (lan_socket_) lan_->start();
   own_record_->begin_anew();
+}
+
+void NodeHost::on_new_generation() {
+  std::array<std::uint8_t, 32> fresh;
+  random_.fill(fresh);
+  begin_random_anew(fresh);
+  // First, while the paths in use are not yet in doubt.
+  node_->sessions().renew_all();
+  on_network_change();
 }
 
 void NodeHost::stop() {

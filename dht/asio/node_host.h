@@ -67,8 +67,11 @@ class NodeHost {
   void start();
   // Says goodbye and remembers members; the sockets close when the host is destroyed.
   void stop();
-  // This machine's addresses or routes changed, or it slept, or it may be a copy of one that runs.
+  // This machine's addresses or routes changed, or it slept.
   void on_network_change();
+  // This machine may be a clone of one that runs, with all that was in its memory: besides, all
+  // sessions get new keys.
+  void on_new_generation();
 
   const boost::asio::any_io_executor& executor() const { return executor_; }
   Clock& clock() { return clock_; }

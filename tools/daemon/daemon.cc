@@ -251,7 +251,8 @@ class Daemon {
                                                   [this](Duration slept) { on_resumed(slept); });
     generation_watch_ = GenerationWatch::open(io_.get_executor(), [this] {
       log_info("this virtual machine was cloned, or set back", {});
-      begin_anew();
+      host_->on_new_generation();
+      if (mapping_) mapping_->renew();
     });
   }
   void wait_for_change() {

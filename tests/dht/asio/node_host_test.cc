@@ -145,5 +145,40 @@ TEST_F(NodeHostTest, NewerSettingsAreAdoptedAndSurviveARestart) {
   EXPECT_EQ((*open(folder))->settings().mtu(), 1300u);
 }
 
+TEST_F(NodeHostTest, OfANewGenerationEachSessionGetsNewKeys) {
+  NodeHostOptions options;
+  options.allow_loopback = true;
+  options.directory = join_as("a");
+  const auto first = NodeHost::open(io_.get_executor(), options);
+  ASSERT_TRUE(first) << first.error().message;
+  options.directory = join_as("b");
+  options.bootstraps = {"127.0.0.1:" + std::to_string((*first)->port())};
+  const auto second = NodeHost::open(io_.get_executor(), options);
+  ASSERT_TRUE(second) << second.error().message;
+  (*first)->start();
+  (*second)->start();
+  const auto until = [this](const std::function<bool()>& done) {
+    const auto limit = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+    while (!done() && std::chrono::steady_clock::now() < limit)
+      io_.run_one_for(std::chrono::seconds(1));
+    return done();
+  };
+  const auto keys = [](NodeHost& of, NodeHost& with) {
+    const Session* session = of.node().sessions().find(with.node().address());
+    return session == nullptr ? nullptr : session->keys();
+  };
+  ASSERT_TRUE(until([&] { return keys(**first, **second) && keys(**second, **first); }));
+  const auto before = keys(**second, **first);
+  const auto before_there = keys(**first, **second);
+  (*second)->on_network_change();
+  EXPECT_EQ(keys(**second, **first), before) << "who moves keeps them";
+  (*second)->on_new_generation();
+  EXPECT_TRUE(until([&] {
+    return keys(**second, **first) != before && keys(**first, **second) != before_there;
+  }));
+  (*second)->stop();
+  (*first)->stop();
+}
+
 }  // namespace
 }  // namespace wow
