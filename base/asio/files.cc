@@ -7,6 +7,8 @@
 #include <cerrno>
 #include <cstring>
 
+#include "base/asio/descriptor.h"
+
 namespace wow {
 namespace {
 
@@ -16,20 +18,6 @@ Error io_error(const std::string& what, const std::filesystem::path& path) {
                                            : ErrorCode::kIo;
   return Error{code, "cannot " + what + " " + path.string() + ": " + std::strerror(errno)};
 }
-
-class Descriptor {
- public:
-  explicit Descriptor(int fd) : fd_(fd) {}
-  ~Descriptor() {
-    if (fd_ >= 0) close(fd_);
-  }
-  Descriptor(const Descriptor&) = delete;
-  int get() const { return fd_; }
-  bool valid() const { return fd_ >= 0; }
-
- private:
-  int fd_;
-};
 
 bool write_all(int fd, ByteView bytes) {
   while (!bytes.empty()) {

@@ -11,6 +11,7 @@
 #include <optional>
 #include <vector>
 
+#include "base/asio/descriptor.h"
 #include "base/asio/files.h"
 #include "tools/cli/config_drive.h"
 #include "tunnel/identity/armor.h"
@@ -19,20 +20,6 @@ namespace wow {
 namespace {
 
 namespace fs = std::filesystem;
-
-class Descriptor {
- public:
-  explicit Descriptor(int fd) : fd_(fd) {}
-  ~Descriptor() {
-    if (fd_ >= 0) close(fd_);
-  }
-  Descriptor(const Descriptor&) = delete;
-  int get() const { return fd_; }
-  bool valid() const { return fd_ >= 0; }
-
- private:
-  int fd_;
-};
 
 // fsmount(2): a mount that is in no folder, and gone when the last descriptor of it is closed.
 Result<Bytes> read_mounted(const fs::path& device) {
