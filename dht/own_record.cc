@@ -35,11 +35,11 @@ void OwnRecord::keep() {
 }
 
 void OwnRecord::unrest() {
+  if (asking_ || over_) return;
   // Whose address is another's too may never get a place on the ring.
-  if (!written_ && !asking_ && !over_ && !timer_.is_set())
-    return timer_.after(kRetry, [this] { keep(); });
-  if (!written_ || asking_ || over_ || !timer_.is_set()) return;
-  if (timer_.due() - clock_.now() > kLookSoon) timer_.after(kLookSoon, [this] { look(); });
+  if (!written_ && !timer_.is_set()) return timer_.after(kRetry, [this] { keep(); });
+  if (written_ && timer_.is_set() && timer_.due() - clock_.now() > kLookSoon)
+    timer_.after(kLookSoon, [this] { look(); });
 }
 
 void OwnRecord::begin_anew() {

@@ -122,8 +122,8 @@ Linker::Attempt* Linker::begin(const Address& peer, const std::vector<Endpoint>&
     return nullptr;
   }
   auto& attempt = attempts_[peer];
-  attempt = std::make_unique<Attempt>(hub_.clock, usable(candidates), without_udp());
-  attempt->checks.add(with_guesses(attempt->told), hub_.clock.now());
+  const auto told = usable(candidates);
+  attempt = std::make_unique<Attempt>(hub_.clock, told, with_guesses(told), without_udp());
   attempt->ours = ours;
   attempt->started = hub_.clock.now();
   return attempt.get();

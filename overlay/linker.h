@@ -52,8 +52,11 @@ class Linker {
 
  private:
   struct Attempt {
-    Attempt(Clock& clock, std::vector<Endpoint> candidates, bool streams_at_once)
-        : told(std::move(candidates)), checks(told, clock.now(), streams_at_once), timer(clock) {}
+    Attempt(Clock& clock, std::vector<Endpoint> candidates, const std::vector<Endpoint>& to_check,
+            bool streams_at_once)
+        : told(std::move(candidates)),
+          checks(to_check, clock.now(), streams_at_once),
+          timer(clock) {}
     Roles roles = 0;    // wanted, granted when the session opens
     bool ours = false;  // we asked; else the peer did
     TimePoint started{};

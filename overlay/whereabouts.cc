@@ -36,7 +36,7 @@ std::vector<Endpoint> Whereabouts::candidates() const {
   // With another port for each peer any of them says as much as all, and each that is told costs
   // whoever checks it an entry of his NAT.
   if (mapping() == NatMapping::kDependent) keep_one_per_address(reflexive);
-  const std::vector<Endpoint> streams = this->streams(all);
+  const std::vector<Endpoint> streams = this->streams(all, !reflexive.empty());
   std::erase_if(all, [](const Endpoint& e) { return e.is_stream(); });
   // However many addresses a host has, what it looks like from outside must be among the few.
   const std::size_t room = kCandidatesMax - std::min(reflexive.size(), kCandidatesMax);
@@ -51,13 +51,13 @@ std::vector<Endpoint> Whereabouts::candidates() const {
 // Behind a NAT nobody can open a stream to our own address. To what the NAT makes of the port that
 // our streams leave from whoever opens one from there at the same time can (RFC 5382, 4.2), if it
 // is the same for everybody.
-std::vector<Endpoint> Whereabouts::streams(const std::vector<Endpoint>& own) const {
+std::vector<Endpoint> Whereabouts::streams(const std::vector<Endpoint>& own,
+                                           bool translated) const {
   const TimePoint now = hub_.clock.now();
   const auto seen = stream_votes_.endpoints(own, now);
-  const bool translated = !seen.empty() || !votes_.endpoints(own, now).empty();
   std::vector<Endpoint> out;
   for (const Endpoint& e : own) {
-    if (e.is_stream() && !(translated && e.ip.is_private())) out.push_back(e);
+    if (e.is_stream() && !((translated || !seen.empty()) && e.ip.is_private())) out.push_back(e);
   }
   if (stream_votes_.mapping(own, now) != NatMapping::kDependent)
     out.insert(out.end(), seen.begin(), seen.end());

@@ -48,7 +48,7 @@ class Whereabouts {
  private:
   void announce_move();
   void tell_if_changed();
-  std::vector<Endpoint> streams(const std::vector<Endpoint>& own) const;
+  std::vector<Endpoint> streams(const std::vector<Endpoint>& own, bool translated) const;
 
   Hub& hub_;
   Handlers handlers_;

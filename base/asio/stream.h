@@ -13,6 +13,9 @@
 
 namespace wow {
 
+// A listener and the streams that leave from its port must both have it.
+using ReusePort = boost::asio::detail::socket_option::boolean<SOL_SOCKET, SO_REUSEPORT>;
+
 // Kept alive by the coroutines that read and write it.
 struct Stream {
   Stream(const boost::asio::any_io_executor& executor, const Endpoint& far_end)

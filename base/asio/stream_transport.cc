@@ -16,8 +16,8 @@
 #include <unordered_map>
 
 #include "base/asio/asio_clock.h"
-#include "base/asio/name_resolver.h"
 #include "base/asio/stream.h"
+#include "base/asio/stream_dialler.h"
 #include "base/asio/tls_channel.h"
 #include "base/log.h"
 #include "base/stream_framer.h"
@@ -29,8 +29,6 @@ using asio::ip::tcp;
 
 namespace {
 
-using ReusePort = asio::detail::socket_option::boolean<SOL_SOCKET, SO_REUSEPORT>;
-
 constexpr auto kQuietly = asio::as_tuple(asio::use_awaitable);
 constexpr std::size_t kReadBytes = 64 * 1024;
 constexpr std::size_t kWriteBytes = 64 * 1024;  // packets that leave in one write
@@ -39,13 +37,6 @@ constexpr auto kAcceptAgain = std::chrono::milliseconds(100);  // no descriptor 
 constexpr int kBacklog = 128;
 constexpr gid_t kAnyGroup = static_cast<gid_t>(-1);
 constexpr std::size_t kSourceBytesV6 = 8;
-
-tcp::endpoint to_asio(const Endpoint& e) {
-  if (e.ip.is_v4()) return {asio::ip::address_v4(e.ip.v4_value()), e.port};
-  asio::ip::address_v6::bytes_type bytes;
-  std::ranges::copy(e.ip.bytes(), bytes.begin());
-  return {asio::ip::address_v6(bytes), e.port};
-}
 
 Endpoint accepted_from(const tcp::endpoint& e) {
   if (e.address().is_v4())
@@ -73,7 +64,7 @@ class StreamTransport::Impl : public std::enable_shared_from_this<Impl> {
         options_(std::move(options)),
         metrics_(metrics),
         tls_(options_.target),
-        resolver_(executor),
+        dialler_(executor, options_.proxy),
         sweep_(executor) {}
 
   Result<void> listen(Carrier carrier, std::uint16_t port);
@@ -99,12 +90,7 @@ class StreamTransport::Impl : public std::enable_shared_from_this<Impl> {
     Duration wait{};
   };
 
-  const Proxy* proxy_for(const Endpoint& far) const;
   StreamPtr dial(const Endpoint& far);
-  asio::awaitable<std::vector<IpAddress>> addresses_of(const Proxy& proxy);
-  asio::awaitable<bool> connect(Stream& stream, std::string& why);
-  asio::awaitable<boost::system::error_code> open_to(tcp::socket& socket, const tcp::endpoint& to);
-  void leave_from_listener(tcp::socket& socket, const tcp::endpoint& to) const;
   asio::awaitable<void> run_dialled(std::shared_ptr<Impl> self, StreamPtr stream);
   asio::awaitable<void> accept_all(std::shared_ptr<Impl> self, std::shared_ptr<Listener> listener);
   void take(tcp::socket socket, const tcp::endpoint& from, Carrier carrier);
@@ -122,7 +108,7 @@ class StreamTransport::Impl : public std::enable_shared_from_this<Impl> {
   const StreamOptions options_;
   MetricSlot& metrics_;
   TlsChannels tls_;
-  NameResolver resolver_;
+  StreamDialler dialler_;
   Handlers handlers_;
   std::vector<std::shared_ptr<Listener>> listeners_;
   std::unordered_map<Endpoint, StreamPtr, EndpointHash> streams_;
@@ -149,6 +135,7 @@ Result<void> StreamTransport::Impl::listen(Carrier carrier, std::uint16_t port) 
   // Only now: another daemon must not get the port, our own streams may.
   boost::system::error_code ignored;
   if (!error) acceptor.set_option(ReusePort(true), ignored);
+  if (!error && carrier == Carrier::kTcp) dialler_.leave_from(acceptor.local_endpoint().port());
   if (error) {
     const std::string which = "TCP port " + std::to_string(port);
     if (error == asio::error::address_in_use)
@@ -196,15 +183,8 @@ void StreamTransport::Impl::stop() {
   for (const auto& [far, stream] : std::exchange(streams_, {})) stream->close();
 }
 
-const Proxy* StreamTransport::Impl::proxy_for(const Endpoint& far) const {
-  if (!options_.proxy || far.carrier == Carrier::kAccepted) return nullptr;
-  // Most HTTP proxies let nothing but 443 through.
-  const bool all = options_.proxy->kind == Proxy::Kind::kSocks5;
-  return all || far.carrier == Carrier::kTls ? &*options_.proxy : nullptr;
-}
-
 std::string StreamTransport::Impl::via(const Endpoint& far) const {
-  const Proxy* proxy = proxy_for(far);
+  const Proxy* proxy = dialler_.proxy_for(far);
   return proxy == nullptr ? "" : "through proxy " + proxy->text();
 }
 
@@ -263,80 +243,11 @@ StreamPtr StreamTransport::Impl::dial(const Endpoint& far) {
   return stream;
 }
 
-asio::awaitable<std::vector<IpAddress>> StreamTransport::Impl::addresses_of(const Proxy& proxy) {
-  if (const auto ip = IpAddress::parse(proxy.host)) co_return std::vector<IpAddress>{*ip};
-  auto found = std::make_shared<std::vector<IpAddress>>();
-  auto answered = std::make_shared<asio::steady_timer>(executor_);
-  answered->expires_at(asio::steady_timer::time_point::max());
-  resolver_.resolve(proxy.host, [found, answered](Result<std::vector<IpAddress>> result) {
-    if (result) *found = std::move(*result);
-    answered->cancel();
-  });
-  co_await answered->async_wait(kQuietly);
-  co_return *found;
-}
-
-// From the port at which we listen: what a NAT makes of that port is where others meet us, and when
-// both ends do so their SYNs may cross (RFC 5382, 4.2; RFC 6544, 4.5). Else from any other.
-void StreamTransport::Impl::leave_from_listener(tcp::socket& socket,
-                                                const tcp::endpoint& to) const {
-  const auto port_of_ours = port(Carrier::kTcp);
-  if (!port_of_ours) return;
-  boost::system::error_code error;
-  socket.open(to.protocol(), error);
-  if (!error) socket.set_option(tcp::socket::reuse_address(true), error);
-  if (!error) socket.set_option(ReusePort(true), error);
-  if (!error) socket.bind({to.protocol(), *port_of_ours}, error);
-  boost::system::error_code ignored;
-  if (error) socket.close(ignored);
-}
-
-asio::awaitable<boost::system::error_code> StreamTransport::Impl::open_to(tcp::socket& socket,
-                                                                          const tcp::endpoint& to) {
-  const auto [refused] = co_await socket.async_connect(to, kQuietly);
-  // That port has, or had a minute ago, another connection to the same listener.
-  if (refused != asio::error::address_in_use &&
-      refused != boost::system::errc::address_not_available)
-    co_return refused;
-  boost::system::error_code ignored;
-  socket.close(ignored);
-  const auto [refused_again] = co_await socket.async_connect(to, kQuietly);
-  co_return refused_again;
-}
-
-// To the far end, or as far as the proxy lets us.
-asio::awaitable<bool> StreamTransport::Impl::connect(Stream& stream, std::string& why) {
-  const Proxy* const proxy = proxy_for(stream.far);
-  std::vector<tcp::endpoint> ends{to_asio(stream.far)};
-  if (proxy != nullptr) {
-    ends.clear();
-    const auto found = co_await addresses_of(*proxy);
-    for (const IpAddress& ip : found) ends.push_back(to_asio({ip, proxy->port}));
-    why = "the proxy's name does not resolve";
-  }
-  bool connected = false;
-  for (const tcp::endpoint& end : ends) {
-    if (stream.closed) co_return false;
-    boost::system::error_code ignored;
-    stream.socket.close(ignored);
-    if (proxy == nullptr && stream.far.carrier == Carrier::kTcp)
-      leave_from_listener(stream.socket, end);
-    const auto refused = co_await open_to(stream.socket, end);
-    connected = !refused;
-    if (connected) break;
-    why = refused.message();
-  }
-  if (!connected || stream.closed) co_return false;
-  tune(stream.socket);
-  if (proxy == nullptr) co_return true;
-  co_return co_await pass_proxy(stream.socket, *proxy, stream.far, why);
-}
-
 asio::awaitable<void> StreamTransport::Impl::run_dialled(std::shared_ptr<Impl> self,
                                                          StreamPtr stream) {
   const Endpoint far = stream->far;
   std::string why;
-  const bool passed = co_await connect(*stream, why);
+  const bool passed = co_await dialler_.connect(*stream, why);
   if (passed && far.carrier == Carrier::kTls) {
     stream->channel = co_await tls_.connect(stream->socket, far);
     why = "no WebSocket of this pool's there";

@@ -4,15 +4,9 @@
 #
 #   home1 runs QEMU, whose guest is behind a NAT of QEMU's own, behind home's; office1 is in the pool and sees the guest join
 set -euo pipefail
-# shellcheck source=tests/system/pool.sh
-source "$(dirname "${BASH_SOURCE[0]}")/../system/pool.sh"
-if [[ ! ${LAB_INSIDE:-} ]]; then
-  for program in qemu-system-x86_64 busybox cpio xorrisofs; do
-    command -v "$program" >/dev/null || { echo "The program $program is missing: run tools/setup --guests." && exit 77; }
-  done
-  compgen -G '/var/cache/wow-guest/linux-image-*.deb' >/dev/null || { echo "There is no kernel for guests: run tools/setup --guests." && exit 77; }
-fi
-lab_reexec "$@"
+# shellcheck source=tests/guest/guest.sh
+source "$(dirname "${BASH_SOURCE[0]}")/guest.sh"
+guest_reexec qemu-system-x86_64 busybox cpio xorrisofs -- "$@"
 
 pool_laboratory home1 office1
 pool_create

@@ -8,16 +8,10 @@
 #
 #   migrate_test.sh [N]      there and back N times, 1 by default; one more connection lasts from beginning to end
 set -euo pipefail
-# shellcheck source=tests/system/pool.sh
-source "$(dirname "${BASH_SOURCE[0]}")/../system/pool.sh"
+# shellcheck source=tests/guest/guest.sh
+source "$(dirname "${BASH_SOURCE[0]}")/guest.sh"
 guest_tools=$pool_folder/../../tools/guest
-if [[ ! ${LAB_INSIDE:-} ]]; then
-  for program in qemu-system-x86_64 busybox cpio; do
-    command -v "$program" >/dev/null || { echo "The program $program is missing: run tools/setup --guests." && exit 77; }
-  done
-  compgen -G '/var/cache/wow-guest/linux-image-*.deb' >/dev/null || { echo "There is no kernel for guests: run tools/setup --guests." && exit 77; }
-fi
-lab_reexec "$@"
+guest_reexec qemu-system-x86_64 busybox cpio -- "$@"
 
 pool_laboratory home1 office1 campus1
 lab_install "$guest_tools/qmp" "$(dirname "${BASH_SOURCE[0]}")/echo.py"

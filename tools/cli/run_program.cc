@@ -13,13 +13,6 @@
 namespace wow {
 namespace {
 
-std::vector<char*> pointers(const std::vector<std::string>& words) {
-  std::vector<char*> out;
-  for (const std::string& word : words) out.push_back(const_cast<char*>(word.c_str()));
-  out.push_back(nullptr);
-  return out;
-}
-
 // The last line of what is read until the other end closes; no more than a line's worth is kept.
 std::string last_line(int fd) {
   constexpr std::size_t kLineBytesMax = 4096;
@@ -36,6 +29,13 @@ std::string last_line(int fd) {
 }
 
 }  // namespace
+
+std::vector<char*> pointers(const std::vector<std::string>& words) {
+  std::vector<char*> out;
+  for (const std::string& word : words) out.push_back(const_cast<char*>(word.c_str()));
+  out.push_back(nullptr);
+  return out;
+}
 
 Result<void> run_program(const std::vector<std::string>& command,
                          const std::vector<std::string>& environment) {

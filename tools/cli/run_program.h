@@ -8,6 +8,9 @@
 
 namespace wow {
 
+// As exec and posix_spawn want them, good as long as `words` are.
+std::vector<char*> pointers(const std::vector<std::string>& words);
+
 // Runs COMMAND (its first word is looked for in $PATH) with "NAME=VALUE"s added to our environment,
 // and waits for its end. What it says is kept to itself, unless it fails: kIo has the last line of
 // that. kNotFound: there is no such program.

@@ -21,6 +21,8 @@
 #include <iostream>
 #include <sstream>
 
+#include "tools/cli/run_program.h"
+
 namespace wow::lab {
 
 namespace fs = std::filesystem;
@@ -125,17 +127,6 @@ int wait_for(pid_t pid) {
     if (errno != EINTR) return 1;
   return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
-
-namespace {
-
-std::vector<char*> pointers(const std::vector<std::string>& words) {
-  std::vector<char*> out;
-  for (const std::string& word : words) out.push_back(const_cast<char*>(word.c_str()));
-  out.push_back(nullptr);
-  return out;
-}
-
-}  // namespace
 
 namespace {
 
