@@ -148,9 +148,15 @@ Host& Laboratory::host(const std::string& name) {
 
 void Laboratory::run(const Batches& batches) const {
   if (!batches.cables.empty()) run_program({"ip", "-batch", "-"}, batches.cables);
-  for (const auto& [node, batch] : batches.nodes) {
-    const Namespaces network = network_of(node);
-    run_program({"ip", "-batch", "-"}, batch, &network);
+  // Routers first. Where the far end of a cable comes up last, the kernel sees the carrier up to a
+  // second later (linkwatch) and drops in silence what a host sends from the address it has
+  // already.
+  for (const bool is_host : {false, true}) {
+    for (const auto& [node, batch] : batches.nodes) {
+      if (topology_.hosts.contains(node) != is_host) continue;
+      const Namespaces network = network_of(node);
+      run_program({"ip", "-batch", "-"}, batch, &network);
+    }
   }
 }
 
