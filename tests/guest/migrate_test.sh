@@ -37,17 +37,10 @@ vm_host() {
   lab_spawn "$1" "$LAB_LOGS/$1.dhcp.log" busybox udhcpd -f /run/udhcpd.conf >/dev/null
 }
 
-# vm_start HOST [INCOMING]: the guest's QEMU there, its console in $LAB_LOGS/HOST.console.log.
+# vm_start HOST [OPTION...]: the guest's QEMU there.
 vm_start() {
-  rm -f "$LAB_DIR/$1.qmp"
-  lab_spawn "$1" "$LAB_LOGS/$1.console.log" qemu-system-x86_64 -accel tcg,thread=single -M q35 -cpu max -m 192 -nodefaults -no-user-config \
-    -display none -serial stdio -kernel "$LAB_DIR/kernel" -initrd "$LAB_DIR/initrd" -append "console=ttyS0 quiet panic=-1" \
-    -fw_cfg name=opt/wow/invite,file="$LAB_DIR/lab.invite" -fw_cfg name=opt/wow/name,string=guest \
-    -netdev tap,id=net,ifname=tap0,script=no,downscript=no -device virtio-net-pci,netdev=net,id=nic,mac=52:54:00:12:34:56 \
-    -qmp "unix:$LAB_DIR/$1.qmp,server=on,wait=off" ${2:+-incoming "$2"} >"$LAB_DIR/$1.vm"
-  lab_wait 10 "QEMU in $1" test -S "$LAB_DIR/$1.qmp" || fail "QEMU did not start in $1"
+  guest_start "$1" -fw_cfg name=opt/wow/invite,file="$LAB_DIR/lab.invite" -fw_cfg name=opt/wow/name,string=guest "${@:2}"
 }
-qmp() { lab_exec "$1" qmp "$LAB_DIR/$1.qmp" "${@:2}" </dev/null; }
 
 vm_host home1
 vm_host campus1
@@ -66,21 +59,21 @@ has_new_address() { (($(grep -ac 'guest: address' "$LAB_LOGS/$1.console.log") > 
 travel() {
   local job said moved before known at after
   before=$(guest_ip)
-  vm_start "$2" "unix:$LAB_DIR/migrate"
+  vm_start "$2" -incoming "unix:$LAB_DIR/migrate"
   lab_exec office1 echo.py "${ip[guest]}" 7000 10 400 >"$LAB_DIR/echo" 2>"$LAB_LOGS/echo.log" </dev/null &
   job=$!
   lab_wait 20 "the connection" grep -q connected "$LAB_DIR/echo" || fail "no connection to the guest: $(<"$LAB_LOGS/echo.log")"
   sleep 2
-  moved=$(qmp "$1" migrate "unix:$LAB_DIR/migrate") || fail "the migration failed"
+  moved=$(guest_qmp "$1" migrate "unix:$LAB_DIR/migrate") || fail "the migration failed"
   same "the guest is at $2" completed "$(jq -r .status <<<"$moved")"
   # Another switch: the guest sees its cable go and come. A slow guest would not see it gone for less.
   known=$(grep -ac 'guest: address' "$LAB_LOGS/$2.console.log") || :
-  qmp "$2" set_link '{"name": "nic", "up": false}' >/dev/null
+  guest_qmp "$2" set_link '{"name": "nic", "up": false}' >/dev/null
   sleep 0.3
-  qmp "$2" set_link '{"name": "nic", "up": true}' >/dev/null
+  guest_qmp "$2" set_link '{"name": "nic", "up": true}' >/dev/null
   lab_wait 20 "an address for the guest" has_new_address "$2" "$known" || fail "the guest got no address at $2"
   at=$(lab_now_ms)
-  qmp "$1" quit >/dev/null || :
+  guest_qmp "$1" quit >/dev/null || :
   wait "$job" || fail "the connection broke: $(<"$LAB_LOGS/echo.log")"
   said=$(tail -n 1 "$LAB_DIR/echo")
   yes "every byte came back ($(jq .bytes <<<"$said"))" jq -e .ok <<<"$said"
