@@ -8,7 +8,7 @@
 #    home2                                     home2 before and after: it must be told where the guest went
 #    (guest) <----> (guest)
 #
-#   bridged_test.sh [N]      there and back N times, 1 by default; one connection lasts from beginning to end
+#   bridged_test.sh [N]      there and back N times, 1 by default, and there while a router dies; one connection lasts from beginning to end
 set -euo pipefail
 # shellcheck source=tests/guest/guest.sh
 source "$(dirname "${BASH_SOURCE[0]}")/guest.sh"
@@ -71,7 +71,7 @@ for host in home1 home2 office1 campus1; do yes "$host reaches it" pool_ping "$h
 lab_exec campus1 echo.py "${ip[guest]}" 7000 "$LAB_DIR/enough" 20 >"$LAB_DIR/all" 2>"$LAB_LOGS/all.log" </dev/null &
 whole=$!
 
-# travel FROM TO: in the middle of transfers. QEMU announces the guest when it goes on.
+# travel FROM TO [CMD...]: in the middle of transfers, just after CMD. QEMU announces the guest when it goes on.
 travel() {
   local jobs=() said moved downtime silent refused
   guest_start "$2" -incoming defer
@@ -81,6 +81,7 @@ travel() {
   lab_exec campus1 ping -n -i 0.01 "${ip[guest]}" >"$LAB_DIR/pings" 2>/dev/null </dev/null &
   jobs+=($!)
   lab_wait 20 "the connection" grep -q connected "$LAB_DIR/echo" || fail "no connection to the guest: $(<"$LAB_LOGS/echo.log")"
+  "${@:3}"
   moved=$(guest_qmp "$1" migrate "tcp:${ip[$2]}:4444") || fail "the migration failed"
   same "the guest is at $2" completed "$(jq -r .status <<<"$moved")"
   eventually "the store says so" holds "$2"
@@ -104,6 +105,8 @@ for ((i = 0; i < ${1:-1}; ++i)); do
   travel home1 office1
   travel office1 home1
 done
+echo "--- while a router dies"
+travel home1 office1 pool_kill r2
 touch "$LAB_DIR/enough"
 wait "$whole" || fail "the long connection broke: $(<"$LAB_LOGS/all.log")"
 yes "one connection lasted through all of it, $(tail -n 1 "$LAB_DIR/all" | jq .bytes) bytes right" jq -e .ok <<<"$(tail -n 1 "$LAB_DIR/all")"
