@@ -49,7 +49,8 @@ vm_start home1
 guest_ip() { lab_exec office1 getent ahostsv4 guest; }
 WAIT_S=60 eventually "the guest has joined" guest_ip
 ip[guest]=$(guest_ip | awk 'NR == 1 { print $1 }')
-ok "from power on to its name known at another site: $(($(lab_now_ms) - at)) ms"
+booted_ms=$(($(lab_now_ms) - at)) # how slow this machine makes its guests
+ok "from power on to its name known at another site: $booted_ms ms"
 WAIT_S=20 eventually "and answers" pool_ping office1 guest
 same "its underlay address is of the home" 192.168.1 "$(grep -ao 'guest: address [0-9.]*' "$LAB_LOGS/home1.console.log" | tail -1 | cut -d' ' -f3 | cut -d. -f1-3)"
 
@@ -57,7 +58,7 @@ has_new_address() { (($(grep -ac 'guest: address' "$LAB_LOGS/$1.console.log") > 
 
 # travel FROM TO: in the middle of a transfer; says downtime and the longest silence.
 travel() {
-  local job said moved before known at after
+  local job said moved before known pulled_s at after
   before=$(guest_ip)
   vm_start "$2" -incoming "unix:$LAB_DIR/migrate"
   lab_exec office1 echo.py "${ip[guest]}" 7000 10 400 >"$LAB_DIR/echo" 2>"$LAB_LOGS/echo.log" </dev/null &
@@ -66,12 +67,15 @@ travel() {
   sleep 2
   moved=$(guest_qmp "$1" migrate "unix:$LAB_DIR/migrate") || fail "the migration failed"
   same "the guest is at $2" completed "$(jq -r .status <<<"$moved")"
-  # Another switch: the guest sees its cable go and come. A slow guest would not see it gone for less.
+  # Another switch: the guest sees its cable go and come. A slow guest on a busy machine does not see it gone for less.
   known=$(grep -ac 'guest: address' "$LAB_LOGS/$2.console.log") || :
-  guest_qmp "$2" set_link '{"name": "nic", "up": false}' >/dev/null
-  sleep 0.3
-  guest_qmp "$2" set_link '{"name": "nic", "up": true}' >/dev/null
-  lab_wait 20 "an address for the guest" has_new_address "$2" "$known" || fail "the guest got no address at $2"
+  for pulled_s in 0.3 1 3; do
+    guest_qmp "$2" set_link '{"name": "nic", "up": false}' >/dev/null
+    sleep "$pulled_s"
+    guest_qmp "$2" set_link '{"name": "nic", "up": true}' >/dev/null
+    ! lab_wait 8 "an address for the guest" has_new_address "$2" "$known" || break
+  done
+  has_new_address "$2" "$known" || fail "the guest got no address at $2"
   at=$(lab_now_ms)
   guest_qmp "$1" quit >/dev/null || :
   wait "$job" || fail "the connection broke: $(<"$LAB_LOGS/echo.log")"
@@ -80,7 +84,7 @@ travel() {
   # The silence ends so long after the address is there; the look at the console is 50 ms late.
   after=$(jq --argjson at "$at" '[.gaps[][1] * 1000 - $at] | max // 0 | floor' <<<"$said")
   ok "QEMU's downtime $(jq .downtime_s <<<"$moved") s; longest silence $(jq .longest_gap_s <<<"$said") s, mostly DHCP's"
-  measured "from the new underlay address to the next bytes" "$after" 1000 5000
+  measured "from the new underlay address to the next bytes" "$after" 1000 $((5000 + booted_ms / 2))
   same "it kept its virtual address" "$before" "$(guest_ip)"
 }
 lab_exec office1 echo.py "${ip[guest]}" 7000 "$LAB_DIR/enough" 20 >"$LAB_DIR/all" 2>"$LAB_LOGS/all.log" </dev/null &
