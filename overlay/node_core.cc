@@ -434,6 +434,7 @@ void Node::Impl::sweep() {
   broadcasts_.forget_old();
   merge_.forget_old();
   ring_.forget_old();
+  relays_.forget_old();
   nat_answers_.forget_old();
   punch_.sweep();
   const auto idle_since = (clock.now() - ring::kPlainSessionIdle).time_since_epoch().count();

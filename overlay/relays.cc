@@ -85,9 +85,13 @@ void Relays::step(const Address& peer, Search& search) {
   }
 }
 
+void Relays::forget_old() {
+  std::erase_if(told_, [now = hub_.clock.now()](const auto& t) { return t.second.until <= now; });
+}
+
 void Relays::on_told(const Address& peer, NatMapping nat, const std::vector<Member>& direct_peers) {
   const TimePoint now = hub_.clock.now();
-  std::erase_if(told_, [&](const auto& t) { return t.second.until <= now; });
+  forget_old();
   if (told_.size() >= ring::kToldMax && !told_.contains(peer)) {
     told_.erase(std::ranges::min_element(told_, {}, [](const auto& t) { return t.second.until; }));
   }

@@ -33,6 +33,7 @@ class Relays {
   Relays(Hub& hub, Handlers handlers)
       : hub_(hub), handlers_(std::move(handlers)), timer_(hub.clock) {}
   void stop();
+  void forget_old();
 
   // No direct path to this peer was found in time, or none can be expected, or its relay was lost.
   void want(const Address& peer);
