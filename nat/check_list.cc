@@ -1,6 +1,7 @@
 #include "nat/check_list.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace wow {
 namespace {
@@ -79,14 +80,34 @@ std::optional<TimePoint> CheckList::next_due() const {
   return earliest;
 }
 
+bool CheckList::all_repeated() const {
+  return std::all_of(entries_.begin(), entries_.end(),
+                     [](const Entry& e) { return e.tries > 1 || e.endpoint.is_stream(); });
+}
+
+bool CheckList::same(const Entry& known, const Endpoint& candidate) const {
+  if (!one_per_address_ || candidate.is_stream()) return known.endpoint == candidate;
+  return known.endpoint.ip == candidate.ip && !known.endpoint.is_stream();
+}
+
+void CheckList::keep_one_per_address() {
+  if (std::exchange(one_per_address_, true)) return;
+  std::vector<Entry> kept;
+  for (const Entry& e : entries_) {
+    if (std::none_of(kept.begin(), kept.end(), [&](auto& k) { return same(k, e.endpoint); }))
+      kept.push_back(e);
+  }
+  entries_ = std::move(kept);
+}
+
 void CheckList::add(const std::vector<Endpoint>& candidates, TimePoint now) {
   for (const Endpoint& candidate : candidates) {
     const auto lately = [&](const Entry& e) {
-      if (e.endpoint != candidate) return false;
+      if (!same(e, candidate)) return false;
       return e.tries > 0 ? now - e.begun < kCheckRestart : candidate.is_stream();
     };
     if (std::any_of(entries_.begin(), entries_.end(), lately)) continue;
-    std::erase_if(entries_, [&](const Entry& e) { return e.endpoint == candidate; });
+    std::erase_if(entries_, [&](const Entry& e) { return same(e, candidate); });
     if (entries_.size() >= kCheckListMax) {
       entries_.erase(std::max_element(entries_.begin(), entries_.end(),
                                       [](auto& a, auto& b) { return a.tries < b.tries; }));

@@ -58,10 +58,15 @@ class CheckList {
   // Learnt later, best first; known ones are tried anew if their last tries began kCheckRestart
   // ago. Beyond kCheckListMax the most tried one makes room.
   void add(const std::vector<Endpoint>& candidates, TimePoint now);
+  // The peer's NAT has another port for each destination: of each of its addresses one by UDP says
+  // as much as all, from now on.
+  void keep_one_per_address();
   // Ends the checks of this candidate and of all behind it: only better ones are still worth a
   // packet.
   void answered(const Endpoint& candidate);
   bool exhausted() const { return !next_due(); }
+  // Each by UDP was checked more than once: what leads there should have answered.
+  bool all_repeated() const;
   int checks_sent() const { return checks_sent_; }
 
  private:
@@ -72,6 +77,9 @@ class CheckList {
     TimePoint due{};
     TimePoint begun{};  // the first of these tries
   };
+  bool same(const Entry& known, const Endpoint& candidate) const;
+
+  bool one_per_address_ = false;
   const bool streams_at_once_;  // UDP has no head start: it is known to be silent
   std::vector<Entry> entries_;
   TimePoint last_sent_ = TimePoint::min();

@@ -75,8 +75,12 @@ inline constexpr Duration kConnectLimit = 10s;  // no session by then: given up
 inline constexpr Duration kAskFirst = 1s;       // a lost CTM is repeated; doubles
 inline constexpr Duration kRecheckFirst = 5s;   // a session without a direct path; doubles
 inline constexpr Duration kRecheckMax = 60s;
-inline constexpr Duration kRecheckHopeless = 10min;  // both NATs choose a port for each peer
-inline constexpr int kRecheckRounds = 3;             // unless the session is an edge that we want
+// Both NATs choose a port for each peer: how soon one such peer is checked again, and how many are.
+inline constexpr Duration kRecheckHopeless = 10min;
+inline constexpr Duration kToldSoon = 600ms;  // so long a peer may take to say what its NAT does
+inline constexpr double kHopelessPerSecond = 0.02;
+inline constexpr double kHopelessBurst = 6;
+inline constexpr int kRecheckRounds = 3;          // unless the session is an edge that we want
 inline constexpr Duration kCandidatesPause = 1s;  // between two answers to candidates of one peer
 inline constexpr double kChecksPerSecond = 100;   // of all peers' candidates
 inline constexpr double kChecksBurst = 64;
@@ -102,6 +106,7 @@ inline constexpr double kReportsPerPeer = 5;  // taken, a second
 inline constexpr double kReportsPerPeerBurst = 10;
 inline constexpr Duration kSurveyLimit = 400ms;  // for the answers of a member; then another one
 inline constexpr int kSurveyTries = 3;
+inline constexpr Duration kSurveyRandom = 5min;  // each survey takes entries of the NAT, too
 inline constexpr Duration kSurveyFresh = 500ms;  // so long its result may be taken for the present
 
 // Streams.

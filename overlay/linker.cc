@@ -19,6 +19,13 @@ bool is_open(const Session* session) {
   return session != nullptr && session->state() == SessionState::kOpen;
 }
 
+// Seen from outside with another address than it has.
+bool is_translated(const std::vector<Endpoint>& candidates) {
+  const auto is_private = [](const Endpoint& e) { return e.ip.is_private(); };
+  return std::ranges::any_of(candidates, is_private) &&
+         !std::ranges::all_of(candidates, is_private);
+}
+
 bool same_addresses(const std::vector<Endpoint>& a, const std::vector<Endpoint>& b) {
   return std::ranges::equal(a, b, {}, &Endpoint::ip, &Endpoint::ip);
 }
@@ -54,7 +61,8 @@ void Linker::on_candidates(const Address& peer, const std::vector<Endpoint>& end
   bool checked = false;
   if (Edge* edge = hub_.edges.find(peer)) {
     auto told = usable(endpoints);
-    checked = is_open(session) && same_addresses(told, edge->endpoints) && !may_check(*edge);
+    checked = is_open(session) && same_addresses(told, edge->endpoints) && is_hopeless(*edge) &&
+              hub_.clock.now() < edge->no_checks_before;
     edge->endpoints = std::move(told);
   }
   if (checked || (is_open(session) && session->is_direct())) return;
@@ -173,6 +181,8 @@ void Linker::dial_directly(const Address& peer, const std::vector<Endpoint>& can
                            const Address& named_by) {
   const Session* session = hub_.sessions.find(peer);
   if (session == nullptr || is_open(session)) return;
+  // Behind two NATs of which ours shows each peer another port, it would be luck.
+  if (hub_.own_nat() == NatMapping::kDependent && is_translated(candidates)) return;
   std::size_t dialled = 0;
   for (const Endpoint& e : candidates) {
     if (e.is_stream()) continue;
@@ -205,9 +215,19 @@ void Linker::step_unopened(const Address& peer, Attempt& attempt) {
 void Linker::step_open(Session& session, Attempt& attempt) {
   const TimePoint now = hub_.clock.now();
   const Address peer = session.peer();
-  handlers_.unlinked(peer);
+  Edge* edge = hub_.edges.find(peer);
+  if (edge != nullptr && edge->nat == NatMapping::kDependent) attempt.checks.keep_one_per_address();
+  if (edge != nullptr && waits_for_news(*edge, session)) return wake(peer, now + kCheckPace);
   const auto due = attempt.checks.next_due();
-  if (due && *due <= now) {
+  const bool is_due = due && *due <= now;
+  if (is_due && !attempt.permitted) attempt.permitted = edge == nullptr || may_check(*edge);
+  // Ports are guessed when the usual checks should have been answered, or are of no use.
+  if (!attempt.permitted || attempt.checks.all_repeated()) handlers_.unlinked(peer);
+  if (is_due && !attempt.permitted) {
+    handlers_.stuck(peer);
+    return next_round(peer, attempt);
+  }
+  if (is_due) {
     // All peers together name only so many endpoints that hear from us (which may be victims).
     if (!checks_.take({}, now)) return wake(peer, now + hub_.random.jittered(ring::kCheckPause));
     // What the peer has not paid for yet is due again later, as if it had been lost.
@@ -237,17 +257,29 @@ void Linker::next_round(const Address& peer, Attempt& attempt) {
   }
   if (attempt.ask_again > now) return wake(peer, attempt.ask_again);
   attempt.resting = false;
+  attempt.permitted = false;
   handlers_.ask(peer, first_role(edge->ours));
-  if (may_check(*edge)) attempt.checks.add(with_guesses(candidates_of(*edge)), now);
+  attempt.checks.add(with_guesses(candidates_of(*edge)), now);
   wake(peer, now + ring::kAskFirst);
 }
 
-// Where both NATs choose a port for each peer, what the first checks did not open the next ones
-// hardly will, and each takes an entry of both.
+// What its NAT does comes with its candidates, as soon as it has heard of the session.
+bool Linker::waits_for_news(const Edge& edge, const Session& session) const {
+  return edge.nat == NatMapping::kUnknown && hub_.own_nat() == NatMapping::kDependent &&
+         hub_.clock.now() - session.opened_at() < ring::kToldSoon;
+}
+
+bool Linker::is_hopeless(const Edge& edge) const {
+  return edge.nat == NatMapping::kDependent && hub_.own_nat() == NatMapping::kDependent;
+}
+
+// Where both NATs choose a port for each peer, checks open something only if one of them lets in
+// everybody, and what the first ones did not open the next hardly will. Each takes an entry of
+// both, of which a home router has few for a host that meets hundreds when its pool starts.
 bool Linker::may_check(Edge& edge) {
-  if (edge.nat != NatMapping::kDependent || hub_.own_nat() != NatMapping::kDependent) return true;
+  if (!is_hopeless(edge)) return true;
   const TimePoint now = hub_.clock.now();
-  if (now < edge.no_checks_before) return false;
+  if (now < edge.no_checks_before || !hopeless_.take({}, now)) return false;
   edge.no_checks_before = now + hub_.random.jittered(ring::kRecheckHopeless);
   return true;
 }
@@ -268,6 +300,9 @@ std::vector<Endpoint> Linker::usable(const std::vector<Endpoint>& endpoints) con
   auto out =
       usable_candidates(endpoints, {hub_.options.virtual_subnet, hub_.options.allow_loopback});
   if (!hub_.options.streams) std::erase_if(out, [](const Endpoint& e) { return e.is_stream(); });
+  // Two homes may use the same private addresses: there we would find ourselves.
+  const auto own = hub_.transport.local_endpoints();
+  std::erase_if(out, [&](const Endpoint& e) { return std::ranges::find(own, e) != own.end(); });
   return out;
 }
 

@@ -64,6 +64,7 @@ class Linker {
     TimePoint ask_again{};
     int rounds = 0;              // of checks that came to nothing
     bool resting = false;        // until ask_again
+    bool permitted = false;      // checks of this round: see may_check
     std::vector<Endpoint> told;  // the candidates that it began with
     CheckList checks;
     Timer timer;
@@ -79,6 +80,8 @@ class Linker {
   void step_unopened(const Address& peer, Attempt& attempt);
   void step_open(Session& session, Attempt& attempt);
   void next_round(const Address& peer, Attempt& attempt);
+  bool waits_for_news(const Edge& edge, const Session& session) const;
+  bool is_hopeless(const Edge& edge) const;
   bool may_check(Edge& edge);
   void wake(const Address& peer, TimePoint at);
   void end(const Address& peer, bool failed);
@@ -90,6 +93,7 @@ class Linker {
   Hub& hub_;
   Handlers handlers_;
   RateTable checks_{ring::kChecksPerSecond, ring::kChecksBurst};
+  RateTable hopeless_{ring::kHopelessPerSecond, ring::kHopelessBurst};  // peers, not checks
   std::map<Address, std::unique_ptr<Attempt>> attempts_;
 };
 

@@ -68,11 +68,11 @@ void Node::Impl::want_shortcut(const Address& peer) {
 }
 
 void Node::Impl::on_introduced(const Ctm& ctm) {
-  if (ctm.role == EdgeRole::kNear) return;  // its list is of members near us
   const Address& peer = ctm.source.address;
-  relays_.on_told(peer, ctm.nat, ctm.neighbours);
   Edge* edge = edges_.find(peer);
   if (edge != nullptr && ctm.nat != NatMapping::kUnknown) edge->nat = ctm.nat;
+  if (ctm.role == EdgeRole::kNear) return;  // its list is of members near us
+  relays_.on_told(peer, ctm.nat, ctm.neighbours);
   hurry_relay(peer);
 }
 

@@ -61,6 +61,7 @@ void Punch::stop() {
 
 void Punch::on_network_change() {
   attempts_.clear();
+  random_until_ = {};
   sweep();
 }
 
@@ -98,11 +99,16 @@ void Punch::begin_try(Attempt& attempt) {
   attempt.own = {};
   attempt.plan.reset();
   attempt.step.reset();
+  if (hub_.clock.now() < random_until_) return on_surveyed(random_);
   survey_.begin();
 }
 
 void Punch::on_surveyed(const PortReport& report) {
   const TimePoint now = hub_.clock.now();
+  if (report.choice == PortChoice::kRandom && now >= random_until_) {
+    random_ = report;
+    random_until_ = now + ring::kSurveyRandom;
+  }
   for (auto& [peer, attempt] : attempts_) {
     if (attempt.state != Attempt::State::kSurveying) continue;
     if (report.choice == PortChoice::kUnknown) {

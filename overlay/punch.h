@@ -80,6 +80,8 @@ class Punch {
   std::bitset<256> opened_;  // sockets that may be open
   int last_fresh_ = 0;
   PortSurvey survey_;
+  PortReport random_;  // the last survey's, if ports are random: that is not asked again so soon
+  TimePoint random_until_{};
   Timer timer_;
 };
 

@@ -83,6 +83,31 @@ TEST(CheckList, RepeatsEachWithDoublingPausesAndThenStops) {
   EXPECT_EQ(list.checks_sent(), 2 * kCheckTries);
 }
 
+TEST(CheckList, OfAnAddressWithAnotherPortForEachOnePortIsChecked) {
+  const Endpoint first{peer(1).ip, 1000}, second{peer(1).ip, 2000}, third{peer(1).ip, 3000};
+  CheckList list({first, second, peer(2)});
+  list.keep_one_per_address();
+  list.add({third}, {});
+  for (const auto& [at, endpoint] : run(list)) {
+    EXPECT_TRUE(endpoint == first || endpoint == peer(2)) << endpoint.text();
+  }
+  // Streams have ports of their own.
+  list.add({{peer(1).ip, 443, Carrier::kTls}}, {});
+  EXPECT_FALSE(list.exhausted());
+}
+
+TEST(CheckList, SaysWhenAllWereRepeated) {
+  CheckList list({peer(1), peer(2)});
+  TimePoint now{};
+  int checks = 0;
+  while (!list.all_repeated()) {
+    now = *list.next_due();
+    ASSERT_TRUE(list.next(now));
+    ++checks;
+  }
+  EXPECT_EQ(checks, 4);
+}
+
 TEST(CheckList, CandidatesLearntLaterGoFirstAndKnownOnesStartAnew) {
   CheckList list({peer(1)});
   run(list);

@@ -72,6 +72,25 @@ TEST_F(NatLinkTest, AHostBehindAFirewallLinksWithOneBehindANat) {
   EXPECT_TRUE(becomes_direct(a, f, 1500ms));
 }
 
+// A home router has few entries to give: the checks that open nothing are few, and our NAT is not
+// asked again and again how it chooses ports.
+TEST_F(NatLinkTest, AHostThatMeetsManyBehindSuchNatsTakesFewEntriesOfItsOwn) {
+  constexpr int kHosts = 30;
+  std::vector<Site*> sites;
+  for (int i = 1; i <= kHosts; ++i) {
+    const std::string number = std::to_string(i);
+    sites.push_back(&world_.add_nat("203.0.114." + number, hard_));
+    behind(*sites.back(), "10.0." + number + ".10");
+  }
+  ASSERT_TRUE(becomes([&] { return pool_.all_joined(); }, 5s));
+  std::size_t most = 0;
+  for (int i = 0; i < 12; ++i) {
+    world_.run_for(10s);
+    for (const Site* site : sites) most = std::max(most, site->gateway.entries(world_.now()));
+  }
+  EXPECT_LE(most, 64u);
+}
+
 TEST_F(NatLinkTest, WhatCannotLinkStaysRoutedAndLosesNothing) {
   SimNode& d = behind(d_, "192.168.1.10");
   SimNode& c = behind(c_, "192.168.1.10");

@@ -54,12 +54,14 @@ void run_hard_nats(SimRun& run) {
   hard.preserve_port = false;
   NodeOptions options;
   options.bootstraps = run.start_bootstraps(kBootstraps);
-  double peak = 0;
+  double peak = 0, mean_peak = 0;
   const auto run_for_seconds = [&](int seconds) {
     constexpr int kLook = 10;
     for (int i = 0; i < seconds; i += kLook) {
       run.run_for_seconds(kLook);
-      peak = std::max(peak, run.nat_entries().first);
+      const auto [most, mean] = run.nat_entries();
+      peak = std::max(peak, most);
+      mean_peak = std::max(mean_peak, mean);
     }
   };
   while (run.pool.members().size() < run.nodes) {
@@ -75,8 +77,9 @@ void run_hard_nats(SimRun& run) {
   // Entries last two minutes here: by then those of the joining are gone.
   run_for_seconds(180);
   const auto [most, mean] = run.nat_entries();
-  run.report.note("entries of one node in its NAT's table, at any time", peak);
-  run.report.at_most("the same, once all have joined", most, 64);
+  run.report.at_most("entries of one node in its NAT's table, at any time", peak, 64);
+  run.report.note("the same, mean of all nodes when it was highest", mean_peak);
+  run.report.note("the same, once all have joined", most);
   run.report.note("the same, mean", mean);
 }
 

@@ -13,6 +13,7 @@ constexpr double kHeaderBytes = 28;  // IPv4 and UDP
 constexpr Duration kCheckEvery = 10s;
 constexpr std::size_t kCheckedNodes = 256;  // each time
 constexpr std::uint32_t kPublicNet = 20u << 24, kNatNet = 30u << 24;
+constexpr std::uint32_t kHomeNet = 10u << 24;
 
 }  // namespace
 
@@ -78,7 +79,8 @@ SimHost& SimRun::host_behind_nat(const NatRules& rules) {
   const auto number = static_cast<std::uint32_t>(nats_.size() + 1);
   Site& site = world.add_nat(IpAddress::v4(kNatNet + number).text(), rules);
   nats_.push_back(&site);
-  return world.add_host("192.168.1.2", site);
+  // Networks of their own, as homes mostly have: whoever tries another's is let out by its NAT.
+  return world.add_host(IpAddress::v4(kHomeNet + (number << 8) + 2).text(), site);
 }
 
 std::pair<double, double> SimRun::nat_entries() const {
