@@ -87,12 +87,13 @@ TEST(CheckList, OfAnAddressWithAnotherPortForEachOnePortIsChecked) {
   const Endpoint first{peer(1).ip, 1000}, second{peer(1).ip, 2000}, third{peer(1).ip, 3000};
   CheckList list({first, second, peer(2)});
   list.keep_one_per_address();
-  list.add({third}, {});
+  ASSERT_EQ(list.next(kNow), first);
+  list.add({third}, kNow);
   for (const auto& [at, endpoint] : run(list)) {
     EXPECT_TRUE(endpoint == first || endpoint == peer(2)) << endpoint.text();
   }
   // Streams have ports of their own.
-  list.add({{peer(1).ip, 443, Carrier::kTls}}, {});
+  list.add({{peer(1).ip, 443, Carrier::kTls}}, kNow);
   EXPECT_FALSE(list.exhausted());
 }
 
