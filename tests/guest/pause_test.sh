@@ -25,7 +25,7 @@ before=$(address_of guest)
 WAIT_S=20 eventually "and answers" pool_ping office1 "$before"
 
 qmp stop >/dev/null
-is_free() { ! pool_json r1 leases | jq -e --arg ip "$before" '.leases[] | select(.ip == $ip)' >/dev/null; }
+is_free() { pool_json r1 leases | jq -e --arg ip "$before" 'all(.leases[]; .ip != $ip)' >/dev/null; }
 WAIT_S=120 eventually "its lease has ended" is_free
 pool_join campus1 --ip "$before"
 pool_up campus1
