@@ -217,7 +217,8 @@ void Linker::step_open(Session& session, Attempt& attempt) {
   const Address peer = session.peer();
   Edge* edge = hub_.edges.find(peer);
   if (edge != nullptr && edge->nat == NatMapping::kDependent) attempt.checks.keep_one_per_address();
-  if (edge != nullptr && waits_for_news(*edge, session)) return wake(peer, now + kCheckPace);
+  if (edge != nullptr && waits_for_news(*edge, session))
+    return wake(peer, session.opened_at() + ring::kToldSoon);
   const auto due = attempt.checks.next_due();
   const bool is_due = due && *due <= now;
   if (is_due && !attempt.permitted) attempt.permitted = edge == nullptr || may_check(*edge);
@@ -263,7 +264,8 @@ void Linker::next_round(const Address& peer, Attempt& attempt) {
   wake(peer, now + ring::kAskFirst);
 }
 
-// What its NAT does comes with its candidates, as soon as it has heard of the session.
+// What its NAT does comes with its candidates, as soon as it has heard of the session; and they
+// wake the attempt.
 bool Linker::waits_for_news(const Edge& edge, const Session& session) const {
   return edge.nat == NatMapping::kUnknown && hub_.own_nat() == NatMapping::kDependent &&
          hub_.clock.now() - session.opened_at() < ring::kToldSoon;
