@@ -48,6 +48,16 @@ void OwnRecord::begin_anew() {
   keep();
 }
 
+// What is on its way is done first; then there is nothing to learn, as at the start.
+void OwnRecord::was_copied() {
+  if (over_) return;
+  anew_ = written_ = false;
+  second_.clear();
+  run_ = new_run(random_);
+  began_ = clock_.now();
+  if (!asking_) write();
+}
+
 void OwnRecord::look() {
   if (over_ || asking_) return;
   asking_ = true;
@@ -89,8 +99,9 @@ void OwnRecord::write() {
   record.set_second(second_);
   const std::string bytes = record.SerializeAsString();
   asking_ = true;
-  hooks_.put(key_, view_of(bytes), kLife, [this](const Result<DhtRecord>& stored) {
+  hooks_.put(key_, view_of(bytes), kLife, [this, run = run_](const Result<DhtRecord>& stored) {
     asking_ = false;
+    if (run != run_) return write();
     if (!stored) return timer_.after(kRetry, [this] { look(); });
     written_ = true;
     renewed_ = clock_.now();

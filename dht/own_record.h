@@ -50,6 +50,9 @@ class OwnRecord {
   // This process may have been copied as it runs (the machine was restored from a snapshot, or is
   // elsewhere now): it is another run from here on, unless the record says that another was first.
   void begin_anew();
+  // This process is a copy, or was set back: whoever has our key now was there before, even if it
+  // is another run since, and it is for it to say so.
+  void was_copied();
   void stop() { timer_.cancel(); }
 
  private:

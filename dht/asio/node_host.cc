@@ -278,6 +278,7 @@ void NodeHost::on_new_generation() {
   // First, while the paths in use are not yet in doubt.
   node_->sessions().renew_all();
   on_network_change();
+  own_record_->was_copied();
 }
 
 void NodeHost::stop() {

@@ -167,6 +167,55 @@ TEST_F(OwnRecordTest, ACloneOfARunningMachineFindsOutOnceItLooksAnew) {
   EXPECT_EQ(a.is_copy, 0);
 }
 
+// The original is another run by then than that which was copied. With a generation ID the copy
+// knows what it is.
+TEST_F(OwnRecordTest, ACloneOfALongForgottenSnapshotIsTheSecond) {
+  Machine a(*this, 1), clone(*this, 1);
+  a.record.keep();
+  clone.record.keep();
+  clock_.run_for(1min);
+  clone.cut = true;  // it is but a file
+  a.record.begin_anew();
+  clock_.run_for(10min);
+  clone.cut = false;
+  clone.random.u64();  // its numbers are others by now
+  clone.record.was_copied();
+  clock_.run_for(OwnRecord::kLook + 2 * OwnRecord::kLookSoon);
+  EXPECT_EQ(clone.is_copy, 1);
+  EXPECT_EQ(a.copied, 1);
+  EXPECT_EQ(a.is_copy + clone.copied, 0);
+}
+
+// It was copied in the middle of a question, or of a write.
+TEST_F(OwnRecordTest, ACloneThatWasAskingIsTheSecondToo) {
+  for (const Duration when : {5ms, 25ms, 45ms}) {
+    Machine a(*this, 1), clone(*this, 1);
+    a.record.keep();
+    clock_.run_for(1min);
+    clone.record.keep();
+    clock_.run_for(30ms);
+    clone.record.begin_anew();
+    clock_.run_for(when);
+    clone.record.was_copied();
+    clock_.run_for(OwnRecord::kLook + 2 * OwnRecord::kLookSoon);
+    EXPECT_EQ(clone.is_copy, 1);
+    EXPECT_EQ(a.is_copy + clone.copied, 0);
+    a.record.stop();
+  }
+}
+
+// Set back, and alone.
+TEST_F(OwnRecordTest, WhoWasSetBackAloneKeepsItsKey) {
+  Machine a(*this, 1);
+  a.record.keep();
+  clock_.run_for(10min);
+  const std::string run = said().run();
+  a.record.was_copied();
+  clock_.run_for(10min);
+  EXPECT_NE(said().run(), run);
+  EXPECT_EQ(a.copied + a.is_copy, 0);
+}
+
 // It was suspended, moved or restored, and nobody else has begun with its key.
 TEST_F(OwnRecordTest, WhoComesBackAloneKeepsItsKey) {
   Machine a(*this, 1);
