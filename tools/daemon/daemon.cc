@@ -103,6 +103,7 @@ class Daemon {
     } catch (const std::exception& error) {
       return Error{ErrorCode::kIo, error.what()};
     }
+    watch_generation();
     return give_up_root();
   }
 
@@ -249,6 +250,8 @@ class Daemon {
     wait_for_change();
     resume_watch_ = std::make_unique<ResumeWatch>(io_.get_executor(),
                                                   [this](Duration slept) { on_resumed(slept); });
+  }
+  void watch_generation() {
     generation_watch_ = GenerationWatch::open(io_.get_executor(), [this] {
       log_info("this virtual machine was cloned, or set back", {});
       host_->on_new_generation();
