@@ -2,15 +2,16 @@
 # Machines from one image, with one host name and one invite, boot at the same moment: each gets a key, an address and a name of its
 # own, and reaches the others.
 #
-#   boot_test.sh [N]         that many at each of three sites, 1 to 9; 5 by default, which fits beside other work
+#   boot_test.sh [N]         that many at each of three sites, 1 to 12; 5 by default, which fits beside other work
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/pool.sh"
 lab_reexec "$@"
 
 count=${1:-5}
 hosts=()
+marks=123456789abc # a host is its site and one of these
 for site in home office campus; do
-  for ((i = 1; i <= count; ++i)); do hosts+=("$site$i"); done
+  for ((i = 0; i < count; ++i)); do hosts+=("$site${marks:i:1}"); done
 done
 pool_laboratory "${hosts[@]}"
 pool_create
