@@ -20,9 +20,11 @@ bool is_name(std::string_view text) {
          });
 }
 
-std::string lease_objection(std::string_view text, const std::optional<Prefix>& subnet) {
+std::string lease_objection(std::string_view text, const std::optional<Prefix>& subnet,
+                            const std::optional<Prefix>& subnet6) {
   const auto ip = IpAddress::parse(text);
   if (!ip || ip->text() != text) return "not an IP address in its usual form";
+  if (subnet6 && subnet6->contains(*ip)) return {};
   if (!subnet) return "this pool leases no addresses";
   if (!subnet->contains(*ip)) return "outside the pool's subnet " + subnet->text();
   const std::uint64_t size = subnet->size();
@@ -136,7 +138,8 @@ std::string RecordChecker::objection(const Value& value) {
     return "a name is 1 to 63 of a-z, 0-9 and -";
   }
   if (key.starts_with(kLeases)) {
-    auto why = lease_objection(key.substr(kLeases.size()), context_.options.lease_subnet);
+    auto why = lease_objection(key.substr(kLeases.size()), context_.options.lease_subnet,
+                               context_.options.lease_subnet6);
     if (!why.empty()) return why;
   }
   return reserved_for_another(value);

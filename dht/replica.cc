@@ -324,8 +324,11 @@ std::string Replica::lease_objection(const Epoch& epoch, const Value& value,
     other = key;
     ++held;
   }
-  if (held == 0) return {};
-  if (!checker_.may_bridge(record)) return "its owner already holds " + other;
+  const bool is_guests = value.key.find(':') != std::string::npos;  // an IPv6 address
+  if (held == 0 && !is_guests) return {};
+  if (!checker_.may_bridge(record)) {
+    return is_guests ? "its owner may have no guests" : "its owner already holds " + other;
+  }
   return held <= kGuestLeasesMax ? "" : "its owner holds " + std::to_string(held) + " already";
 }
 

@@ -14,7 +14,6 @@ namespace {
 constexpr MacAddress kBroadcastMac = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
 // RFC 903, spoken by hypervisors on behalf of a guest that they have just let run.
 constexpr EtherType kReverseArp{0x8035};
-constexpr std::uint8_t kDontFragment = 0x40;
 
 DhcpNetwork network_of(const BridgeOptions& options, Duration lease) {
   // A silent guest's record is not renewed for longer than half its life.
@@ -32,8 +31,8 @@ pb::GuestMoved guest_moved(const IpAddress& ip, const MacAddress& mac, const Add
 }
 
 Bridge::Bridge(const Credentials& credentials, const BridgeOptions& options, Resolver& resolver,
-               DhtCalls dht, DnsResponder& dns, Clock& clock, Random& random, MetricSlot& metrics,
-               Hooks hooks)
+               Neighbours& neighbours, DhtCalls dht, DnsResponder& dns, Clock& clock,
+               Random& random, MetricSlot& metrics, Hooks hooks)
     : self_(credentials.address()),
       own_mac_(mac_of(self_)),
       options_(options),
@@ -46,6 +45,8 @@ Bridge::Bridge(const Credentials& credentials, const BridgeOptions& options, Res
       dhcp_(network_of(options, leases_.ttl()), kServiceMac, clock, metrics, dhcp_hooks()),
       service_(service_ip_, dns, metrics, [this](ByteView frame) { to_lan(frame); }),
       stage_(metrics),
+      ipv6_(self_, options.subnet6, options.mtu, leases_, resolver, neighbours, clock, metrics,
+            ipv6_hooks()),
       layer2_(resolver, clock, metrics, layer2_hooks()),
       guard_(credentials, clock, random, metrics, guard_hooks()),
       stand_in_(leases_, clock, metrics, stand_in_hooks()),
@@ -123,15 +124,18 @@ GuestLeases::Hooks Bridge::lease_hooks() {
           [this](const MacAddress& mac, const IpAddress& ip) {
             ask_others(mac);
             // Its last holder may be none of the others that we know.
-            resolver_.resolve_again(ip, [this, mac](Result<Binding> binding) {
-              if (binding && binding->mac == mac && binding->node != self_ &&
-                  !others_.contains(binding->node)) {
-                send_claim(binding->node, mac);
-              }
+            resolver_.resolve_again(ip, [this, mac, ip](Result<Binding> binding) {
+              if (!binding || binding->node == self_) return;
+              if (binding->mac != mac) return leases_.refuse(mac, ip);
+              if (!others_.contains(binding->node)) send_claim(binding->node, mac);
             });
           },
       .probe =
           [this](const MacAddress& mac, const IpAddress& ip) {
+            if (!ip.is_v4()) {
+              return to_lan(write_neighbour_solicitation(mac, kServiceMac, kServiceMac,
+                                                         link_local_of(kServiceMac), ip));
+            }
             const ArpPacket ask{ArpPacket::kRequest, kServiceMac, {}, service_ip_, ip};
             to_lan(write_ethernet(mac, kServiceMac, EtherType::kArp, ask.write()));
           },
@@ -140,15 +144,16 @@ GuestLeases::Hooks Bridge::lease_hooks() {
         return found == stations_.end() ? std::nullopt : std::optional(found->second);
       },
       .is_leasable =
-          [this](const IpAddress& ip) {
-            return is_host_address(ip, options_.subnet) && hooks_.is_leasable(ip);
-          },
+          [this](const IpAddress& ip) { return resolver_.is_leased(ip) && hooks_.is_leasable(ip); },
   };
 }
 
 DhcpServer::Hooks Bridge::dhcp_hooks() {
   return {
-      .held = [this](const MacAddress& mac) { return leases_.address_of(mac); },
+      .held = [this](const MacAddress& mac) -> std::optional<IpAddress> {
+        const auto ip = leases_.address_of(mac);
+        return ip && ip->is_v4() ? ip : std::nullopt;
+      },
       .is_leasable =
           [this](const IpAddress& ip) {
             return is_host_address(ip, options_.subnet) && hooks_.is_leasable(ip);
@@ -165,6 +170,19 @@ DhcpServer::Hooks Bridge::dhcp_hooks() {
       .give_back = [this](const MacAddress& mac,
                           const IpAddress& ip) { leases_.give_back(mac, ip); },
       .to_lan = [this](ByteView frame) { to_lan(frame); },
+  };
+}
+
+GuestIpv6::Hooks Bridge::ipv6_hooks() {
+  return {
+      .to_lan = [this](ByteView frame) { to_lan(frame); },
+      .own_ip6 = [this] { return hooks_.own_ip6(); },
+      .want_session = [this](const Address& node) { hooks_.want_session(node); },
+      .is_hosts_own = [this](const MacAddress& mac) { return hooks_.is_hosts_own(mac); },
+      .when_held = [this](ByteView frame, const MacAddress& mac, const IpAddress& source,
+                          const auto& then) { when_held(frame, mac, source, then); },
+      .route = [this](ByteView frame, const IpAddress& to) { route(frame, to); },
+      .to_others = [this](ByteView frame) { layer2_.send(frame, *EthernetView::parse(frame)); },
   };
 }
 
@@ -193,6 +211,7 @@ void Bridge::take(ByteView frame) {
   if (!hear(from)) return metrics_.add(Metric::kDropQueueFull);
   if (ethernet->type == EtherType::kArp) return on_arp(*ethernet);
   if (ethernet->type == EtherType::kIpv4) return on_ipv4(frame, *ethernet);
+  if (ethernet->type == EtherType::kIpv6) return ipv6_.take(frame, *ethernet);
   if (ethernet->type != kReverseArp) return layer2_.send(frame, *ethernet);
   if (!leases_.address_of(from)) ask_others(from);
 }
@@ -237,18 +256,22 @@ void Bridge::on_ipv4(ByteView frame, const EthernetView& ethernet) {
     return dhcp_.take(ethernet.source, udp->payload);
   }
   if (!options_.subnet.contains(ip->source)) return metrics_.add(Metric::kDropSourceCheck);
-  if (leases_.holds(ethernet.source, ip->source)) {
-    leases_.use(ethernet.source, ip->source, true, [](bool) {});
-    return route(frame, ethernet, *ip);
+  when_held(frame, ethernet.source, ip->source, [this](ByteView held) { pass_on(held); });
+}
+
+// `then` gets the frame at once, or when the store has said that the guest has this address.
+void Bridge::when_held(ByteView frame, const MacAddress& mac, const IpAddress& source,
+                       const std::function<void(ByteView frame)>& then) {
+  if (leases_.holds(mac, source)) {
+    leases_.use(mac, source, true, [](bool) {});
+    return then(frame);
   }
-  const FrameStage::Key key{Address(), ip->source};
+  const FrameStage::Key key{Address(), source};
   if (!stage_.add(key, frame, 0)) return;
-  leases_.use(ethernet.source, ip->source, true, [this, key](bool) {
+  leases_.use(mac, source, true, [this, key, then](bool) {
     for (const auto& waiting : stage_.take(key)) {
-      const auto one = EthernetView::parse(waiting.bytes);
-      const auto packet = Ipv4View::parse(one->payload);
-      if (leases_.holds(one->source, packet->source)) {
-        route(waiting.bytes, *one, *packet);
+      if (leases_.holds(EthernetView::parse(waiting.bytes)->source, key.second)) {
+        then(waiting.bytes);
       } else {
         metrics_.add(Metric::kDropSourceCheck);
       }
@@ -256,26 +279,32 @@ void Bridge::on_ipv4(ByteView frame, const EthernetView& ethernet) {
   });
 }
 
-void Bridge::route(ByteView frame, const EthernetView& ethernet, const Ipv4View& ip) {
-  if (ethernet.is_to_group()) return layer2_.send(frame, ethernet);
-  const IpAddress to = ip.destination;
-  if (to == service_ip_) return service_.take(ethernet, ip);
-  if (!options_.subnet.contains(to)) return metrics_.add(Metric::kDropNoDestination);
-  if (hooks_.own_ip() == to) {
+void Bridge::pass_on(ByteView frame) {
+  const auto ethernet = EthernetView::parse(frame);
+  const auto ip = Ipv4View::parse(ethernet->payload);
+  if (ethernet->is_to_group()) return layer2_.send(frame, *ethernet);
+  if (ip->destination == service_ip_) return service_.take(*ethernet, *ip);
+  route(frame, ip->destination);
+}
+
+void Bridge::route(ByteView frame, const IpAddress& to) {
+  if (!options_.subnet.contains(to) && !options_.subnet6.contains(to)) {
+    return metrics_.add(Metric::kDropNoDestination);
+  }
+  if (hooks_.own_ip() == to || hooks_.own_ip6() == to) {
     Bytes copy = to_bytes(frame);
     std::copy(own_mac_.begin(), own_mac_.end(), copy.begin());
     return hooks_.to_host(copy);
   }
   // The bridge, which knew its port no more, has sent it to all: the guest has it.
   if (leases_.mac_of(to)) return;
-  const bool large = ip.total_bytes > static_cast<std::size_t>(options_.mtu);
-  if (large && ethernet.payload[6] & kDontFragment) {
-    const auto answer = write_too_big(frame, static_cast<std::size_t>(options_.mtu));
+  const auto mtu = static_cast<std::size_t>(options_.mtu);
+  const bool large = frame.size() > EthernetView::kHeaderBytes + mtu;
+  if (const auto answer = large ? write_too_big(frame, mtu) : std::nullopt) {
     metrics_.add(Metric::kDropTooBig);
-    if (answer) to_lan(*answer);
-    return;
+    return to_lan(*answer);
   }
-  hooks_.forward(frame);
+  hooks_.forward(frame, to);
 }
 
 void Bridge::to_guest(const MacAddress& mac, ByteView frame) {
@@ -329,6 +358,9 @@ void Bridge::announce_moved(const MacAddress& mac, const IpAddress& ip, const Ad
   if (moved_.size() >= kMovedMax) moved_.clear();
   moved_[ip] = {mac, node, now + kMovedKept};
   hooks_.for_each_peer([&](const Address& peer) { tell_moved(peer, ip); });
+  if (!ip.is_v4()) {
+    return to_lan(write_neighbour_advertisement(kAllNodesMac, all_nodes(), ip, mac, false));
+  }
   const ArpPacket announced{ArpPacket::kReply, mac, kBroadcastMac, ip, ip};
   to_lan(write_ethernet(kBroadcastMac, mac, EtherType::kArp, announced.write()));
 }

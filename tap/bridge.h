@@ -1,7 +1,7 @@
 // Guests behind this host: a bridge of the host's whose port we are. Their ARP and DHCP is answered
-// here, their IPv4 packets go to whoever holds the destination, and what comes for them is put on
-// the bridge. A guest needs nothing inside and takes its MAC and addresses along when it moves to
-// another host's bridge. docs/virtual-network.md has the picture.
+// here (and what IPv6 has for it), their packets go to whoever holds the destination, and what
+// comes for them is put on the bridge. A guest needs nothing inside and takes its MAC and addresses
+// along when it moves to another host's bridge. docs/virtual-network.md has the picture.
 #pragma once
 
 #include <functional>
@@ -17,6 +17,7 @@
 #include "tap/arp.h"
 #include "tap/dhcp.h"
 #include "tap/frame_stage.h"
+#include "tap/guest_ipv6.h"
 #include "tap/guest_leases.h"
 #include "tap/layer2.h"
 #include "tap/loop_guard.h"
@@ -29,6 +30,7 @@ namespace wow {
 
 struct BridgeOptions {
   Prefix subnet;
+  Prefix subnet6;      // of the pool's inner IPv6 addresses
   std::string domain;  // of the names, for DHCP
   int mtu = 1380;      // of packets between hosts
   Duration lease_ttl{};
@@ -49,10 +51,12 @@ class Bridge {
   struct Hooks {
     std::function<void(ByteView frame)> to_lan;
     std::function<void(ByteView frame)> to_host;  // the host's own interface
-    std::function<std::optional<IpAddress>()> own_ip;
+    std::function<std::optional<IpAddress>()> own_ip, own_ip6;
     std::function<bool(const IpAddress&)> is_leasable;
-    // An IPv4 packet of a guest, whose source was checked, into the overlay.
-    std::function<void(ByteView frame)> forward;
+    // The host's own interface to the bridge.
+    std::function<bool(const MacAddress&)> is_hosts_own;
+    // A packet of a guest, whose source was checked, into the overlay.
+    std::function<void(ByteView frame, const IpAddress& to)> forward;
     std::function<void(const Address& node)> want_session;
     std::function<void(const Address& to, const pb::VnetMessage&)> send;
     std::function<void(const pb::VnetMessage&)> broadcast;
@@ -63,8 +67,8 @@ class Bridge {
   };
 
   Bridge(const Credentials& credentials, const BridgeOptions& options, Resolver& resolver,
-         DhtCalls dht, DnsResponder& dns, Clock& clock, Random& random, MetricSlot& metrics,
-         Hooks hooks);
+         Neighbours& neighbours, DhtCalls dht, DnsResponder& dns, Clock& clock, Random& random,
+         MetricSlot& metrics, Hooks hooks);
 
   // Once the node is on the ring, and each time that it is again.
   void start();
@@ -75,7 +79,7 @@ class Bridge {
   bool is_station(const MacAddress& mac) const { return stations_.contains(mac); }
   // A frame of a peer that is no unicast IP packet.
   void take_from(const Address& peer, ByteView frame);
-  // An IPv4 packet for a guest.
+  // A packet for a guest.
   void to_guest(const MacAddress& mac, ByteView frame);
   // `peer` sends to an address that is no more here: true if it was told where that is.
   bool tell_moved(const Address& peer, const IpAddress& ip);
@@ -83,7 +87,7 @@ class Bridge {
   void on_broadcast(const Address& origin, const pb::BridgeHello& hello);
   void on_message(const Address& from, const pb::VnetMessage& message);
 
-  std::size_t guests() const { return leases_.size(); }
+  std::size_t guests() const { return leases_.guests(); }
   std::size_t others() const { return others_.size(); }
   // Another bridge of the pool is on this LAN, and ours stands back.
   bool blocked() const { return guard_.blocked(); }
@@ -101,11 +105,15 @@ class Bridge {
   Layer2::Hooks layer2_hooks();
   GuestLeases::Hooks lease_hooks();
   DhcpServer::Hooks dhcp_hooks();
+  GuestIpv6::Hooks ipv6_hooks();
   bool hear(const MacAddress& mac);
   void on_arp(const EthernetView& ethernet);
   void answer_arp(const ArpPacket& arp);
   void on_ipv4(ByteView frame, const EthernetView& ethernet);
-  void route(ByteView frame, const EthernetView& ethernet, const Ipv4View& ip);
+  void pass_on(ByteView frame);
+  void when_held(ByteView frame, const MacAddress& mac, const IpAddress& source,
+                 const std::function<void(ByteView frame)>& then);
+  void route(ByteView frame, const IpAddress& to);
   void ask_others(const MacAddress& mac);
   void send_claim(const Address& to, const MacAddress& mac);
   void on_hello(const Address& from, const pb::BridgeHello& hello);
@@ -127,6 +135,7 @@ class Bridge {
   DhcpServer dhcp_;
   ServiceHost service_;
   FrameStage stage_;
+  GuestIpv6 ipv6_;
   Layer2 layer2_;
   LoopGuard guard_;
   StandIn stand_in_;

@@ -4,7 +4,7 @@
 #include <map>
 #include <utility>
 
-#include "tap/inner_ipv6.h"
+#include "dht/inner_ipv6.h"
 #include "tap/names.h"
 
 namespace wow {
@@ -43,8 +43,8 @@ LeaseRow Directory::row_of(const Binding& binding, const std::string& name) cons
 void Directory::by_ip6(const IpAddress& ip, Found found) {
   list([this, ip, found = std::move(found)](Result<std::vector<LeaseRow>> rows) {
     if (!rows) return found(rows.error());
-    const auto row =
-        std::find_if(rows->begin(), rows->end(), [&](auto& one) { return one.ip6 == ip; });
+    const auto row = std::find_if(rows->begin(), rows->end(),
+                                  [&](auto& one) { return one.ip6 == ip || one.ip == ip; });
     if (row != rows->end()) return found(*row);
     found(Error{ErrorCode::kNotFound, "no host of pool " + pool_ + " is at " + ip.text()});
   });

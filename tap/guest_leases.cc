@@ -1,6 +1,7 @@
 #include "tap/guest_leases.h"
 
 #include <algorithm>
+#include <set>
 #include <utility>
 
 #include "base/log.h"
@@ -61,8 +62,8 @@ void GuestLeases::use(const MacAddress& mac, const IpAddress& ip, bool speaks, D
   Guest& guest = add(mac, ip);
   guest.speaks = speaks;
   guest.waiting.push_back(std::move(done));
-  hooks_.ask_others(mac, ip);
   write(ip, guest);
+  hooks_.ask_others(mac, ip);
 }
 
 GuestLeases::Guest& GuestLeases::add(const MacAddress& mac, const IpAddress& ip) {
@@ -139,6 +140,11 @@ void GuestLeases::drop(const IpAddress& ip) {
 
 void GuestLeases::give_back(const MacAddress& mac, const IpAddress& ip) {
   if (holds(mac, ip)) drop(ip);
+}
+
+void GuestLeases::refuse(const MacAddress& mac, const IpAddress& ip) {
+  const auto found = guests_.find(ip);
+  if (found != guests_.end() && found->second->mac == mac && !found->second->held) fail(ip);
 }
 
 void GuestLeases::let_go(const MacAddress& mac,
@@ -220,6 +226,12 @@ void GuestLeases::for_each(
   }
 }
 
+std::size_t GuestLeases::guests() const {
+  std::set<MacAddress> macs;
+  for_each([&](const IpAddress&, const MacAddress& mac) { macs.insert(mac); });
+  return macs.size();
+}
+
 void GuestLeases::sweep() {
   sweep_timer_.after(kSweepInterval, [this] { sweep(); });
   const TimePoint now = clock_.now();
@@ -233,7 +245,8 @@ void GuestLeases::sweep() {
     } else if (guest->expires - now < guest->ttl / 2 && !guest->timer.is_set()) {
       if (now - guest->heard < guest->ttl / 2) {
         old.push_back(ip);
-      } else if (guest->ttl < ttl_) {
+      } else if (guest->ttl < ttl_ || (!ip.is_v4() && now - guest->probed >= kProbeAgain)) {
+        guest->probed = now;
         silent.emplace_back(guest->mac, ip);
       }
     }

@@ -34,6 +34,9 @@ class GuestLeases {
   static constexpr Duration kProbeFor = 50ms;     // in which a guest that is still here answers
   static constexpr Duration kSweepInterval = 5s;
   static constexpr Duration kStandInTtl = 2min;  // of a record that is another host's by right
+  // A guest makes its IPv6 addresses for others to call, and need never speak first: one that is
+  // silent is asked so often, in the second half of its record's life.
+  static constexpr Duration kProbeAgain = 1min;
 
   using Done = std::function<void(bool)>;
   struct Hooks {
@@ -57,8 +60,10 @@ class GuestLeases {
   void use(const MacAddress& mac, const IpAddress& ip, bool speaks, Done done);
   bool holds(const MacAddress& mac, const IpAddress& ip) const;
   std::optional<MacAddress> mac_of(const IpAddress& ip) const;
-  std::optional<IpAddress> address_of(const MacAddress& mac) const;
+  std::optional<IpAddress> address_of(const MacAddress& mac) const;  // IPv4 if it has that
   void give_back(const MacAddress& mac, const IpAddress& ip);
+  // The store says that another guest, elsewhere, has it: to claim it on would be in vain.
+  void refuse(const MacAddress& mac, const IpAddress& ip);
 
   // Another host asks for what this MAC has: `answer` gets the addresses let go, or nothing if the
   // guest is still here or never was. Then they are that host's.
@@ -73,7 +78,7 @@ class GuestLeases {
   bool stand_in(const MacAddress& mac, const IpAddress& ip);
 
   void for_each(const std::function<void(const IpAddress&, const MacAddress&)>& visit) const;
-  std::size_t size() const { return guests_.size(); }
+  std::size_t guests() const;  // MACs that have an address
   Duration ttl() const { return ttl_; }
 
  private:
@@ -85,7 +90,7 @@ class GuestLeases {
     bool recorded = false;  // the store says so
     bool speaks = false;
     Duration ttl{};
-    TimePoint began{}, heard{}, expires{};
+    TimePoint began{}, heard{}, expires{}, probed{};
     std::vector<Done> waiting;
     Timer timer;
   };

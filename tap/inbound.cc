@@ -60,16 +60,18 @@ void Inbound::take(const Address& peer, ByteView bytes) {
   const auto frame = InboundFrame::parse(bytes);
   if (!frame && hooks_.other(peer, bytes)) return;
   if (!frame) return metrics_.add(Metric::kDropFrameKind);
-  if (frame->ethernet.type == EtherType::kIpv6) return take_ipv6(peer, *frame);
-  const auto own_ip = hooks_.own_ip();
-  const auto guest = hooks_.guest_at(frame->destination);
-  const MacAddress& to = frame->ethernet.destination;
-  if (guest ? to != *guest && to != own_mac_ : to != own_mac_ || own_ip != frame->destination) {
+  const IpAddress source = frame->source;
+  if (!is_ours(*frame)) {
     metrics_.add(Metric::kDropNotMine);
-    if (own_ip) tell_not_mine(peer, frame->destination);
+    // What follows from its node's address does not move.
+    const bool may_move = frame->destination.is_v4() || resolver_.is_leased(frame->destination);
+    if (may_move && hooks_.own_ip()) tell_not_mine(peer, frame->destination);
     return;
   }
-  const IpAddress source = frame->source;
+  if (!source.is_v4() && !resolver_.is_leased(source)) {
+    const bool own = frame->ethernet.source == mac_of(peer) && source == hooks_.ip6_of(peer);
+    return own ? deliver(*frame) : metrics_.add(Metric::kDropSourceCheck);
+  }
   const auto is_senders = [peer, mac = frame->ethernet.source](const Binding& binding) {
     return binding.node == peer && (mac == mac_of(peer) || mac == binding.mac);
   };
@@ -99,15 +101,11 @@ void Inbound::deliver(const InboundFrame& frame) {
   hooks_.to_host(frame.bytes);
 }
 
-// An address that follows from its node's neither moves nor needs to be asked for.
-void Inbound::take_ipv6(const Address& peer, const InboundFrame& frame) {
-  if (frame.ethernet.destination != own_mac_ || hooks_.own_ip6() != frame.destination) {
-    return metrics_.add(Metric::kDropNotMine);
-  }
-  if (frame.ethernet.source != mac_of(peer) || frame.source != hooks_.ip6_of(peer)) {
-    return metrics_.add(Metric::kDropSourceCheck);
-  }
-  hooks_.to_host(frame.bytes);
+bool Inbound::is_ours(const InboundFrame& frame) const {
+  const MacAddress& to = frame.ethernet.destination;
+  if (const auto guest = hooks_.guest_at(frame.destination)) return to == *guest || to == own_mac_;
+  const bool six = frame.ethernet.type == EtherType::kIpv6;
+  return to == own_mac_ && (six ? hooks_.own_ip6() : hooks_.own_ip()) == frame.destination;
 }
 
 bool Inbound::may_look_up(const Address& peer) {

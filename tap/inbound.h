@@ -61,7 +61,7 @@ class Inbound {
 
  private:
   void deliver(const InboundFrame& frame);
-  void take_ipv6(const Address& peer, const InboundFrame& frame);
+  bool is_ours(const InboundFrame& frame) const;
   bool may_look_up(const Address& peer);
   void tell_not_mine(const Address& peer, const IpAddress& ip);
 

@@ -1,6 +1,7 @@
 #include "tap/ipv6_view.h"
 
 #include <algorithm>
+#include <array>
 
 #include "tap/packet_view.h"
 
@@ -10,10 +11,12 @@ namespace {
 constexpr std::uint8_t kHopByHop = 0, kRouting = 43, kDestinationOptions = 60;
 constexpr int kExtensionsMax = 8;
 constexpr std::uint8_t kHopLimitOfNeighbours = 255;  // RFC 4861, 7.1: it was never passed on
+constexpr std::uint8_t kRouterSolicitation = 133, kRouterAdvertisement = 134;
 constexpr std::uint8_t kSolicitation = 135, kAdvertisement = 136;
-constexpr std::uint8_t kTargetLinkLayer = 2;
+constexpr std::uint8_t kSourceLinkLayer = 1, kTargetLinkLayer = 2, kPrefix = 3, kMtu = 5;
+constexpr std::uint8_t kOnLink = 0x80, kAutonomous = 0x40;
 constexpr std::uint8_t kSolicited = 0x40, kOverride = 0x20;
-constexpr std::size_t kSolicitationBytesMin = 24;
+constexpr std::size_t kSolicitationBytesMin = 24, kRouterSolicitationBytesMin = 8;
 
 // Steps over one extension header; false if this packet is not to be believed.
 bool step(Reader& in, std::uint8_t* next, bool* later_fragment) {
@@ -37,6 +40,41 @@ bool step(Reader& in, std::uint8_t* next, bool* later_fragment) {
 bool is_extension(std::uint8_t next) {
   return next == kHopByHop || next == kRouting || next == kDestinationOptions ||
          next == Ipv6View::kFragment;
+}
+
+// Said by somebody on the same link.
+bool is_of_neighbours(const Ipv6View& packet, std::uint8_t type, std::size_t bytes_min) {
+  const ByteView message = packet.payload;
+  return packet.protocol == Ipv6View::kIcmp && packet.hop_limit == kHopLimitOfNeighbours &&
+         message.size() >= bytes_min && message[0] == type && message[1] == 0;
+}
+
+std::optional<IpAddress> target_of(const Ipv6View& packet, std::uint8_t type) {
+  if (!is_of_neighbours(packet, type, kSolicitationBytesMin)) return std::nullopt;
+  const IpAddress target = IpAddress::v6(packet.payload.subspan(8, 16));
+  return target.is_multicast() ? std::nullopt : std::optional(target);
+}
+
+// RFC 4291, 2.7.1: the group of all whose address ends so.
+IpAddress solicited_node(const IpAddress& ip) {
+  std::array<std::uint8_t, 16> out{0xff, 2};
+  out[11] = 1;
+  out[12] = 0xff;
+  std::copy_n(ip.mapped().end() - 3, 3, out.begin() + 13);
+  return IpAddress::v6(out);
+}
+
+// RFC 2464, 7.
+MacAddress group_mac(const IpAddress& group) {
+  MacAddress out{0x33, 0x33};
+  std::copy_n(group.mapped().end() - 4, 4, out.begin() + 2);
+  return out;
+}
+
+void add_prefix(Writer& out, const Prefix& prefix, std::uint8_t flags,
+                const AdvertisedNetwork& network) {
+  out.u8(kPrefix).u8(4).u8(static_cast<std::uint8_t>(prefix.bits)).u8(flags);
+  out.u32(network.valid_s).u32(network.preferred_s).u32(0).bytes(prefix.network.mapped());
 }
 
 }  // namespace
@@ -64,18 +102,31 @@ std::optional<Ipv6View> Ipv6View::parse(ByteView packet) {
 }
 
 std::optional<NeighbourSolicitation> NeighbourSolicitation::parse(const Ipv6View& packet) {
-  const ByteView message = packet.payload;
-  if (packet.protocol != Ipv6View::kIcmp || packet.hop_limit != kHopLimitOfNeighbours ||
-      message.size() < kSolicitationBytesMin || message[0] != kSolicitation || message[1] != 0) {
-    return std::nullopt;
-  }
-  const IpAddress target = IpAddress::v6(message.subspan(8, 16));
-  if (target.is_multicast()) return std::nullopt;
-  return NeighbourSolicitation{packet.source, target};
+  const auto target = target_of(packet, kSolicitation);
+  if (!target) return std::nullopt;
+  return NeighbourSolicitation{packet.source, *target};
+}
+
+std::optional<NeighbourAdvertisement> NeighbourAdvertisement::parse(const Ipv6View& packet) {
+  const auto target = target_of(packet, kAdvertisement);
+  if (!target) return std::nullopt;
+  return NeighbourAdvertisement{*target};
+}
+
+bool is_router_solicitation(const Ipv6View& packet) {
+  return is_of_neighbours(packet, kRouterSolicitation, kRouterSolicitationBytesMin);
 }
 
 bool steers_hosts(std::uint8_t type) {
   return (type >= 133 && type <= 138) || type == 141 || type == 142 || (type >= 144 && type <= 149);
+}
+
+bool steers_switches(std::uint8_t type) { return (type >= 130 && type <= 132) || type == 143; }
+
+IpAddress all_nodes() {
+  std::array<std::uint8_t, 16> out{0xff, 2};
+  out[15] = 1;
+  return IpAddress::v6(out);
 }
 
 Bytes write_icmpv6(const IpAddress& from, const IpAddress& to, Bytes message) {
@@ -96,6 +147,29 @@ Bytes write_neighbour_advertisement(const MacAddress& asker_mac, const IpAddress
   message.u8(kAdvertisement).u8(0).u16(0).u8(asked ? kSolicited | kOverride : kOverride);
   message.u8(0).u16(0).bytes(ip.mapped()).u8(kTargetLinkLayer).u8(1).bytes(mac);
   return write_ethernet(asker_mac, mac, EtherType::kIpv6, write_icmpv6(ip, asker, message.take()));
+}
+
+Bytes write_neighbour_solicitation(const std::optional<MacAddress>& to, const MacAddress& from,
+                                   const MacAddress& answers, const IpAddress& asker,
+                                   const IpAddress& ip) {
+  Writer message;
+  message.u8(kSolicitation).u8(0).u16(0).u32(0).bytes(ip.mapped());
+  message.u8(kSourceLinkLayer).u8(1).bytes(answers);
+  const IpAddress asked = to ? ip : solicited_node(ip);
+  return write_ethernet(to.value_or(group_mac(asked)), from, EtherType::kIpv6,
+                        write_icmpv6(asker, asked, message.take()));
+}
+
+Bytes write_router_advertisement(const MacAddress& to, const MacAddress& from,
+                                 const IpAddress& router, const AdvertisedNetwork& network) {
+  Writer message;  // no hop limit, no flags, and a lifetime of 0: nobody routes here
+  message.u8(kRouterAdvertisement).u8(0).u16(0).u8(0).u8(0).u16(0).u32(0).u32(0);
+  message.u8(kSourceLinkLayer).u8(1).bytes(from);
+  message.u8(kMtu).u8(1).u16(0).u32(static_cast<std::uint32_t>(network.mtu));
+  add_prefix(message, network.addresses, kOnLink | kAutonomous, network);
+  add_prefix(message, network.on_link, kOnLink, network);
+  return write_ethernet(to, from, EtherType::kIpv6,
+                        write_icmpv6(router, all_nodes(), message.take()));
 }
 
 }  // namespace wow

@@ -4,12 +4,14 @@
 #include <utility>
 
 #include "tap/dhcp.h"
+#include "tap/ipv6_view.h"
 
 namespace wow {
 namespace {
 
 constexpr EtherType kReverseArp{0x8035};
 constexpr IpProtocol kIgmp{2};
+constexpr std::uint16_t kDhcpV6Client = 546, kDhcpV6Server = 547;  // RFC 8415, 7.2
 
 // Spanning tree, pause, LLDP and the like: 01:80:c2:00:00:0x.
 bool is_for_the_next_bridge(const MacAddress& to) {
@@ -28,11 +30,42 @@ bool configures(const Ipv4View& ip) {
   return !udp || is_dhcp(udp->source_port) || is_dhcp(udp->destination_port);
 }
 
+bool configures(const Ipv6View& ip) {
+  const auto is_dhcp = [&](std::size_t at) {
+    const std::uint64_t port = get_big_endian(ip.payload.data() + at, 2);
+    return port == kDhcpV6Client || port == kDhcpV6Server;
+  };
+  switch (ip.protocol) {
+    case Ipv6View::kIcmp:
+      return ip.payload.empty() || steers_hosts(ip.payload[0]) || steers_switches(ip.payload[0]);
+    case Ipv6View::kUdp:
+      return ip.payload.size() < UdpView::kHeaderBytes || is_dhcp(0) || is_dhcp(2);
+    default:
+      return false;
+  }
+}
+
+bool is_ip(const EthernetView& ethernet) {
+  return ethernet.type == EtherType::kIpv4 || ethernet.type == EtherType::kIpv6;
+}
+
+// The source of a packet to many; nothing if it is none, or of those that configure.
+std::optional<IpAddress> source_of(const EthernetView& ethernet) {
+  if (!is_ip(ethernet) || !ethernet.is_to_group()) return std::nullopt;
+  if (ethernet.type == EtherType::kIpv4) {
+    const auto ip = Ipv4View::parse(ethernet.payload);
+    return ip && !configures(*ip) ? std::optional(ip->source) : std::nullopt;
+  }
+  const auto ip = Ipv6View::parse(ethernet.payload);
+  const bool may_pass = ip && ip->destination.is_multicast() && !configures(*ip);
+  return may_pass ? std::optional(ip->source) : std::nullopt;
+}
+
 }  // namespace
 
 bool stays_at_home(const EthernetView& ethernet) {
   return is_for_the_next_bridge(ethernet.destination) || ethernet.type == EtherType::kArp ||
-         ethernet.type == kReverseArp || ethernet.type == EtherType::kIpv6;
+         ethernet.type == kReverseArp;
 }
 
 Layer2::Layer2(Resolver& resolver, Clock& clock, MetricSlot& metrics, Hooks hooks)
@@ -40,10 +73,7 @@ Layer2::Layer2(Resolver& resolver, Clock& clock, MetricSlot& metrics, Hooks hook
 
 void Layer2::send(ByteView frame, const EthernetView& ethernet) {
   if (stays_at_home(ethernet)) return metrics_.add(Metric::kDropFrameKind);
-  if (ethernet.type == EtherType::kIpv4) {
-    const auto ip = Ipv4View::parse(ethernet.payload);
-    if (!ip || configures(*ip)) return metrics_.add(Metric::kDropFrameKind);
-  }
+  if (is_ip(ethernet) && !source_of(ethernet)) return metrics_.add(Metric::kDropFrameKind);
   const TimePoint now = clock_.now();
   if (!out_.pass(now)) return metrics_.add(Metric::kDropRateLimited);
   const auto known = learnt_.find(ethernet.destination);
@@ -60,12 +90,7 @@ void Layer2::take(const Address& peer, ByteView frame) {
     return metrics_.add(Metric::kDropFrameKind);
   }
   if (!in_.pass(clock_.now())) return metrics_.add(Metric::kDropRateLimited);
-  if (ethernet->type == EtherType::kIpv4) {
-    const auto ip = Ipv4View::parse(ethernet->payload);
-    if (!ip || !ethernet->is_to_group() || configures(*ip)) {
-      return metrics_.add(Metric::kDropFrameKind);
-    }
-  }
+  if (is_ip(*ethernet) && !source_of(*ethernet)) return metrics_.add(Metric::kDropFrameKind);
   if (!is_source_right(peer, *ethernet)) return metrics_.add(Metric::kDropSourceCheck);
   hooks_.to_lan(frame);
 }
@@ -73,11 +98,10 @@ void Layer2::take(const Address& peer, ByteView frame) {
 bool Layer2::is_source_right(const Address& peer, const EthernetView& ethernet) {
   const MacAddress& mac = ethernet.source;
   if (mac[0] & 1 || hooks_.is_local(mac)) return false;
-  if (ethernet.type == EtherType::kIpv4) {
-    const IpAddress from = Ipv4View::parse(ethernet.payload)->source;
-    const Binding* binding = resolver_.find(from);
+  if (const auto from = source_of(ethernet)) {
+    const Binding* binding = resolver_.find(*from);
     // The next broadcast may find it known.
-    if (!binding) resolver_.resolve(from, [](auto) {});
+    if (!binding) resolver_.resolve(*from, [](auto) {});
     if (!binding || binding->node != peer || binding->mac != mac) return false;
   }
   return learn(peer, mac);

@@ -1,5 +1,5 @@
 // What guests say to all, and what is no IP at all: passed between hosts that may bridge, within
-// limits, and never back into the overlay (split horizon). Unicast IPv4 does not come here.
+// limits, and never back into the overlay (split horizon). Unicast IP does not come here.
 #pragma once
 
 #include <functional>
@@ -34,7 +34,7 @@ class Layer2 {
 
   Layer2(Resolver& resolver, Clock& clock, MetricSlot& metrics, Hooks hooks);
 
-  // A frame of a guest; of IPv4 its source was checked.
+  // A frame of a guest; of IP, which is to a group, its source was checked.
   void send(ByteView frame, const EthernetView& ethernet);
   // A frame of a peer that is no unicast IP packet.
   void take(const Address& peer, ByteView frame);
@@ -58,7 +58,7 @@ class Layer2 {
 };
 
 // Never passed on, by bridges of any kind: what is for the next bridge alone (IEEE 802.1D, 7.12.6),
-// and ARP and IPv6, which every host answers for itself.
+// and ARP, which every host answers for itself.
 bool stays_at_home(const EthernetView& ethernet);
 
 }  // namespace wow

@@ -7,8 +7,8 @@
 #include <utility>
 
 #include "base/log.h"
+#include "dht/inner_ipv6.h"
 #include "proto/vnet.pb.h"
-#include "tap/inner_ipv6.h"
 #include "tap/names.h"
 
 namespace wow {

@@ -7,7 +7,9 @@
 namespace wow {
 
 bool is_host_address(const IpAddress& ip, const Prefix& subnet) {
-  if (!ip.is_v4() || !subnet.contains(ip) || subnet.size() < 4) return false;
+  if (!subnet.contains(ip)) return false;
+  if (!ip.is_v4()) return ip != subnet.network;
+  if (subnet.size() < 4) return false;
   const std::uint64_t offset = ip.v4_value() - subnet.network.v4_value();
   return offset != 0 && offset < subnet.size() - 2;
 }

@@ -16,8 +16,8 @@ inline constexpr std::string_view kIpKeys = "ip/";
 inline constexpr std::string_view kNameKeys = "name/";
 inline constexpr std::size_t kNameBytesMax = 63;  // RFC 1035, 2.3.4
 
-// Whether a host may hold `ip`: not the network, the service (last but one) or the broadcast
-// address.
+// Whether a host or guest may hold `ip`: of IPv4 not the network, the service (last but one) or the
+// broadcast address; of IPv6 not the routers' anycast address (RFC 4291, 2.6.1).
 bool is_host_address(const IpAddress& ip, const Prefix& subnet);
 IpAddress service_address(const Prefix& subnet);
 

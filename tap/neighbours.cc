@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "tap/inner_ipv6.h"
+#include "dht/inner_ipv6.h"
 
 namespace wow {
 
@@ -29,20 +29,28 @@ void Neighbours::resolve(const IpAddress& ip, Done done) {
   if (full) return done(std::nullopt);
   asked_[ip].push_back(std::move(done));
   if (asked != asked_.end()) return;
-  locate_(ring_place_of(ip), [this, ip](auto node) { on_located(ip, node); });
+  look(ip, 0);
 }
 
-void Neighbours::on_located(const IpAddress& ip, const std::optional<Address>& node) {
+void Neighbours::look(const IpAddress& ip, std::size_t n) {
+  const auto places = ring_places_of(ip);
+  if (n == places.size()) return found(ip, std::nullopt);
+  locate_(places[n], [this, ip, n](const auto& node) {
+    if (node && inner_ipv6(prefix_, *node) == ip) return found(ip, node);
+    look(ip, n + 1);
+  });
+}
+
+void Neighbours::found(const IpAddress& ip, const std::optional<Address>& node) {
   const auto waiters = std::move(asked_.extract(ip).mapped());
-  const bool is_it = node && inner_ipv6(prefix_, *node) == ip;
   if (entries_.size() >= kEntriesMax && !entries_.contains(ip)) {
     entries_.erase(std::min_element(entries_.begin(), entries_.end(), [](auto& a, auto& b) {
       return a.second.valid_until < b.second.valid_until;
     }));
   }
-  entries_[ip] = {is_it ? node : std::nullopt, clock_.now() + (is_it ? kValidFor : kNegativeTtl)};
-  if (is_it) changed_(*node);
-  for (const Done& done : waiters) done(is_it ? node : std::nullopt);
+  entries_[ip] = {node, clock_.now() + (node ? kValidFor : kNegativeTtl)};
+  if (node) changed_(*node);
+  for (const Done& done : waiters) done(node);
 }
 
 }  // namespace wow

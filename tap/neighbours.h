@@ -41,7 +41,9 @@ class Neighbours {
     TimePoint valid_until{};
   };
 
-  void on_located(const IpAddress& ip, const std::optional<Address>& node);
+  // Looks at the places of `ip` on the ring, from the n-th.
+  void look(const IpAddress& ip, std::size_t n);
+  void found(const IpAddress& ip, const std::optional<Address>& node);
 
   const Prefix prefix_;
   Locate locate_;

@@ -13,8 +13,7 @@ Outbound::Outbound(const Address& self, const Prefix& subnet, const IpAddress& s
       own_mac_(mac_of(self)),
       subnet_(subnet),
       service_ip_(service_ip),
-      resolver_(resolver),
-      neighbours_(neighbours),
+      holders_(resolver, neighbours),
       metrics_(metrics),
       hooks_(std::move(hooks)),
       stage_(metrics) {}
@@ -44,11 +43,15 @@ void Outbound::on_arp(const EthernetView& frame) {
     hooks_.to_host(write_arp_reply(arp.sender_mac, arp.sender_ip, arp.target_ip, mac));
   };
   if (arp->target_ip == service_ip_) return answer(kServiceMac);
-  resolver_.resolve(arp->target_ip, [this, answer](Result<Binding> binding) {
-    if (!binding || (binding->node == self_ && binding->mac == own_mac_)) return;
+  ask(arp->target_ip, answer);
+}
+
+void Outbound::ask(const IpAddress& ip, std::function<void(const MacAddress&)> answer) {
+  holders_.ask(ip, [this, answer = std::move(answer)](const auto& holder) {
+    if (!holder || *holder == Holder{self_, own_mac_}) return;
     // The session is made while the host still digests the answer.
-    if (binding->node != self_) hooks_.want_session(binding->node);
-    answer(binding->mac);
+    if (holder->node != self_) hooks_.want_session(holder->node);
+    answer(holder->mac);
   });
 }
 
@@ -62,17 +65,10 @@ void Outbound::on_ipv4(ByteView frame, const EthernetView& ethernet, std::uint8_
 }
 
 void Outbound::forward(ByteView frame, const IpAddress& to, std::uint8_t facts) {
-  if (!subnet_.contains(to)) return metrics_.add(Metric::kDropNoDestination);
-  if (const Binding* binding = resolver_.find(to)) {
-    const Way way{binding->node, binding->mac};
-    resolver_.resolve(to, [](auto) {});  // an old entry is asked for anew
-    return send(way, frame, facts);
-  }
+  if (const auto holder = holders_.find(to)) return send(*holder, frame, facts);
   const FrameStage::Key key{Address(), to};
   if (!stage_.add(key, frame, facts)) return;
-  resolver_.resolve(to, [this, key](Result<Binding> binding) {
-    release(key, binding ? std::optional(Way{binding->node, binding->mac}) : std::nullopt);
-  });
+  holders_.ask(to, [this, key](const auto& holder) { release(key, holder); });
 }
 
 void Outbound::on_ipv6(ByteView frame, const EthernetView& ethernet, std::uint8_t facts) {
@@ -84,49 +80,40 @@ void Outbound::on_ipv6(ByteView frame, const EthernetView& ethernet, std::uint8_
   // Multicast: router solicitations and group reports, which every host sends.
   if (ethernet.is_to_group()) return metrics_.add(Metric::kDropFrameKind);
   if (hooks_.own_ip6() != ip->source) return metrics_.add(Metric::kDropSourceCheck);
-  const IpAddress to = ip->destination;
-  if (const auto node = neighbours_.find(to)) return send({*node, mac_of(*node)}, frame, facts);
-  const FrameStage::Key key{Address(), to};
-  if (!stage_.add(key, frame, facts)) return;
-  neighbours_.resolve(to, [this, key](const auto& node) {
-    release(key, node ? std::optional(Way{*node, mac_of(*node)}) : std::nullopt);
-  });
+  forward(frame, ip->destination, facts);
 }
 
 void Outbound::on_solicitation(const EthernetView& ethernet, const NeighbourSolicitation& asked) {
   const auto own = hooks_.own_ip6();
   // Whether an address is free was settled with the node's own: it follows from that.
   if (!own || asked.asker.is_unspecified() || asked.target == *own) return;
-  neighbours_.resolve(asked.target, [this, asked, mac = ethernet.source](const auto& node) {
-    if (!node || *node == self_) return;
-    hooks_.want_session(*node);
-    hooks_.to_host(
-        write_neighbour_advertisement(mac, asked.asker, asked.target, mac_of(*node), true));
+  ask(asked.target, [this, asked, asker_mac = ethernet.source](const MacAddress& mac) {
+    hooks_.to_host(write_neighbour_advertisement(asker_mac, asked.asker, asked.target, mac, true));
   });
 }
 
-void Outbound::release(const FrameStage::Key& key, const std::optional<Way>& way) {
+void Outbound::release(const FrameStage::Key& key, const std::optional<Holder>& to) {
   for (const auto& waiting : stage_.take(key)) {
-    if (way) {
-      send(*way, waiting.bytes, waiting.facts);
+    if (to) {
+      send(*to, waiting.bytes, waiting.facts);
     } else {
       metrics_.add(Metric::kDropNoDestination);
     }
   }
 }
 
-void Outbound::send(const Way& way, ByteView frame, std::uint8_t facts) {
-  if (way.node == self_ && way.mac == own_mac_) return metrics_.add(Metric::kDropNoDestination);
+void Outbound::send(const Holder& to, ByteView frame, std::uint8_t facts) {
+  if (to == Holder{self_, own_mac_}) return metrics_.add(Metric::kDropNoDestination);
   Bytes copy;
-  if (!std::equal(way.mac.begin(), way.mac.end(), frame.begin())) {
+  if (!std::equal(to.mac.begin(), to.mac.end(), frame.begin())) {
     // The address has moved and the sender does not know it yet.
     copy = to_bytes(frame);
-    std::copy(way.mac.begin(), way.mac.end(), copy.begin());
+    std::copy(to.mac.begin(), to.mac.end(), copy.begin());
     frame = copy;
   }
-  if (way.node == self_) return hooks_.to_guest(frame);
-  hooks_.want_session(way.node);
-  if (fits(way.node, frame)) hooks_.to_node(way.node, frame, facts);
+  if (to.node == self_) return hooks_.to_guest(frame);
+  hooks_.want_session(to.node);
+  if (fits(to.node, frame)) hooks_.to_node(to.node, frame, facts);
 }
 
 // If it may not be cut, its sender is told what fits; else routers below may cut the datagram.
@@ -141,9 +128,11 @@ bool Outbound::fits(const Address& node, ByteView frame) {
 }
 
 void Outbound::announce(const Binding& binding) {
-  if (const auto own_ip = hooks_.own_ip(); own_ip && binding.node != self_) {
-    hooks_.to_host(write_arp_reply(own_mac_, *own_ip, binding.ip, binding.mac));
-  }
+  const bool six = !binding.ip.is_v4();
+  const auto own = six ? hooks_.own_ip6() : hooks_.own_ip();
+  if (!own || binding.node == self_) return;
+  hooks_.to_host(six ? write_neighbour_advertisement(own_mac_, *own, binding.ip, binding.mac, false)
+                     : write_arp_reply(own_mac_, *own, binding.ip, binding.mac));
 }
 
 }  // namespace wow

@@ -9,10 +9,9 @@
 #include "base/metrics.h"
 #include "tap/arp.h"
 #include "tap/frame_stage.h"
+#include "tap/holders.h"
 #include "tap/ipv6_view.h"
-#include "tap/neighbours.h"
 #include "tap/packet_view.h"
-#include "tap/resolver.h"
 #include "tap/too_big.h"
 
 namespace wow {
@@ -29,7 +28,7 @@ class Outbound {
     std::function<void(const EthernetView&, const Ipv4View&)> to_service;
     // Our inner IPv6 address while it may be used.
     std::function<std::optional<IpAddress>()> own_ip6 = [] { return std::nullopt; };
-    // An IPv4 packet for a guest on our own bridge, whose MAC it has.
+    // A packet for a guest on our own bridge, whose MAC it has.
     std::function<void(ByteView frame)> to_guest = [](auto) {};
   };
 
@@ -37,33 +36,28 @@ class Outbound {
            Resolver& resolver, Neighbours& neighbours, MetricSlot& metrics, Hooks hooks);
 
   void take(ByteView frame, std::uint8_t facts);
-  // An IPv4 packet whose source was checked: the host's own, or a guest's on our bridge.
+  // A packet whose source was checked: the host's own, or a guest's on our bridge.
   void forward(ByteView frame, const IpAddress& to, std::uint8_t facts);
-  // `ip` has moved to another node: the host's ARP entry for it follows.
+  // An address has moved to another node: what the host's kernel knows of it follows.
   void announce(const Binding& binding);
 
  private:
-  // Where a packet goes: the node, and the MAC of who has the address there.
-  struct Way {
-    Address node;
-    MacAddress mac{};
-  };
-
   void on_arp(const EthernetView& frame);
   void on_ipv4(ByteView frame, const EthernetView& ethernet, std::uint8_t facts);
   void on_ipv6(ByteView frame, const EthernetView& ethernet, std::uint8_t facts);
   void on_solicitation(const EthernetView& ethernet, const NeighbourSolicitation& asked);
+  // `answer` gets the MAC of who holds `ip`, if that is another than we.
+  void ask(const IpAddress& ip, std::function<void(const MacAddress&)> answer);
   // What waited for its destination goes there, or nowhere.
-  void release(const FrameStage::Key& key, const std::optional<Way>& way);
-  void send(const Way& way, ByteView frame, std::uint8_t facts);
+  void release(const FrameStage::Key& key, const std::optional<Holder>& to);
+  void send(const Holder& to, ByteView frame, std::uint8_t facts);
   bool fits(const Address& node, ByteView frame);
 
   const Address self_;
   const MacAddress own_mac_;
   const Prefix subnet_;
   const IpAddress service_ip_;
-  Resolver& resolver_;
-  Neighbours& neighbours_;
+  Holders holders_;
   MetricSlot& metrics_;
   Hooks hooks_;
   FrameStage stage_;

@@ -8,8 +8,17 @@
 
 namespace wow {
 
-Resolver::Resolver(const Prefix& subnet, DhtCalls dht, Clock& clock, Changed changed)
-    : subnet_(subnet), dht_(std::move(dht)), clock_(clock), changed_(std::move(changed)) {}
+Resolver::Resolver(const Prefix& subnet, DhtCalls dht, Clock& clock, Changed changed,
+                   const std::optional<Prefix>& guests6)
+    : subnet_(subnet),
+      guests6_(guests6),
+      dht_(std::move(dht)),
+      clock_(clock),
+      changed_(std::move(changed)) {}
+
+bool Resolver::is_leased(const IpAddress& ip) const {
+  return is_host_address(ip, subnet_) || (guests6_ && is_host_address(ip, *guests6_));
+}
 
 void Resolver::resolve(const IpAddress& ip, Done done) {
   const auto found = entries_.find(ip);
@@ -120,7 +129,7 @@ void Resolver::bind(const IpAddress& ip, Entry& entry, std::optional<Binding> bi
 
 void Resolver::ask(const IpAddress& ip, Done done) {
   // Whoever registers the service's address, say, must not be believed to hold it.
-  if (!is_host_address(ip, subnet_)) {
+  if (!is_leased(ip)) {
     if (done) done(Error{ErrorCode::kNotFound, ip.text() + " is no host's address"});
     return;
   }

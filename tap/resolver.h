@@ -42,7 +42,12 @@ class Resolver {
 
   // `changed` is called after a binding of `node` came or went.
   using Changed = std::function<void(const Address& node)>;
-  Resolver(const Prefix& subnet, DhtCalls dht, Clock& clock, Changed changed);
+  // `guests6`: the addresses of guests' IPv6, if there are any.
+  Resolver(const Prefix& subnet, DhtCalls dht, Clock& clock, Changed changed,
+           const std::optional<Prefix>& guests6 = {});
+
+  // Whether `ip` is of those that are leased.
+  bool is_leased(const IpAddress& ip) const;
 
   // From the cache at once (before this returns), else from the DHT.
   void resolve(const IpAddress& ip, Done done);
@@ -77,6 +82,7 @@ class Resolver {
   void bind(const IpAddress& ip, Entry& entry, std::optional<Binding> binding);
 
   const Prefix subnet_;
+  const std::optional<Prefix> guests6_;
   DhtCalls dht_;
   Clock& clock_;
   Changed changed_;

@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "tap/arp.h"
+#include "tap/ipv6_view.h"
 #include "tap/mac_address.h"
 #include "tap/packet_view.h"
 
@@ -154,6 +155,10 @@ void StandIn::teach(const MacAddress& mac) {
 // has: the guest's answer passes every switch, and each learns where the guest is; so do we.
 void StandIn::find(const IpAddress& ip) {
   if (!frames_.pass(clock_.now())) return metrics_.add(Metric::kDropRateLimited);
+  if (!ip.is_v4()) {
+    return hooks_.to_lan(
+        write_neighbour_solicitation({}, kServiceMac, kNobodysMac, link_local_of(kServiceMac), ip));
+  }
   const ArpPacket probe{ArpPacket::kRequest, kNobodysMac, {}, IpAddress::v4(0), ip};
   hooks_.to_lan(write_ethernet(kBroadcastMac, kServiceMac, EtherType::kArp, probe.write()));
 }

@@ -2,7 +2,7 @@
 
 #include <utility>
 
-#include "tap/inner_ipv6.h"
+#include "dht/inner_ipv6.h"
 #include "tap/mac_address.h"
 
 namespace wow {

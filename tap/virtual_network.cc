@@ -5,13 +5,13 @@
 #include <utility>
 
 #include "base/log.h"
+#include "dht/inner_ipv6.h"
 #include "proto/vnet.pb.h"
 #include "tap/bridge.h"
 #include "tap/dht_calls.h"
 #include "tap/directory.h"
 #include "tap/dns.h"
 #include "tap/inbound.h"
-#include "tap/inner_ipv6.h"
 #include "tap/lease_agent.h"
 #include "tap/names.h"
 #include "tap/outbound.h"
@@ -50,8 +50,8 @@ class VirtualNetwork::Impl {
   // Something of `node` that the workers' tables say.
   void changed(const Address& node);
   std::optional<IpAddress> own_ip6() const;
-  void add_bridge(FramePort& lan, const Credentials& credentials);
-  Bridge::Hooks bridge_hooks(FramePort& lan);
+  void add_bridge(FramePort& lan, const Credentials& credentials, IsHostsOwn is_hosts_own);
+  Bridge::Hooks bridge_hooks(FramePort& lan, IsHostsOwn is_hosts_own);
   void on_moved(const Address& from, const pb::GuestMoved& message);
   // Answers to frames of the host and of guests go where those came from.
   void to_sender(ByteView frame);
@@ -94,7 +94,9 @@ VirtualNetwork::Impl::Impl(Node& node, Dht& dht, Clock& clock, Random& random, F
       options_(std::move(options)),
       hooks_(std::move(hooks)),
       dht_(calls_of(dht, alive_)),
-      resolver_(options_.subnet, dht_, clock, [this](const Address& node) { changed(node); }),
+      resolver_(
+          options_.subnet, dht_, clock, [this](const Address& node) { changed(node); },
+          guest_ipv6_prefix(options_.subnet6)),
       neighbours_(
           options_.subnet6,
           [this](auto& place, auto done) {
@@ -279,19 +281,23 @@ void VirtualNetwork::Impl::on_moved(const Address& from, const pb::GuestMoved& m
   outbound_.announce(binding);
 }
 
-void VirtualNetwork::Impl::add_bridge(FramePort& lan, const Credentials& credentials) {
+void VirtualNetwork::Impl::add_bridge(FramePort& lan, const Credentials& credentials,
+                                      IsHostsOwn is_hosts_own) {
   lan_ = &lan;
-  const BridgeOptions options{options_.subnet, domain_suffix(options_.pool).substr(1), options_.mtu,
+  const BridgeOptions options{options_.subnet, options_.subnet6,
+                              domain_suffix(options_.pool).substr(1), options_.mtu,
                               options_.lease_ttl};
-  bridge_ = std::make_unique<Bridge>(credentials, options, resolver_, dht_, dns_, clock_, random_,
-                                     metrics_, bridge_hooks(lan));
+  bridge_ =
+      std::make_unique<Bridge>(credentials, options, resolver_, neighbours_, dht_, dns_, clock_,
+                               random_, metrics_, bridge_hooks(lan, std::move(is_hosts_own)));
 }
 
-Bridge::Hooks VirtualNetwork::Impl::bridge_hooks(FramePort& lan) {
+Bridge::Hooks VirtualNetwork::Impl::bridge_hooks(FramePort& lan, IsHostsOwn is_hosts_own) {
   return {
       .to_lan = [&lan](ByteView frame) { lan.write(std::array{frame}); },
       .to_host = [this](ByteView frame) { to_host(frame); },
       .own_ip = [this] { return agent_.usable_ip(); },
+      .own_ip6 = [this] { return own_ip6(); },
       .is_leasable =
           [this](const IpAddress& ip) {
             const auto& lease = agent_.lease();
@@ -299,11 +305,8 @@ Bridge::Hooks VirtualNetwork::Impl::bridge_hooks(FramePort& lan) {
                    std::none_of(options_.reservations.begin(), options_.reservations.end(),
                                 [&](auto& one) { return one.ip == ip; });
           },
-      .forward =
-          [this](ByteView frame) {
-            outbound_.forward(frame,
-                              Ipv4View::parse(EthernetView::parse(frame)->payload)->destination, 0);
-          },
+      .is_hosts_own = std::move(is_hosts_own),
+      .forward = [this](ByteView frame, const IpAddress& to) { outbound_.forward(frame, to, 0); },
       .want_session = [this](const Address& node) { node_.want_shortcut(node); },
       .send = [this](const Address& to, const pb::VnetMessage& message) { send(to, message); },
       .broadcast =
@@ -385,8 +388,9 @@ void VirtualNetwork::release(std::function<void()> done) { impl_->agent_.release
 void VirtualNetwork::on_frame_out(ByteView frame, std::uint8_t facts) {
   impl_->outbound_.take(frame, facts);
 }
-void VirtualNetwork::add_bridge(FramePort& lan, const Credentials& credentials) {
-  impl_->add_bridge(lan, credentials);
+void VirtualNetwork::add_bridge(FramePort& lan, const Credentials& credentials,
+                                IsHostsOwn is_hosts_own) {
+  impl_->add_bridge(lan, credentials, std::move(is_hosts_own));
 }
 void VirtualNetwork::on_frame_lan(ByteView frame) {
   if (impl_->bridge_) impl_->bridge_->take(frame);

@@ -62,7 +62,7 @@ struct LeaseRow {
 
 // What a host with a bridge has beside its own interface.
 struct BridgeStatus {
-  std::size_t guests = 0;  // addresses of guests
+  std::size_t guests = 0;  // that have an address
   std::size_t others = 0;  // hosts with bridges that are known
   bool blocked = false;    // another bridge of the pool is on the same LAN
 };
@@ -83,8 +83,10 @@ class VirtualNetwork {
 
   VirtualNetwork(Node& node, Dht& dht, Clock& clock, Random& random, FramePort& port,
                  MetricSlot& metrics, VirtualNetworkOptions options, Hooks hooks);
+  // Whether a MAC is that of the host's own interface to its bridge.
+  using IsHostsOwn = std::function<bool(const MacAddress&)>;
   // Guests join by `lan`, a port of a bridge of this host. Before start(); `lan` outlives us.
-  void add_bridge(FramePort& lan, const Credentials& credentials);
+  void add_bridge(FramePort& lan, const Credentials& credentials, IsHostsOwn is_hosts_own);
   // A frame from there.
   void on_frame_lan(ByteView frame);
   std::optional<BridgeStatus> bridge() const;

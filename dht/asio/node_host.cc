@@ -17,6 +17,7 @@
 #include "base/log.h"
 #include "dht/asio/build_date.h"
 #include "dht/asio/machine.h"
+#include "dht/inner_ipv6.h"
 #include "tunnel/frame_headers.h"
 #include "tunnel/identity/member.h"
 #include "tunnel/identity/settings.h"
@@ -83,6 +84,7 @@ Result<std::unique_ptr<NodeHost>> NodeHost::open(boost::asio::any_io_executor ex
   if (const auto founder = Address::parse(view_of(h.settings_.founder())))
     dht_options.founder = founder;
   dht_options.lease_subnet = Prefix::parse(h.settings_.subnet());
+  dht_options.lease_subnet6 = guest_ipv6_prefix(inner_ipv6_prefix(h.credentials_->pool_key()));
   dht_options.majority_lost_after =
       majority_lost_after(std::chrono::seconds(lease_seconds(h.settings_)));
   if (h.settings_.dht_shards() > 0) dht_options.shards = h.settings_.dht_shards();

@@ -146,6 +146,18 @@ Result<void> join_bridge(int index, const std::string& bridge) {
   return {};
 }
 
+std::optional<MacAddress> interface_mac(const std::string& name) {
+  const auto sock = connect_route();
+  rtnl_link* raw = nullptr;
+  const bool there = sock && rtnl_link_get_kernel(sock->get(), 0, name.c_str(), &raw) >= 0;
+  const Owned<rtnl_link> found(raw);
+  const nl_addr* address = there ? rtnl_link_get_addr(found.get()) : nullptr;
+  MacAddress out{};
+  if (!address || nl_addr_get_len(address) != out.size()) return std::nullopt;
+  std::memcpy(out.data(), nl_addr_get_binary_addr(address), out.size());
+  return out;
+}
+
 Result<std::optional<std::string>> colliding_route(const Prefix& subnet) {
   auto sock = connect_route();
   if (!sock) return sock.error();

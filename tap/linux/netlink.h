@@ -8,6 +8,7 @@
 
 #include "base/endpoint.h"
 #include "base/error.h"
+#include "tunnel/forwarding.h"
 
 namespace wow {
 
@@ -19,6 +20,8 @@ Result<void> configure_interface(int index, const IpAddress& ip, const Prefix& s
 Result<void> add_ipv6_address(int index, const IpAddress& ip, int bits);
 // Makes the interface a port of a bridge, and brings it up. kNotFound: there is no such bridge.
 Result<void> join_bridge(int index, const std::string& bridge);
+// The MAC of an interface of this host; nothing if there is none of that name.
+std::optional<MacAddress> interface_mac(const std::string& name);
 // Takes all IPv4 addresses away.
 Result<void> clear_interface(int index);
 

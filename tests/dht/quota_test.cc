@@ -118,6 +118,22 @@ TEST(DhtReplica, AReadersRewriteDoesNotGiveANodeASecondLease) {
       << "what has expired gives nobody anything";
 }
 
+TEST(DhtReplica, OnlyWhoMayHaveGuestsHasAddressesOfTheirIpv6) {
+  DhtOptions options;
+  options.lease_subnet = Prefix::parse("10.128.0.0/16");
+  options.lease_subnet6 = Prefix::parse("fd00::/64");
+  Bench bench(options);
+  const auto group = bench.group_of_three();
+  ASSERT_TRUE(bench.replica.install(group, {}));
+  for (const auto& [key, why] : std::vector<std::pair<std::string, std::string>>{
+           {"ip/fd00::5", "its owner may have no guests"},
+           {"ip/fd01::5", "its owner may have no guests"},
+           {"ip/10.128.0.1", ""}}) {
+    const auto accept = Bench::accept_of(key, 1, 1, Bench::record(2, key, 1));
+    EXPECT_EQ(bench.replica.accept(group.id, accept)->reason(), why);
+  }
+}
+
 TEST(DhtReplica, AGroupOfThreeDoesNotShrinkToOne) {
   Bench bench;
   const auto group = bench.group_of_three();

@@ -5,19 +5,13 @@
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/pool.sh"
 lab_reexec "$@"
+# shellcheck source=tests/system/guests.sh
+source "$(dirname "${BASH_SOURCE[0]}")/guests.sh"
 
 command -v busybox >/dev/null && busybox udhcpc --help >/dev/null 2>&1 || { echo 'busybox with udhcpc is missing'; exit 77; }
 pool_laboratory home1 office1 campus1
 pool_create
-pool_invite bridges --bridge
-declare -A net=() # a process in each host's, or guest's, network
-for host in home1 office1; do
-  install -m 600 "$LAB_DIR/bridges.invite" "$LAB_DIR/hosts/$host/root/lab.invite"
-  lab_exec "$host" wow join lab.invite >>"$LAB_LOGS/commands.log" 2>&1 </dev/null
-  lab_exec "$host" bash -c 'ip link add br0 type bridge && ip link set br0 up; sysctl -qw net.bridge.bridge-nf-call-iptables=0 2>/dev/null || :
-    mkdir -p /etc/wow && echo "bridge = \"br0\"" >>/etc/wow/lab.conf'
-  net[$host]=$(lab_spawn "$host" /dev/null sleep infinity)
-done
+guests_hosts home1 office1
 pool_routers r1 r2
 pool_up home1 office1 campus1
 lab_exec campus1 wow down lab >/dev/null
@@ -27,32 +21,6 @@ know_each_other() { pool_json home1 status | jq -e '.bridge.others == 1' && pool
 eventually "the bridges know each other" know_each_other
 yes "wow status tells of the bridge" grep -q '^bridge .*br0' <<<"$(lab_exec home1 wow status)"
 
-in_net() { nsenter -t "${net[$1]}" -n "${@:2}"; }
-# guest NAME MAC HOST: a guest that HOST's bridge has a port for.
-guest() {
-  net[$1]=$(lab_spawn "$3" /dev/null unshare -n sleep infinity)
-  lab_wait 5 "its network" bash -c "[[ \$(readlink /proc/${net[$1]}/ns/net) != \$(readlink /proc/${net[$3]}/ns/net) ]]"
-  ip link add "p$1" address "06:00:00:00:00:${2##*:}" type veth peer name eth0 address "$2" netns "${net[$1]}"
-  ip link set "p$1" netns "${net[$3]}"
-  in_net "$1" ip link set lo up
-  in_net "$1" ip link set eth0 up
-  in_net "$3" ip link set "p$1" master br0 up
-}
-# move NAME FROM TO: the cable is pulled there and put in here; then the hypervisor announces the guest by RARP, as QEMU does.
-move() {
-  in_net "$1" python3 -c 'import socket, sys
-s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW); s.bind(("eth0", 0)); mac = s.getsockname()[4]
-print("ready", flush=True); open(sys.argv[1]).read()
-s.send(b"\xff" * 6 + mac + bytes.fromhex("80350001080006040003") + mac + bytes(4) + mac + bytes(4) + bytes(18))' "$LAB_DIR/go" >"$LAB_DIR/announcer" &
-  local announcer=$!
-  lab_wait 10 "the hypervisor" grep -q ready "$LAB_DIR/announcer" || fail "no announcer"
-  in_net "$2" ip link set "p$1" nomaster
-  in_net "$2" ip link set "p$1" netns "${net[$3]}"
-  in_net "$3" ip link set "p$1" master br0 up
-  echo go >"$LAB_DIR/go"
-  wait "$announcer"
-}
-mkfifo "$LAB_DIR/go"
 cat >"$LAB_DIR/leased" <<'END'
 #!/bin/sh
 [ "$1" = bound ] || [ "$1" = renew ] || exit 0
@@ -127,7 +95,7 @@ through() {
 }
 for way in "home1 office1" "office1 home1"; do
   # shellcheck disable=SC2086
-  result=$(through $way)
+  result=$(through $way) || { echo "$result" && exit 1; }
   yes "moved from ${way/ / to }, byte-exact: $result" jq -e '.ok and .bytes > 5000000' <<<"$result"
   measured "longest silence" "$(jq '.longest_gap_s * 1000 | round' <<<"$result")" 500 3000
   eventually "the store says so" holds "${way#* }" "${ip[one]}"

@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "dht/inner_ipv6.h"
 #include "tap/bridge.h"
 #include "tests/tap/fake_pool.h"
 #include "tools/sim/fake_credentials.h"
@@ -15,11 +16,13 @@ namespace wow {
 
 inline constexpr MacAddress kBroadcast = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
 inline constexpr MacAddress kGuest = {0x52, 0x54, 0, 0, 0, 1}, kOther = {0x52, 0x54, 0, 0, 0, 2};
+inline constexpr MacAddress kHostsOwn = {0x06, 0, 0, 0, 0, 1};  // its interface to the bridge
 inline constexpr Duration kOneWay = 10ms;
 
 struct BridgeWorld {
   ManualClock clock;
   FakeDht dht{clock};
+  FakeRing ring{clock, {}};
   std::map<Address, struct BridgeHost*> hosts;
   std::set<Address> may_bridge;
 };
@@ -28,6 +31,7 @@ struct BridgeHost {
   BridgeHost(BridgeWorld& world, std::uint8_t n, bool bridges = true)
       : world(world), number(n), credentials(n), random(n) {
     world.hosts[address] = this;
+    world.ring.members.push_back(address);
     if (bridges) {
       world.may_bridge.insert(address);
       world.dht.hold_many.insert(address);
@@ -48,18 +52,20 @@ struct BridgeHost {
   SeededRandom random;
   const Address address = credentials.address();
   MetricSlot metrics;
-  Prefix subnet = *Prefix::parse("10.128.0.0/16");
+  Prefix subnet = *Prefix::parse("10.128.0.0/16"), subnet6 = *Prefix::parse("fd00::/48");
   std::vector<Bytes> to_lan, to_host, forwarded;
   std::vector<pb::VnetMessage> got;
   std::vector<std::pair<Address, Bytes>> to_node;
-  Resolver resolver{subnet, world.dht.calls_for(address), world.clock, [](const Address&) {}};
-  Directory directory{world.dht.calls_for(address), resolver, world.clock, "lab",
-                      *Prefix::parse("fd00::/48")};
-  DnsResponder dns{"lab", subnet, *Prefix::parse("fd00::/48"), directory};
+  Resolver resolver{subnet, world.dht.calls_for(address), world.clock, [](const Address&) {},
+                    guest_ipv6_prefix(subnet6)};
+  Neighbours neighbours{subnet6, world.ring.locate(), world.clock, [](const Address&) {}};
+  Directory directory{world.dht.calls_for(address), resolver, world.clock, "lab", subnet6};
+  DnsResponder dns{"lab", subnet, subnet6, directory};
   Bridge bridge{
       credentials,
-      {subnet, "lab.internal", 1380, 1h},
+      {subnet, subnet6, "lab.internal", 1380, 1h},
       resolver,
+      neighbours,
       world.dht.calls_for(address),
       dns,
       world.clock,
@@ -68,8 +74,10 @@ struct BridgeHost {
       {.to_lan = [this](ByteView frame) { to_lan.push_back(to_bytes(frame)); },
        .to_host = [this](ByteView frame) { to_host.push_back(to_bytes(frame)); },
        .own_ip = [this] { return std::optional(ip("10.128.0." + std::to_string(number))); },
+       .own_ip6 = [this] { return std::optional(inner_ipv6(subnet6, address)); },
        .is_leasable = [](auto&) { return true; },
-       .forward = [this](ByteView frame) { forwarded.push_back(to_bytes(frame)); },
+       .is_hosts_own = [](auto& mac) { return mac == kHostsOwn; },
+       .forward = [this](ByteView frame, auto&) { forwarded.push_back(to_bytes(frame)); },
        .want_session = [](auto&) {},
        .send = [this](auto& to, auto& message) { send(to, message); },
        .broadcast =

@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include "tap/inner_ipv6.h"
+#include "dht/inner_ipv6.h"
 #include "tests/tap/fake_pool.h"
 
 namespace wow {

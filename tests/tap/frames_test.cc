@@ -4,8 +4,8 @@
 #include <algorithm>
 #include <map>
 
+#include "dht/inner_ipv6.h"
 #include "tap/inbound.h"
-#include "tap/inner_ipv6.h"
 #include "tap/mac_address.h"
 #include "tap/outbound.h"
 #include "tap/service_host.h"

@@ -4,9 +4,11 @@
 
 #include <algorithm>
 
+#include "dht/inner_ipv6.h"
+#include "proto/vnet.pb.h"
 #include "tap/inbound.h"
-#include "tap/inner_ipv6.h"
 #include "tap/mac_address.h"
+#include "tap/names.h"
 #include "tap/outbound.h"
 #include "tests/tap/fake_pool.h"
 
@@ -14,6 +16,7 @@ namespace wow {
 namespace {
 
 const Address kSelf = node_address(1), kPeer = node_address(2), kEvil = node_address(6);
+constexpr MacAddress kGuest = {0x52, 0x54, 0, 0, 0, 1};
 constexpr std::uint8_t kTcp = 6;
 
 Bytes ipv6_packet(const IpAddress& from, const IpAddress& to, std::uint8_t next, ByteView payload) {
@@ -30,6 +33,23 @@ class Ipv6Test : public testing::Test {
               const Bytes& payload = Bytes(20, 7)) const {
     return write_ethernet(mac_of(to), mac_of(from), EtherType::kIpv6,
                           ipv6_packet(six(from), six(to), next, payload));
+  }
+  // The n-th address that guests may have.
+  IpAddress guest(std::uint8_t n) const {
+    Bytes bytes = to_bytes(subnet6_.network.mapped());
+    bytes[15] = n;
+    return IpAddress::v6(bytes);
+  }
+  void set_guest(const IpAddress& ip, const Address& host) {
+    pb::Lease lease;
+    lease.set_ip(ip.text());
+    lease.set_mac(kGuest.data(), kGuest.size());
+    dht_.set(ip_key(ip), host, to_bytes(lease.SerializeAsString()));
+  }
+  Bytes between(const MacAddress& to, const IpAddress& to_ip, const MacAddress& from,
+                const IpAddress& from_ip) const {
+    return write_ethernet(to, from, EtherType::kIpv6,
+                          ipv6_packet(from_ip, to_ip, kTcp, Bytes(20, 7)));
   }
   // As a kernel asks: to the multicast address of RFC 4291, 2.7.1.
   Bytes solicitation(const IpAddress& target, const IpAddress& asker,
@@ -60,7 +80,11 @@ class Ipv6Test : public testing::Test {
   std::vector<Address> wanted_;
   std::size_t frame_max_ = 0;
   bool leased_ = true;
-  Resolver resolver_{subnet_, dht_.calls_for(kSelf), clock_, [](const Address&) {}};
+  IpAddress guest_here_;  // of a guest on our own bridge
+  std::vector<Bytes> to_guest_;
+  std::vector<IpAddress> not_mine_;
+  Resolver resolver_{subnet_, dht_.calls_for(kSelf), clock_, [](const Address&) {},
+                     guest_ipv6_prefix(subnet6_)};
   Neighbours neighbours_{subnet6_, ring_.locate(), clock_, [](const Address&) {}};
   std::optional<IpAddress> own() const {
     return leased_ ? std::optional(six(kSelf)) : std::nullopt;
@@ -81,8 +105,12 @@ class Ipv6Test : public testing::Test {
       resolver_,
       clock_,
       metrics_,
-      {[] { return std::nullopt; }, [this](ByteView bytes) { to_host_.push_back(to_bytes(bytes)); },
-       [](auto&, auto&) {}, [this] { return own(); }, [this](auto& peer) { return six(peer); }}};
+      {[] { return ip("10.128.0.1"); },
+       [this](ByteView bytes) { to_host_.push_back(to_bytes(bytes)); },
+       [this](auto&, auto& ip) { not_mine_.push_back(ip); }, [this] { return own(); },
+       [this](auto& peer) { return six(peer); },
+       [this](auto& ip) { return guest_here_ == ip ? std::optional(kGuest) : std::nullopt; },
+       [this](auto&, ByteView bytes) { to_guest_.push_back(to_bytes(bytes)); }}};
 };
 
 TEST_F(Ipv6Test, AnAddressIsUniqueLocalAndHoldsEightyBitsOfTheNode) {
@@ -93,8 +121,8 @@ TEST_F(Ipv6Test, AnAddressIsUniqueLocalAndHoldsEightyBitsOfTheNode) {
   EXPECT_TRUE(std::equal(node.begin(), node.end(), six(kPeer).mapped().begin() + 6));
   EXPECT_NE(subnet6_, inner_ipv6_prefix(view_of("another key")));
   // Whoever has the address is nearer to its place than anybody else can be.
-  EXPECT_TRUE(nearer(kPeer, kEvil, ring_place_of(six(kPeer))));
-  EXPECT_LT(log2_of(ring_distance(kPeer, ring_place_of(six(kPeer)))), 80);
+  EXPECT_TRUE(nearer(kPeer, kEvil, ring_places_of(six(kPeer))[0]));
+  EXPECT_LT(log2_of(ring_distance(kPeer, ring_places_of(six(kPeer))[0])), 80);
 }
 
 TEST_F(Ipv6Test, NeighbourDiscoveryIsAnsweredAtHome) {
@@ -255,6 +283,73 @@ TEST_F(Ipv6Test, WhatDoesNotFitIsAnsweredAboveTheLeastMtu) {
                 Ipv6View::parse(EthernetView::parse(to_host_[1])->payload)->payload.data() + 4, 4),
             1280u);
   EXPECT_FALSE(write_too_big(to_host_[1], 1200)) << "no errors about errors";
+}
+
+// --- Guests on bridges ---
+
+TEST_F(Ipv6Test, NoHostsOwnAddressIsAmongThoseOfGuests) {
+  std::array<std::uint8_t, Address::kBytes> bytes{};
+  bytes.fill(7);
+  bytes[0] = bytes[1] = 0;
+  const Address low = Address::from_bytes(bytes);
+  EXPECT_FALSE(guest_ipv6_prefix(subnet6_).contains(six(low)));
+  ring_.members.push_back(low);  // and is found all the same
+  outbound_.take(frame(low, kSelf), 0);
+  pass();
+  pass();
+  ASSERT_EQ(to_node_.size(), 1u);
+  EXPECT_EQ(to_node_[0].first, low);
+  bytes[1] = 1;
+  EXPECT_EQ(six(Address::from_bytes(bytes)), six(low)) << "one more of 2^80";
+}
+
+TEST_F(Ipv6Test, AHostFindsAGuestByItsRecord) {
+  set_guest(guest(5), kPeer);
+  outbound_.take(solicitation(guest(5), six(kSelf)), 0);
+  outbound_.take(between(kGuest, guest(5), mac_of(kSelf), six(kSelf)), 0);
+  pass();
+  EXPECT_EQ(to_host_, std::vector<Bytes>{write_neighbour_advertisement(mac_of(kSelf), six(kSelf),
+                                                                       guest(5), kGuest, true)});
+  ASSERT_EQ(to_node_.size(), 1u);
+  EXPECT_EQ(to_node_[0], std::pair(kPeer, between(kGuest, guest(5), mac_of(kSelf), six(kSelf))));
+  EXPECT_EQ(ring_.located, 0);
+  // It has moved: the host's kernel hears of it.
+  to_host_.clear();
+  outbound_.announce({guest(5), kEvil, "", {}, kGuest});
+  EXPECT_EQ(to_host_, std::vector<Bytes>{write_neighbour_advertisement(mac_of(kSelf), six(kSelf),
+                                                                       guest(5), kGuest, false)});
+}
+
+TEST_F(Ipv6Test, AGuestsPacketsAreTakenFromItsHostAlone) {
+  set_guest(guest(5), kPeer);
+  const Bytes packet = between(mac_of(kSelf), six(kSelf), kGuest, guest(5));
+  inbound_.take(kPeer, packet);
+  pass();
+  EXPECT_EQ(to_host_, std::vector<Bytes>{packet});
+  to_host_.clear();
+  expect_dropped(kEvil, packet, Metric::kDropSourceCheck);
+  expect_dropped(kPeer, between(mac_of(kSelf), six(kSelf), {2, 9, 9, 9, 9, 9}, guest(5)),
+                 Metric::kDropSourceCheck);
+  expect_dropped(kPeer, between(mac_of(kSelf), six(kSelf), kGuest, ip("2001:db8::1")),
+                 Metric::kDropSourceCheck);
+  inbound_.take(kPeer, between(mac_of(kSelf), six(kSelf), kGuest, guest(6)));  // nobody's
+  pass();
+  EXPECT_EQ(count(Metric::kDropSourceCheck), 4u);
+  EXPECT_TRUE(to_host_.empty());
+}
+
+TEST_F(Ipv6Test, WhatIsForAGuestHereGetsThereAndForOneThatLeftIsAnswered) {
+  guest_here_ = guest(5);
+  const Bytes packet = between(kGuest, guest(5), mac_of(kPeer), six(kPeer));
+  inbound_.take(kPeer, packet);
+  EXPECT_EQ(to_guest_, std::vector<Bytes>{packet});
+  guest_here_ = {};
+  expect_dropped(kPeer, packet, Metric::kDropNotMine);
+  EXPECT_EQ(not_mine_, std::vector{guest(5)});
+  // A host's own address does not move.
+  expect_dropped(kPeer, between(mac_of(kSelf), six(kEvil), mac_of(kPeer), six(kPeer)),
+                 Metric::kDropNotMine);
+  EXPECT_EQ(not_mine_.size(), 1u);
 }
 
 }  // namespace

@@ -55,10 +55,19 @@ struct Site {
     const auto ethernet = EthernetView::parse(frame);
     if (ethernet->destination != mac && !ethernet->is_to_group()) return;
     heard.push_back(frame);
+    if (ethernet->type == EtherType::kIpv6) return guest_takes_ipv6(*ethernet);
     const auto arp =
         ethernet->type == EtherType::kArp ? ArpPacket::parse(ethernet->payload) : std::nullopt;
     if (!arp || arp->op != ArpPacket::kRequest || arp->target_ip != ip(address)) return;
     guest_says(write_arp_reply(arp->sender_mac, arp->sender_ip, ip(address), mac));
+  }
+  void guest_takes_ipv6(const EthernetView& ethernet) {
+    const auto packet = Ipv6View::parse(ethernet.payload);
+    const auto asked = packet ? NeighbourSolicitation::parse(*packet) : std::nullopt;
+    if (!asked || address6.empty() || asked->target != ip(address6)) return;
+    MacAddress answers{};  // of the option with the asker's
+    std::copy_n(packet->payload.begin() + 26, answers.size(), answers.begin());
+    guest_says(write_neighbour_advertisement(answers, asked->asker, asked->target, mac, true));
   }
   void guest_says(const Bytes& frame) { plugged_in->take(port, frame); }
   // What the daemon has put on the LAN.
@@ -72,6 +81,7 @@ struct Site {
   BridgeHost& host;
   const MacAddress mac;
   const std::string address;
+  std::string address6;  // none, if empty
   Switch wires;
   Switch* plugged_in = &wires;  // where the guest is
   std::size_t port = kGuestPort;
@@ -171,6 +181,23 @@ TEST_F(StandInTest, TheOtherBridgeTakesTheGuestsOfTheBlockedOneAndGivesThemBack)
   EXPECT_EQ(record()->owner, high_.address);
   EXPECT_TRUE(told(plain_, high_.address));
   EXPECT_TRUE(leaves_by(high_));
+}
+
+TEST_F(StandInTest, ItsIpv6AddressGoesAlongAndIsKeptWhileItIsSilent) {
+  x_.address6 = "fd00::5";
+  x_.guest_says(
+      write_neighbour_advertisement(kAllNodesMac, all_nodes(), ip(x_.address6), x_.mac, false));
+  run(1s);
+  ASSERT_EQ(high_.bridge.guest_at(ip(x_.address6)), x_.mac);
+  plug();
+  run(LoopGuard::kInterval + 500ms);
+  ASSERT_TRUE(high_.bridge.blocked());
+  EXPECT_EQ(low_.bridge.guest_at(ip(x_.address6)), x_.mac);
+  run(5min);
+  EXPECT_EQ(low_.bridge.guest_at(ip(x_.address6)), x_.mac);
+  unplug();
+  run(LoopGuard::kBlockedFor + 1s);
+  EXPECT_EQ(high_.bridge.guest_at(ip(x_.address6)), x_.mac);
 }
 
 // The host behind the blocked bridge is one of those from elsewhere.

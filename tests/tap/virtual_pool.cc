@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "tap/inner_ipv6.h"
+#include "dht/inner_ipv6.h"
 
 namespace wow {
 

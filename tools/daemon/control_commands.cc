@@ -1,7 +1,7 @@
 #include "tools/daemon/control_commands.h"
 
+#include "dht/inner_ipv6.h"
 #include "proto/vnet.pb.h"
-#include "tap/inner_ipv6.h"
 #include "tap/names.h"
 #include "tools/daemon/status.h"
 

@@ -6,7 +6,7 @@
 
 #include "base/asio/files.h"
 #include "base/log.h"
-#include "tap/inner_ipv6.h"
+#include "dht/inner_ipv6.h"
 #include "tunnel/identity/settings.h"
 
 namespace wow {
@@ -132,7 +132,9 @@ void HostSide::start(Ready ready) {
                                               host_.random(), port_, host_.metric_slot(),
                                               network_options(), std::move(hooks));
   if (lan_) {
-    network_->add_bridge(*lan_, host_.credentials());
+    network_->add_bridge(*lan_, host_.credentials(), [this](const MacAddress& mac) {
+      return interface_mac(options_.bridge) == mac;
+    });
     lan_->start(*network_);
   }
   plane_.start(*network_);

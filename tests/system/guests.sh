@@ -1,0 +1,51 @@
+# shellcheck shell=bash
+# Hosts with bridges, and guests on them that have nothing inside: namespaces. For test scripts; source it after pool.sh.
+#
+#   guests_hosts home1 office1       members that may bridge, not up yet; `net` has a process in each one's network
+#   guest one MAC home1              a guest that home1's bridge has a port for; in_net one CMD... runs there
+#   move one home1 office1           and announced, as hypervisors do
+
+declare -A net=() # a process in each host's, or guest's, network
+
+# guests_hosts HOST...: with a bridge br0 each. Their invite has the OPTIONS of the variable guests_invite.
+guests_hosts() {
+  local host
+  # shellcheck disable=SC2086
+  pool_invite bridges --bridge ${guests_invite:-}
+  for host; do
+    install -m 600 "$LAB_DIR/bridges.invite" "$LAB_DIR/hosts/$host/root/lab.invite"
+    lab_exec "$host" wow join lab.invite >>"$LAB_LOGS/commands.log" 2>&1 </dev/null
+    lab_exec "$host" bash -c 'ip link add br0 type bridge && ip link set br0 up
+      [[ ! -e /proc/sys/net/ipv6 ]] || sysctl -qw net.ipv6.conf.br0.accept_ra=0
+      sysctl -qw net.bridge.bridge-nf-call-iptables=0 2>/dev/null || :
+      mkdir -p /etc/wow && echo "bridge = \"br0\"" >>/etc/wow/lab.conf'
+    net[$host]=$(lab_spawn "$host" /dev/null sleep infinity)
+  done
+}
+
+in_net() { nsenter -t "${net[$1]}" -n "${@:2}"; }
+# guest NAME MAC HOST: a guest that HOST's bridge has a port for.
+guest() {
+  net[$1]=$(lab_spawn "$3" /dev/null unshare -n sleep infinity)
+  lab_wait 5 "its network" bash -c "[[ \$(readlink /proc/${net[$1]}/ns/net) != \$(readlink /proc/${net[$3]}/ns/net) ]]"
+  ip link add "p$1" address "06:00:00:00:00:${2##*:}" type veth peer name eth0 address "$2" netns "${net[$1]}"
+  ip link set "p$1" netns "${net[$3]}"
+  in_net "$1" ip link set lo up
+  in_net "$1" ip link set eth0 up
+  in_net "$3" ip link set "p$1" master br0 up
+}
+# move NAME FROM TO: the cable is pulled there and put in here; then the hypervisor announces the guest by RARP, as QEMU does.
+move() {
+  [[ -p $LAB_DIR/go ]] || mkfifo "$LAB_DIR/go"
+  in_net "$1" python3 -c 'import socket, sys
+s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW); s.bind(("eth0", 0)); mac = s.getsockname()[4]
+print("ready", flush=True); open(sys.argv[1]).read()
+s.send(b"\xff" * 6 + mac + bytes.fromhex("80350001080006040003") + mac + bytes(4) + mac + bytes(4) + bytes(18))' "$LAB_DIR/go" >"$LAB_DIR/announcer" &
+  local announcer=$!
+  lab_wait 10 "the hypervisor" grep -q ready "$LAB_DIR/announcer" || fail "no announcer"
+  in_net "$2" ip link set "p$1" nomaster
+  in_net "$2" ip link set "p$1" netns "${net[$3]}"
+  in_net "$3" ip link set "p$1" master br0 up
+  echo go >"$LAB_DIR/go"
+  wait "$announcer"
+}
