@@ -89,7 +89,7 @@ void Coordinator::run(const Address& from, const Group& group, const pb::ClientR
   if (!checker_.authentic(request.record(), *value)) {
     return answer(status_reply(pb::ClientReply::REFUSED, "the signature does not hold"));
   }
-  const auto why = value->removed ? std::string() : checker_.objection(*value);
+  const auto why = value->removed ? std::string() : checker_.objection(*value, request.record());
   if (!why.empty()) return answer(status_reply(pb::ClientReply::REFUSED, why));
   start_round(
       group, key, false,

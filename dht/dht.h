@@ -54,8 +54,8 @@ struct DhtOptions {
   Duration majority_lost_after = wow::majority_lost_after(7 * 24h);
   std::size_t replicas_max = 5;
   Duration group_change_after = 10s;  // the nearest nodes differ from the members for so long
-  // "ip/" keys must lie inside; in the second, of guests' IPv6, only hosts that may bridge have
-  // any.
+  // "ip/" keys must lie inside, or in a route of the invite of a host that may bridge; in the
+  // second, of guests' IPv6, only such hosts have any.
   std::optional<Prefix> lease_subnet, lease_subnet6;
   // What one node keeps for others, removed and expired records included until they are forgotten.
   std::size_t records_per_owner_max = 1024;

@@ -20,21 +20,6 @@ bool is_name(std::string_view text) {
          });
 }
 
-std::string lease_objection(std::string_view text, const std::optional<Prefix>& subnet,
-                            const std::optional<Prefix>& subnet6) {
-  const auto ip = IpAddress::parse(text);
-  if (!ip || ip->text() != text) return "not an IP address in its usual form";
-  if (subnet6 && subnet6->contains(*ip)) return {};
-  if (!subnet) return "this pool leases no addresses";
-  if (!subnet->contains(*ip)) return "outside the pool's subnet " + subnet->text();
-  const std::uint64_t size = subnet->size();
-  // The service address is the last host address.
-  for (const std::uint64_t offset : {std::uint64_t{0}, size - 2, size - 1}) {
-    if (*ip == subnet->at(offset)) return "the address has a meaning of its own in the subnet";
-  }
-  return {};
-}
-
 }  // namespace
 
 std::optional<Value> Value::parse(const pb::Record& record) {
@@ -128,7 +113,32 @@ bool RecordChecker::verify(const pb::Record& record, const Value& value) const {
   return context_.credentials.signer(*key, message, view_of(record.signature())) == value.owner;
 }
 
-std::string RecordChecker::objection(const Value& value) {
+std::string RecordChecker::lease_objection(std::string_view text, const pb::Record& record) const {
+  const auto ip = IpAddress::parse(text);
+  const auto& subnet = context_.options.lease_subnet;
+  const auto& subnet6 = context_.options.lease_subnet6;
+  if (!ip || ip->text() != text) return "not an IP address in its usual form";
+  if (subnet6 && subnet6->contains(*ip)) return {};
+  if (!subnet) return "this pool leases no addresses";
+  if (!subnet->contains(*ip)) {
+    return may_route(*ip, record) ? "" : "outside the pool's subnet " + subnet->text();
+  }
+  const std::uint64_t size = subnet->size();
+  // The service address is the last host address.
+  for (const std::uint64_t offset : {std::uint64_t{0}, size - 2, size - 1}) {
+    if (*ip == subnet->at(offset)) return "the address has a meaning of its own in the subnet";
+  }
+  return {};
+}
+
+bool RecordChecker::may_route(const IpAddress& ip, const pb::Record& record) const {
+  const auto identity = context_.credentials.verify_chain(view_of(record.chain()));
+  return identity && identity->may_bridge &&
+         std::any_of(identity->routes.begin(), identity->routes.end(),
+                     [&](const Prefix& route) { return route.contains(ip); });
+}
+
+std::string RecordChecker::objection(const Value& value, const pb::Record& record) {
   refresh();
   const std::string_view key = value.key;
   if (key.starts_with(kNodes) && key.substr(kNodes.size()) != value.owner.hex()) {
@@ -138,8 +148,7 @@ std::string RecordChecker::objection(const Value& value) {
     return "a name is 1 to 63 of a-z, 0-9 and -";
   }
   if (key.starts_with(kLeases)) {
-    auto why = lease_objection(key.substr(kLeases.size()), context_.options.lease_subnet,
-                               context_.options.lease_subnet6);
+    auto why = lease_objection(key.substr(kLeases.size()), record);
     if (!why.empty()) return why;
   }
   return reserved_for_another(value);

@@ -44,11 +44,14 @@ class RecordChecker {
   // Whether the writer's invite lets it put a LAN behind its node.
   bool may_bridge(const pb::Record& record) const;
   // Why the rules of its namespace forbid the value; empty if they do not.
-  std::string objection(const Value& value);
+  std::string objection(const Value& value, const pb::Record& record);
 
  private:
   void refresh();
   bool verify(const pb::Record& record, const Value& value) const;
+  std::string lease_objection(std::string_view text, const pb::Record& record) const;
+  // Whether the writer's invite allows its guests an address outside the pool.
+  bool may_route(const IpAddress& ip, const pb::Record& record) const;
   std::string reserved_for_another(const Value& value) const;
 
   Context& context_;

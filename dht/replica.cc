@@ -290,7 +290,7 @@ std::string Replica::objection(const Epoch& epoch, const pb::Accept& request,
   auto why = lease_objection(epoch, *wanted.value, request.record());
   // What was written once is written again for readers, whatever the other rules have become.
   if (!why.empty() || request.keep_timer()) return why;
-  why = checker_.objection(*wanted.value);
+  why = checker_.objection(*wanted.value, request.record());
   return why.empty() ? quota_objection(*wanted.value, checker_.invite_of(request.record())) : why;
 }
 

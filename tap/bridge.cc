@@ -20,6 +20,11 @@ DhcpNetwork network_of(const BridgeOptions& options, Duration lease) {
   return {service_address(options.subnet), options.subnet, options.domain, options.mtu, lease / 2};
 }
 
+std::vector<Prefix> routes_of(const Credentials& credentials) {
+  const auto self = credentials.verify_chain(credentials.chain());
+  return self ? self->routes : std::vector<Prefix>();
+}
+
 }  // namespace
 
 pb::GuestMoved guest_moved(const IpAddress& ip, const MacAddress& mac, const Address& node) {
@@ -37,6 +42,7 @@ Bridge::Bridge(const Credentials& credentials, const BridgeOptions& options, Res
       own_mac_(mac_of(self_)),
       options_(options),
       service_ip_(service_address(options.subnet)),
+      routes_(routes_of(credentials)),
       resolver_(resolver),
       clock_(clock),
       metrics_(metrics),
@@ -144,7 +150,7 @@ GuestLeases::Hooks Bridge::lease_hooks() {
         return found == stations_.end() ? std::nullopt : std::optional(found->second);
       },
       .is_leasable =
-          [this](const IpAddress& ip) { return resolver_.is_leased(ip) && hooks_.is_leasable(ip); },
+          [this](const IpAddress& ip) { return may_be_guests(ip) && hooks_.is_leasable(ip); },
   };
 }
 
@@ -179,6 +185,7 @@ GuestIpv6::Hooks Bridge::ipv6_hooks() {
       .own_ip6 = [this] { return hooks_.own_ip6(); },
       .want_session = [this](const Address& node) { hooks_.want_session(node); },
       .is_hosts_own = [this](const MacAddress& mac) { return hooks_.is_hosts_own(mac); },
+      .may_be_guests = [this](const IpAddress& ip) { return may_be_guests(ip); },
       .when_held = [this](ByteView frame, const MacAddress& mac, const IpAddress& source,
                           const auto& then) { when_held(frame, mac, source, then); },
       .route = [this](ByteView frame, const IpAddress& to) { route(frame, to); },
@@ -196,6 +203,12 @@ bool Bridge::hear(const MacAddress& mac) {
   }
   stations_[mac] = now;
   return true;
+}
+
+bool Bridge::may_be_guests(const IpAddress& ip) const {
+  const auto has_ip = [&](const Prefix& prefix) { return prefix.contains(ip); };
+  return resolver_.is_leased(ip) && (has_ip(options_.subnet) || has_ip(options_.subnet6) ||
+                                     std::any_of(routes_.begin(), routes_.end(), has_ip));
 }
 
 void Bridge::take(ByteView frame) {
@@ -220,13 +233,13 @@ void Bridge::on_arp(const EthernetView& ethernet) {
   const auto arp = ArpPacket::parse(ethernet.payload);
   if (!arp || arp->sender_mac != ethernet.source) return metrics_.add(Metric::kDropFrameKind);
   // An address to be used from now on, or announced after a move (RFC 5227).
-  if (options_.subnet.contains(arp->sender_ip)) {
+  if (may_be_guests(arp->sender_ip)) {
     leases_.use(arp->sender_mac, arp->sender_ip, true, [this](bool held) {
       if (!held) metrics_.add(Metric::kDropSourceCheck);
     });
   }
-  if (arp->op == ArpPacket::kRequest && options_.subnet.contains(arp->target_ip) &&
-      arp->target_ip != arp->sender_ip) {
+  const bool in_reach = options_.subnet.contains(arp->target_ip) || may_be_guests(arp->target_ip);
+  if (arp->op == ArpPacket::kRequest && in_reach && arp->target_ip != arp->sender_ip) {
     answer_arp(*arp);
   }
 }
@@ -255,7 +268,7 @@ void Bridge::on_ipv4(ByteView frame, const EthernetView& ethernet) {
   if (udp && udp->destination_port == DhcpMessage::kServerPort) {
     return dhcp_.take(ethernet.source, udp->payload);
   }
-  if (!options_.subnet.contains(ip->source)) return metrics_.add(Metric::kDropSourceCheck);
+  if (!may_be_guests(ip->source)) return metrics_.add(Metric::kDropSourceCheck);
   when_held(frame, ethernet.source, ip->source, [this](ByteView held) { pass_on(held); });
 }
 
@@ -288,7 +301,7 @@ void Bridge::pass_on(ByteView frame) {
 }
 
 void Bridge::route(ByteView frame, const IpAddress& to) {
-  if (!options_.subnet.contains(to) && !options_.subnet6.contains(to)) {
+  if (!options_.subnet.contains(to) && !options_.subnet6.contains(to) && !may_be_guests(to)) {
     return metrics_.add(Metric::kDropNoDestination);
   }
   if (hooks_.own_ip() == to || hooks_.own_ip6() == to) {

@@ -107,6 +107,8 @@ class Bridge {
   DhcpServer::Hooks dhcp_hooks();
   GuestIpv6::Hooks ipv6_hooks();
   bool hear(const MacAddress& mac);
+  // Whether a guest here may have `ip` if nobody else does.
+  bool may_be_guests(const IpAddress& ip) const;
   void on_arp(const EthernetView& ethernet);
   void answer_arp(const ArpPacket& arp);
   void on_ipv4(ByteView frame, const EthernetView& ethernet);
@@ -127,6 +129,7 @@ class Bridge {
   const MacAddress own_mac_;
   const BridgeOptions options_;
   const IpAddress service_ip_;
+  const std::vector<Prefix> routes_;  // outside the pool, that our invite allows
   Resolver& resolver_;
   Clock& clock_;
   MetricSlot& metrics_;

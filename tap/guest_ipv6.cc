@@ -33,7 +33,7 @@ void GuestIpv6::take(ByteView frame, const EthernetView& ethernet) {
   if (ip->source.is_link_local() || ip->source.is_unspecified()) {
     return metrics_.add(Metric::kDropFrameKind);
   }
-  if (!guests_.contains(ip->source)) return metrics_.add(Metric::kDropSourceCheck);
+  if (!hooks_.may_be_guests(ip->source)) return metrics_.add(Metric::kDropSourceCheck);
   hooks_.when_held(frame, ethernet.source, ip->source, [this](ByteView held) { pass_on(held); });
 }
 
@@ -73,7 +73,7 @@ void GuestIpv6::on_neighbour_message(const EthernetView& ethernet, const Ipv6Vie
   const auto said = NeighbourAdvertisement::parse(ip);
   // Routers and redirects of a guest's are its own LAN's business.
   if (!said) return metrics_.add(Metric::kDropFrameKind);
-  if (guests_.contains(said->target)) claim(ethernet.source, said->target);
+  if (hooks_.may_be_guests(said->target)) claim(ethernet.source, said->target);
 }
 
 void GuestIpv6::claim(const MacAddress& mac, const IpAddress& ip) {
@@ -83,7 +83,7 @@ void GuestIpv6::claim(const MacAddress& mac, const IpAddress& ip) {
 }
 
 void GuestIpv6::on_solicitation(const MacAddress& from, const NeighbourSolicitation& asked) {
-  if (guests_.contains(asked.asker)) {
+  if (hooks_.may_be_guests(asked.asker)) {
     claim(from, asked.asker);
   } else if (!asked.asker.is_link_local()) {
     return metrics_.add(Metric::kDropSourceCheck);
@@ -98,7 +98,8 @@ void GuestIpv6::answer(const MacAddress& asker, const NeighbourSolicitation& ask
   if (asked.target == link_local_of(kServiceMac)) return tell(kServiceMac);
   if (asked.target == hooks_.own_ip6()) return tell(mac_of(self_));
   // A guest here answers for itself.
-  if (!subnet6_.contains(asked.target) || leases_.mac_of(asked.target)) return;
+  const bool in_reach = subnet6_.contains(asked.target) || hooks_.may_be_guests(asked.target);
+  if (!in_reach || leases_.mac_of(asked.target)) return;
   holders_.ask(asked.target, [this, tell, asker](const auto& holder) {
     if (!holder || holder->node == self_ || holder->mac == asker) return;
     hooks_.want_session(holder->node);
@@ -108,8 +109,10 @@ void GuestIpv6::answer(const MacAddress& asker, const NeighbourSolicitation& ask
 
 // "May I have this address?" (RFC 4862, 5.4). Whoever may has it from now.
 void GuestIpv6::on_probe(const MacAddress& from, const IpAddress& target) {
-  if (!subnet6_.contains(target)) return;  // its link-local one
-  if (!guests_.contains(target)) return say_if_taken(from, target);
+  if (!hooks_.may_be_guests(target)) {
+    if (subnet6_.contains(target)) say_if_taken(from, target);  // a host's, perhaps
+    return;
+  }
   // Another guest here answers for itself.
   if (const auto here = leases_.mac_of(target); here && *here != from) return;
   leases_.use(from, target, true, [this, from, target](bool held) {

@@ -36,6 +36,8 @@ class GuestIpv6 {
     std::function<void(const Address& node)> want_session;
     // The host's own interface to the bridge, which is no guest: it has a way into the pool.
     std::function<bool(const MacAddress&)> is_hosts_own;
+    // Whether a guest here may have an address if nobody else does.
+    std::function<bool(const IpAddress&)> may_be_guests;
     // Calls back with the frame once the guest with this MAC holds this address; never if it does
     // not.
     std::function<void(ByteView frame, const MacAddress&, const IpAddress&,

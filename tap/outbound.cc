@@ -7,11 +7,10 @@
 
 namespace wow {
 
-Outbound::Outbound(const Address& self, const Prefix& subnet, const IpAddress& service_ip,
-                   Resolver& resolver, Neighbours& neighbours, MetricSlot& metrics, Hooks hooks)
+Outbound::Outbound(const Address& self, const IpAddress& service_ip, Resolver& resolver,
+                   Neighbours& neighbours, MetricSlot& metrics, Hooks hooks)
     : self_(self),
       own_mac_(mac_of(self)),
-      subnet_(subnet),
       service_ip_(service_ip),
       holders_(resolver, neighbours),
       metrics_(metrics),
@@ -38,7 +37,7 @@ void Outbound::on_arp(const EthernetView& frame) {
   const auto own_ip = hooks_.own_ip();
   // The host announces its address, or asks whether it is free (RFC 5227): the lease has settled
   // that.
-  if (!own_ip || arp->target_ip == *own_ip || !subnet_.contains(arp->target_ip)) return;
+  if (!own_ip || arp->target_ip == *own_ip) return;
   const auto answer = [this, arp = *arp](const MacAddress& mac) {
     hooks_.to_host(write_arp_reply(arp.sender_mac, arp.sender_ip, arp.target_ip, mac));
   };

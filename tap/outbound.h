@@ -32,8 +32,8 @@ class Outbound {
     std::function<void(ByteView frame)> to_guest = [](auto) {};
   };
 
-  Outbound(const Address& self, const Prefix& subnet, const IpAddress& service_ip,
-           Resolver& resolver, Neighbours& neighbours, MetricSlot& metrics, Hooks hooks);
+  Outbound(const Address& self, const IpAddress& service_ip, Resolver& resolver,
+           Neighbours& neighbours, MetricSlot& metrics, Hooks hooks);
 
   void take(ByteView frame, std::uint8_t facts);
   // A packet whose source was checked: the host's own, or a guest's on our bridge.
@@ -55,7 +55,6 @@ class Outbound {
 
   const Address self_;
   const MacAddress own_mac_;
-  const Prefix subnet_;
   const IpAddress service_ip_;
   Holders holders_;
   MetricSlot& metrics_;

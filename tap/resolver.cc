@@ -3,21 +3,26 @@
 #include <algorithm>
 #include <utility>
 
+#include "dht/inner_ipv6.h"
 #include "tap/mac_address.h"
 #include "tap/names.h"
 
 namespace wow {
 
 Resolver::Resolver(const Prefix& subnet, DhtCalls dht, Clock& clock, Changed changed,
-                   const std::optional<Prefix>& guests6)
+                   const std::optional<Prefix>& subnet6)
     : subnet_(subnet),
-      guests6_(guests6),
+      subnet6_(subnet6),
       dht_(std::move(dht)),
       clock_(clock),
       changed_(std::move(changed)) {}
 
 bool Resolver::is_leased(const IpAddress& ip) const {
-  return is_host_address(ip, subnet_) || (guests6_ && is_host_address(ip, *guests6_));
+  if (subnet_.contains(ip)) return is_host_address(ip, subnet_);
+  if (subnet6_ && subnet6_->contains(ip)) {
+    return is_host_address(ip, guest_ipv6_prefix(*subnet6_));
+  }
+  return !ip.is_multicast() && !ip.is_loopback() && !ip.is_link_local() && !ip.is_unspecified();
 }
 
 void Resolver::resolve(const IpAddress& ip, Done done) {

@@ -42,11 +42,12 @@ class Resolver {
 
   // `changed` is called after a binding of `node` came or went.
   using Changed = std::function<void(const Address& node)>;
-  // `guests6`: the addresses of guests' IPv6, if there are any.
+  // `subnet6`: of the pool's inner IPv6 addresses.
   Resolver(const Prefix& subnet, DhtCalls dht, Clock& clock, Changed changed,
-           const std::optional<Prefix>& guests6 = {});
+           const std::optional<Prefix>& subnet6 = {});
 
-  // Whether `ip` is of those that are leased.
+  // Whether records say whose `ip` is: leased ones, those of guests, and those outside the pool
+  // that guests have by leave of their host's invite.
   bool is_leased(const IpAddress& ip) const;
 
   // From the cache at once (before this returns), else from the DHT.
@@ -82,7 +83,7 @@ class Resolver {
   void bind(const IpAddress& ip, Entry& entry, std::optional<Binding> binding);
 
   const Prefix subnet_;
-  const std::optional<Prefix> guests6_;
+  const std::optional<Prefix> subnet6_;
   DhtCalls dht_;
   Clock& clock_;
   Changed changed_;

@@ -96,7 +96,7 @@ VirtualNetwork::Impl::Impl(Node& node, Dht& dht, Clock& clock, Random& random, F
       dht_(calls_of(dht, alive_)),
       resolver_(
           options_.subnet, dht_, clock, [this](const Address& node) { changed(node); },
-          guest_ipv6_prefix(options_.subnet6)),
+          options_.subnet6),
       neighbours_(
           options_.subnet6,
           [this](auto& place, auto done) {
@@ -111,8 +111,8 @@ VirtualNetwork::Impl::Impl(Node& node, Dht& dht, Clock& clock, Random& random, F
       service_(service_address(options_.subnet), dns_, metrics,
                [this](ByteView frame) { to_host(frame); }),
       agent_(node.address(), dht_, clock, random, options_, lease_hooks()),
-      outbound_(node.address(), options_.subnet, service_address(options_.subnet), resolver_,
-                neighbours_, metrics, outbound_hooks()),
+      outbound_(node.address(), service_address(options_.subnet), resolver_, neighbours_, metrics,
+                outbound_hooks()),
       inbound_(node.address(), resolver_, clock, metrics, inbound_hooks()),
       pinger_(clock, random, [this](auto& to, auto& message) { send(to, message); }),
       publish_timer_(clock),

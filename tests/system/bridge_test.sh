@@ -11,7 +11,7 @@ source "$(dirname "${BASH_SOURCE[0]}")/guests.sh"
 command -v busybox >/dev/null && busybox udhcpc --help >/dev/null 2>&1 || { echo 'busybox with udhcpc is missing'; exit 77; }
 pool_laboratory home1 office1 campus1
 pool_create
-guests_hosts home1 office1
+guests_invite='--route 192.168.88.0/24' guests_hosts home1 office1
 pool_routers r1 r2
 pool_up home1 office1 campus1
 lab_exec campus1 wow down lab >/dev/null
@@ -76,6 +76,16 @@ eventually "forged packets are dropped and counted" dropped
 kill "$watch"
 same "none has left" "" "$(cat "$LAB_DIR/heard")"
 yes "office1 keeps its address" pool_ping campus1 office1
+refused_before=$(pool_counter home1 drop_source_check)
+lab_exec campus1 ip route add 192.168.88.0/24 dev wow-lab
+in_net one ip addr add 192.168.88.1/24 dev eth0
+in_net two ip addr add 192.168.88.2/24 dev eth0
+yes "of a prefix that the invite allows a guest has an address" g_ping one campus1 -I 192.168.88.1
+yes "which the store has, too" holds home1 192.168.88.1
+yes "so has another" g_ping two campus1 -I 192.168.88.2
+yes "guests reach each other by them" g_ping one 192.168.88.2
+yes "and hosts that have a route" lab_exec campus1 ping -n -c 1 -W 5 192.168.88.1
+same "none of it was dropped" "$refused_before" "$(pool_counter home1 drop_source_check)"
 
 echo "--- moving with a connection open"
 # through FROM TO: a transfer from campus1 to the guest while it moves. Prints the comparison.

@@ -57,7 +57,7 @@ struct BridgeHost {
   std::vector<pb::VnetMessage> got;
   std::vector<std::pair<Address, Bytes>> to_node;
   Resolver resolver{subnet, world.dht.calls_for(address), world.clock, [](const Address&) {},
-                    guest_ipv6_prefix(subnet6)};
+                    subnet6};
   Neighbours neighbours{subnet6, world.ring.locate(), world.clock, [](const Address&) {}};
   Directory directory{world.dht.calls_for(address), resolver, world.clock, "lab", subnet6};
   DnsResponder dns{"lab", subnet, subnet6, directory};

@@ -75,7 +75,6 @@ class FramesTest : public testing::Test {
                        [this](ByteView frame) { to_host_.push_back(to_bytes(frame)); }};
   Outbound outbound_{
       kSelf,
-      subnet_,
       service_ip_,
       resolver_,
       neighbours_,

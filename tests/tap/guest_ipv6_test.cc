@@ -132,6 +132,11 @@ TEST_F(GuestIpv6Test, WhoSpeaksIsToldAgainNowAndThenAndAStormOfQuestionsIsBounde
     pass(1min);
   }
   EXPECT_EQ(said(a_, 134).size(), 2u);
+  // Who says anything else may be another host that a cable has brought here.
+  Bytes report(28);
+  report[0] = 143;
+  b_.bridge.take(ipv6({0x33, 0x33, 0, 0, 0, 0x16}, kGuest, kLink, "ff02::16", kIcmp, report));
+  EXPECT_TRUE(said(b_, 134).empty());
   b_.bridge.take(packet6(kGuest, kMine, "fd00:0:0:9::1"));
   for (int i = 0; i < 1000; ++i) b_.bridge.take(router_solicitation(kGuest));
   EXPECT_LE(said(b_, 134).size(), 1u * GuestIpv6::kTellsPerSecond);

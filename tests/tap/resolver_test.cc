@@ -29,7 +29,7 @@ class ResolverTest : public testing::Test {
   FakeDht dht_{clock_};
   int changes_ = 0;
   Resolver resolver_{*Prefix::parse("10.128.0.0/16"), dht_.calls_for(node_address(1)), clock_,
-                     [this](const Address&) { ++changes_; }};
+                     [this](const Address&) { ++changes_; }, Prefix::parse("fd00::/48")};
   std::optional<ErrorCode> error_;
 };
 
@@ -63,7 +63,8 @@ TEST_F(ResolverTest, NobodyIsRememberedForAMomentOnly) {
 
 TEST_F(ResolverTest, SpecialAddressesAreNeverBelieved) {
   for (const char* special :
-       {"10.128.0.0", "10.128.255.254", "10.128.255.255", "10.129.0.1", "fd00::1"}) {
+       {"10.128.0.0", "10.128.255.254", "10.128.255.255", "127.0.0.1", "169.254.1.1", "224.0.0.251",
+        "0.0.0.0", "fe80::1", "ff02::1", "::1", "fd00:0:0:1::1", "fd00::"}) {
     dht_.set_lease(special, node_address(2));
     EXPECT_FALSE(resolve(special)) << special;
   }

@@ -373,8 +373,10 @@ void add_pool_commands(CLI::App& app, CommandContext& context) {
   create_one->add_option("--group", made->options.groups, "Group of its members; may be repeated")
       ->allow_extra_args(false);
   create_one
-      ->add_option("--route", made->options.routes,
-                   "Prefix that its members may announce; may be repeated")
+      ->add_option(
+          "--route", made->options.routes,
+          "Prefix outside the pool of which guests of its members may have addresses; may be "
+          "repeated")
       ->allow_extra_args(false);
   create_one->add_flag("--bridge", made->options.bridge,
                        "Its members may put a whole LAN behind one node");
