@@ -37,7 +37,7 @@ void record(const Bytes& bytes) {
   if (!value) return;
   assert(value->data.size() <= kDhtValueBytesMax);
   (void)bench.checker.authentic(wire, *value);
-  (void)bench.checker.objection(*value);
+  (void)bench.checker.objection(*value, wire);
 }
 
 // A record in it that parses is signed anew by its owner, if that is one of the pool.
