@@ -3,7 +3,7 @@
 # UDP ends traffic goes on within three seconds, and when it comes back it is used again. Two hosts behind walls and NATs meet in
 # a stream that both open.
 #
-#   r1..r4 (routers; TCP 4433, TLS 443), p (an HTTP proxy), peer: on the internet
+#   r1..r4 (routers; TCP 4433, TLS 443), p (HTTP proxies, and one of SOCKS 5), peer: on the internet
 #      |
 #   home (NAT): host; the wall around it changes      flat, cell (NATs): a host each
 set -eu
@@ -35,6 +35,7 @@ lab_exec peer bash -c "wow join $LAB_DIR/lab.invite && wow up lab --name peer --
 lab_exec host wow join "$LAB_DIR/lab.invite" >/dev/null 2>&1
 lab_spawn p "$LAB_LOGS/proxy" wow lab proxy --port 3128 >/dev/null
 lab_spawn p "$LAB_LOGS/proxy-password" wow lab proxy --port 3129 --login lab:secret >/dev/null
+lab_spawn p "$LAB_LOGS/proxy-socks" microsocks -p 1080 -u lab -P secret >/dev/null
 
 # wall RULE...: what the site's router lets out now; flows that are open do not outlive it.
 wall() { wall_of home "$@"; }
@@ -83,6 +84,9 @@ joins_by "through a proxy" '^stream (TLS 198[0-9.]*:443 through proxy http://198
 wall 'iifname lan tcp dport != 3129 drop' 'iifname lan meta l4proto != tcp drop'
 joins_by "through a proxy with a password" 'through proxy http://198.51.100.8:3129)' \
   --proxy http://lab:secret@198.51.100.8:3129
+wall 'iifname lan tcp dport != 1080 drop' 'iifname lan meta l4proto != tcp drop'
+joins_by "through SOCKS 5 with a password" '^stream (TCP 198[0-9.]*:4433 through proxy socks5://198.51.100.8:1080)' \
+  --proxy socks5://lab:secret@198.51.100.8:1080
 
 echo "--- UDP goes and comes back"
 wall
