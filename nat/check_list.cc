@@ -81,8 +81,9 @@ std::optional<TimePoint> CheckList::next_due() const {
 }
 
 bool CheckList::all_repeated() const {
-  return std::all_of(entries_.begin(), entries_.end(),
-                     [](const Entry& e) { return e.tries > 1 || e.endpoint.is_stream(); });
+  return !entries_.empty() && std::ranges::all_of(entries_, [](const Entry& e) {
+    return e.tries > 1 || e.endpoint.is_stream();
+  });
 }
 
 bool CheckList::same(const Entry& known, const Endpoint& candidate) const {
@@ -107,12 +108,16 @@ void CheckList::add(const std::vector<Endpoint>& candidates, TimePoint now) {
       return e.tries > 0 ? now - e.begun < kCheckRestart : candidate.is_stream();
     };
     if (std::any_of(entries_.begin(), entries_.end(), lately)) continue;
+    // Another port of an address of which one is enough: the known one, which our NAT has an entry
+    // for.
+    const auto known = std::ranges::find_if(entries_, [&](auto& e) { return same(e, candidate); });
+    const Endpoint again = known == entries_.end() ? candidate : known->endpoint;
     std::erase_if(entries_, [&](const Entry& e) { return same(e, candidate); });
     if (entries_.size() >= kCheckListMax) {
       entries_.erase(std::max_element(entries_.begin(), entries_.end(),
                                       [](auto& a, auto& b) { return a.tries < b.tries; }));
     }
-    entries_.push_back({candidate});
+    entries_.push_back({again});
     if (candidate.is_stream() && !streams_at_once_)
       entries_.back().due = now + head_start(candidate.carrier);
   }

@@ -65,7 +65,8 @@ class CheckList {
   // packet.
   void answered(const Endpoint& candidate);
   bool exhausted() const { return !next_due(); }
-  // Each by UDP was checked more than once: what leads there should have answered.
+  // There are candidates, and each by UDP was checked more than once: what leads there should have
+  // answered.
   bool all_repeated() const;
   int checks_sent() const { return checks_sent_; }
 

@@ -66,7 +66,6 @@ bool ReflexiveVotes::vote(const Address& peer, const Endpoint& peer_endpoint, co
     std::rotate(same, same + 1, votes_.end());
     return false;
   }
-  const auto before = endpoints({}, now);
   std::erase_if(votes_, [&](const Vote& v) {
     const bool replaced = v.peer == peer && v.seen.ip.is_v4() == seen.ip.is_v4() &&
                           v.peer_endpoint.ip.is_private() == peer_endpoint.ip.is_private();
@@ -75,7 +74,7 @@ bool ReflexiveVotes::vote(const Address& peer, const Endpoint& peer_endpoint, co
   if (votes_.size() >= kVotesMax)
     votes_.erase(votes_.begin());  // the oldest: votes are kept in order of time
   votes_.push_back({peer, peer_endpoint, seen, now});
-  return endpoints({}, now) != before;
+  return true;
 }
 
 void ReflexiveVotes::forget_all() { votes_.clear(); }

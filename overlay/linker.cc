@@ -19,11 +19,13 @@ bool is_open(const Session* session) {
   return session != nullptr && session->state() == SessionState::kOpen;
 }
 
-// Seen from outside with another address than it has.
-bool is_translated(const std::vector<Endpoint>& candidates) {
-  const auto is_private = [](const Endpoint& e) { return e.ip.is_private(); };
-  return std::ranges::any_of(candidates, is_private) &&
-         !std::ranges::all_of(candidates, is_private);
+bool has_private(const std::vector<Endpoint>& candidates) {
+  return std::ranges::any_of(candidates, [](const Endpoint& e) { return e.ip.is_private(); });
+}
+
+// Another port for each peer, as far as is known.
+bool may_depend(NatMapping nat) {
+  return nat == NatMapping::kDependent || nat == NatMapping::kUnknown;
 }
 
 bool same_addresses(const std::vector<Endpoint>& a, const std::vector<Endpoint>& b) {
@@ -181,8 +183,10 @@ void Linker::dial_directly(const Address& peer, const std::vector<Endpoint>& can
                            const Address& named_by) {
   const Session* session = hub_.sessions.find(peer);
   if (session == nullptr || is_open(session)) return;
-  // Behind two NATs of which ours shows each peer another port, it would be luck.
-  if (hub_.own_nat() == NatMapping::kDependent && is_translated(candidates)) return;
+  // Through two NATs of which ours shows each peer another port it would be luck, and lists do not
+  // say who is behind one. Each try takes an entry of ours.
+  const NatMapping nat = hub_.own_nat();
+  if (nat == NatMapping::kDependent || (may_depend(nat) && has_private(candidates))) return;
   std::size_t dialled = 0;
   for (const Endpoint& e : candidates) {
     if (e.is_stream()) continue;
@@ -216,14 +220,16 @@ void Linker::step_open(Session& session, Attempt& attempt) {
   const TimePoint now = hub_.clock.now();
   const Address peer = session.peer();
   Edge* edge = hub_.edges.find(peer);
-  if (edge != nullptr && edge->nat == NatMapping::kDependent) attempt.checks.keep_one_per_address();
+  if (edge != nullptr && may_depend(edge->nat)) attempt.checks.keep_one_per_address();
   if (edge != nullptr && waits_for_news(*edge, session))
     return wake(peer, session.opened_at() + ring::kToldSoon);
   const auto due = attempt.checks.next_due();
   const bool is_due = due && *due <= now;
   if (is_due && !attempt.permitted) attempt.permitted = edge == nullptr || may_check(*edge);
-  // Ports are guessed when the usual checks should have been answered, or are of no use.
-  if (!attempt.permitted || attempt.checks.all_repeated()) handlers_.unlinked(peer);
+  // Ports are guessed when the usual checks should have been answered, or are known to be of no
+  // use.
+  const bool known = edge != nullptr && !is_doubtful(*edge);
+  if (attempt.permitted ? attempt.checks.all_repeated() : known) handlers_.unlinked(peer);
   if (is_due && !attempt.permitted) {
     handlers_.stuck(peer);
     return next_round(peer, attempt);
@@ -264,15 +270,19 @@ void Linker::next_round(const Address& peer, Attempt& attempt) {
   wake(peer, now + ring::kAskFirst);
 }
 
-// What its NAT does comes with its candidates, as soon as it has heard of the session; and they
-// wake the attempt.
+// What its NAT does comes with its candidates, as soon as it has heard of the session; what ours
+// does we know when a second peer has seen us, and the peer is told. Either wakes the attempt.
 bool Linker::waits_for_news(const Edge& edge, const Session& session) const {
-  return edge.nat == NatMapping::kUnknown && hub_.own_nat() == NatMapping::kDependent &&
+  return is_doubtful(edge) && is_hopeless(edge) &&
          hub_.clock.now() - session.opened_at() < ring::kToldSoon;
 }
 
+bool Linker::is_doubtful(const Edge& edge) const {
+  return edge.nat == NatMapping::kUnknown || hub_.own_nat() == NatMapping::kUnknown;
+}
+
 bool Linker::is_hopeless(const Edge& edge) const {
-  return edge.nat == NatMapping::kDependent && hub_.own_nat() == NatMapping::kDependent;
+  return may_depend(edge.nat) && may_depend(hub_.own_nat());
 }
 
 // Where both NATs choose a port for each peer, checks open something only if one of them lets in

@@ -81,6 +81,7 @@ class Linker {
   void step_open(Session& session, Attempt& attempt);
   void next_round(const Address& peer, Attempt& attempt);
   bool waits_for_news(const Edge& edge, const Session& session) const;
+  bool is_doubtful(const Edge& edge) const;
   bool is_hopeless(const Edge& edge) const;
   bool may_check(Edge& edge);
   void wake(const Address& peer, TimePoint at);

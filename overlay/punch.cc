@@ -132,6 +132,8 @@ void Punch::on_ports(Session& from, const pb::Ports& message) {
   const auto told = parse(message, {hub_.options.virtual_subnet, hub_.options.allow_loopback});
   if (!told) return hub_.metrics.add(Metric::kDropMalformed);
   if (budget_.probes <= 0 || from.is_direct()) return;
+  // Not known yet, and most ports would be guessed if ours were one for all. It tells us again.
+  if (mapping_() == NatMapping::kUnknown) return;
   if (told->choice == PortChoice::kKept && !is_hard()) return;  // the usual checks will do
   Attempt* attempt = attempt_with(from.peer());
   if (attempt == nullptr || attempt->state == Attempt::State::kResting) return;

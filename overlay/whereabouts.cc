@@ -88,7 +88,8 @@ void Whereabouts::tell_if_changed() {
   const bool by_address = mapping() == NatMapping::kDependent;
   const bool same = by_address ? std::ranges::equal(now, before, {}, &Endpoint::ip, &Endpoint::ip)
                                : now == before;
-  if (same) return;
+  const NatMapping nat = mapping(), nat_before = std::exchange(last_nat_, nat);
+  if (same && nat == nat_before) return;
   for (const auto& [peer, edge] : hub_.edges.all()) {
     if (!edge.direct && handlers_.is_linking(peer)) tell(peer, false);
   }

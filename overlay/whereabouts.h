@@ -55,7 +55,8 @@ class Whereabouts {
   ReflexiveVotes votes_, stream_votes_;
   std::optional<Endpoint> mapped_;
   RateTable rates_{ring::kCandidatesPerPeer, ring::kCandidatesPerPeerBurst};
-  std::vector<Endpoint> last_;
+  std::vector<Endpoint> last_;  // what peers were told
+  NatMapping last_nat_ = NatMapping::kUnknown;
   std::map<Address, TimePoint> told_;  // when we sent our candidates last
   TimePoint moved_at_{};
   bool moved_ = false;

@@ -51,6 +51,8 @@ TEST(ReflexiveVotes, OnePeerGivesAnEndpointButNoVerdict) {
   EXPECT_TRUE(votes.vote(peer(1), peer_at(1), at("203.0.113.1:5000"), kNow));
   EXPECT_EQ(votes.mapping(kOwn, kNow), NatMapping::kUnknown);
   EXPECT_EQ(votes.endpoints(kOwn, kNow).size(), 1u);
+  EXPECT_TRUE(votes.vote(peer(2), peer_at(2), at("203.0.113.1:5000"), kNow)) << "news: the verdict";
+  EXPECT_EQ(votes.mapping(kOwn, kNow), NatMapping::kEndpointIndependent);
 }
 
 TEST(ReflexiveVotes, OneLiarAmongFourDecidesNothing) {

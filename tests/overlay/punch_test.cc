@@ -240,6 +240,38 @@ TEST_F(PunchTest, ReportsBuyThreeTimesTheirBytes) {
   EXPECT_LE(pair.probes() * ring::kCheckBytes, 3 * paid);
 }
 
+// One peer that sees us says only that there is a NAT: if it gave us another port for each,
+// hundreds of guesses would fill it for nothing.
+TEST_F(PunchTest, WhoDoesNotKnowItsOwnPortsGuessesNobodys) {
+  World world(1);
+  SimPool pool(world);
+  pool.add(world.add_host("198.51.100.1"));
+  SimNode& a = pool.add(world.add_host("192.168.1.10", world.add_nat("203.0.113.1", {})));
+  SimNode& b = pool.add(world.add_host("192.168.2.10", world.add_nat("203.0.113.2", {})));
+  world.set_blocked([&](const SimHost& from, const SimHost& to) {
+    return (&from == &a.host && &to == &b.host) || (&from == &b.host && &to == &a.host);
+  });
+  world.run_for(5s);
+  a->send(b.address(), Service::kUserFirst, view_of("x"));
+  world.run_for(2s);
+  HostileMember teller(a);
+  const auto tell = [&] {
+    pb::Link link;
+    pb::Ports& ports = *link.mutable_ports();
+    ports.set_choice(pb::Ports::CHOICE_RANDOM);
+    ports.set_outside(to_string(Endpoint::parse("203.0.113.66:1234")->bytes()));
+    ports.set_padding(std::string(ring::kPortsBytes, 'x'));
+    teller.send_link(b, link);
+    world.run_for(1s);
+  };
+  tell();
+  EXPECT_EQ(b.metrics.total(Metric::kPunchProbes), 0u);
+  for (const char* ip : {"198.51.100.2", "198.51.100.3"}) pool.add(world.add_host(ip));
+  world.run_for(10s);
+  tell();
+  EXPECT_GT(b.metrics.total(Metric::kPunchProbes), 0u);
+}
+
 TEST_F(PunchTest, WhatIsNoReportIsCountedAndDropped) {
   const auto owned = strangers({}, {});
   Pair& pair = *owned;
