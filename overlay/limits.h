@@ -36,6 +36,7 @@ inline constexpr Duration kKeepaliveAdjacent = 3200ms;
 inline constexpr Duration kKeepaliveAdjacentOther = 3400ms;
 inline constexpr Duration kKeepaliveEdge = 25s;
 inline constexpr Duration kKeepaliveEdgeOther = 28s;  // NATs forget after 30 s at the earliest
+inline constexpr Duration kKeepaliveShort = 13s;      // those that do so sooner: see FlowTimeout
 inline constexpr Duration kPlainSessionIdle = 5min;   // a session that is no edge
 inline constexpr Duration kSweepInterval = 60s;
 

@@ -171,6 +171,8 @@ class Node {
   std::vector<NodeOptions::Remembered> remember() const;
   std::vector<Endpoint> own_candidates() const;
   NatMapping nat_mapping() const;
+  // Whether our NAT or firewall forgets flows that are silent for as long as edges mostly are.
+  bool flows_are_short() const;
   // The network size as the density of near neighbours suggests; at least 1.
   double size_estimate() const;
   NodeTables tables() const;

@@ -180,6 +180,7 @@ bool Node::Impl::send_frame(const Address& peer, ByteView frame, std::uint8_t fa
 void Node::Impl::on_network_change() {
   if (stopped_) return;
   whereabouts_.on_network_change();
+  flow_timeout_.forget();
   linker_.restart_all();
   punch_.on_network_change();
   join_.hurry();
@@ -322,6 +323,13 @@ void Node::Impl::on_reflexive(Session& session, const Endpoint& observed) {
   // The answer to a challenge: so it brings a round trip, too.
   if (Edge* edge = edges_.find(session.peer())) edges_.set_round_trip(*edge, session);
   whereabouts_.on_reflexive(session, observed);
+}
+
+void Node::Impl::on_silence_ended(Session&, const Path& path) {
+  if (!path.is_direct() || path.is_stream()) return;
+  if (!flow_timeout_.on_missed(clock.now())) return;
+  log_info("the NAT or firewall forgets flows that are silent for 25 s", {});
+  ring_.changed();
 }
 
 void Node::Impl::send_routed(const Address& peer, const Address& via, ByteView packet) {

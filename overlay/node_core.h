@@ -6,6 +6,7 @@
 #include <deque>
 #include <map>
 
+#include "nat/flow_timeout.h"
 #include "overlay/broadcast.h"
 #include "overlay/circuit_requests.h"
 #include "overlay/edge_table.h"
@@ -73,6 +74,7 @@ class Node::Impl final : public Hub, public Sessions::Listener {
   Address own_via() const override;
   double size_estimate() const override { return ring_.size(); }
   NatMapping own_nat() const override { return whereabouts_.mapping(); }
+  bool flows_are_short() const override { return flow_timeout_.is_short(clock.now()); }
   bool pays(const Address& peer, const Endpoint& endpoint, std::size_t bytes) override;
   void lend(const Address& from, const Address& to, std::size_t bytes) override;
 
@@ -84,6 +86,7 @@ class Node::Impl final : public Hub, public Sessions::Listener {
   void on_control(Session& session, ByteView piece) override;
   void on_frame(Session& session, ByteView frame, std::uint8_t facts) override;
   void on_reflexive(Session& session, const Endpoint& observed) override;
+  void on_silence_ended(Session& session, const Path& path) override;
   std::vector<Endpoint> referrals() override;
   void on_referred(const Path& path, const std::vector<Endpoint>& endpoints) override {
     if (!stopped_) join_.on_referred(path, endpoints);
@@ -140,6 +143,7 @@ class Node::Impl final : public Hub, public Sessions::Listener {
   Messages messages_;
   SettingsSpread settings_;
   Whereabouts whereabouts_;
+  FlowTimeout flow_timeout_;
   Broadcasts broadcasts_;
   Merge merge_;
   Join join_;

@@ -168,6 +168,7 @@ void Ring::set_keepalives(const std::vector<Address>& near) {
     Duration wanted{};
     const bool first = hub_.self > peer;
     if (edge.is_edge()) wanted = first ? ring::kKeepaliveEdge : ring::kKeepaliveEdgeOther;
+    if (edge.is_edge() && hub_.flows_are_short()) wanted = ring::kKeepaliveShort;
     if (adjacent.contains(peer)) {
       wanted = first ? ring::kKeepaliveAdjacent : ring::kKeepaliveAdjacentOther;
     }

@@ -23,6 +23,7 @@ struct PathRecord {
   int unanswered = 0;
   int excused = 0;  // looks that came too late to judge by, of this probing
   TimePoint next_probe{};
+  bool left_in_silence = false;  // by the peer, when nothing had been heard here for long
 
   // Along the ring every node can be tried; any other way must have shown that it leads there.
   bool is_usable() const { return proven || state.path.is_routed(); }

@@ -102,6 +102,9 @@ class Sessions {
     virtual void on_frame(Session& session, ByteView frame, std::uint8_t facts) = 0;
     // The peer says from where it sees us.
     virtual void on_reflexive(Session& session, const Endpoint& observed) = 0;
+    // The path was silent for long, the peer has taken to another one by itself, and yet it answers
+    // on this one when we ask.
+    virtual void on_silence_ended(Session& session, const Path& path) { (void)session, (void)path; }
     // Busy: members that a newcomer may ask instead, at most kReferralsMax.
     virtual std::vector<Endpoint> referrals() { return {}; }
     // Whom we dialled at `path`, whoever it is, is busy and names these.

@@ -10,6 +10,8 @@ namespace {
 constexpr int kHintsUntilRedial = 2;
 // RFC 9000, 9.3.3: a path that the peer has left; looked after once it has been silent this long.
 constexpr Duration kLeftBehind = 1s;
+// Longer than traffic pauses, and a flow may be forgotten meanwhile.
+constexpr Duration kLongSilence = 15s;
 
 // What the peer looks like from here: of a stream that it opened, where that came from.
 std::optional<Endpoint> seen_at(const Path& path) {
@@ -108,9 +110,11 @@ void Sessions::Impl::note_heard(LiveSession& s, KeySet& keys, const Path& path, 
     // Traffic on different proven paths to and fro: the lower address gives in.
     if (is_data && parts.credentials.address() < s.peer()) s.path_set.follow(path);
   }
-  if (best != nullptr && best->state.path != path && !best->state.path.is_routed() &&
-      (is_new || now - s.heard_on(*best) > kLeftBehind))
-    start_probing(s, *best);
+  if (best != nullptr && best->state.path != path && !best->state.path.is_routed()) {
+    const Duration silent = now - s.heard_on(*best);
+    if (!path.is_direct() && silent > kLongSilence) best->left_in_silence = true;
+    if (is_new || silent > kLeftBehind) start_probing(s, *best);
+  }
   update_path(s);
 }
 
@@ -165,10 +169,13 @@ void Sessions::Impl::on_response(LiveSession& s, const PathMessage& message) {
   if (!answer) return;
   PathRecord& record = s.path_set.add(answer->path, now);
   record.state.answered = true;
+  const bool silence_ended = std::exchange(record.left_in_silence, false);
   s.path_set.prove(record, answer->round_trip, now);
   arm_prober(s);
   update_path(s);
-  if (s.is_closed() || message.observed.empty() || !answer->path.is_direct()) return;
+  if (s.is_closed()) return;
+  if (silence_ended) parts.listener.on_silence_ended(s, answer->path);
+  if (message.observed.empty() || !answer->path.is_direct()) return;
   const auto observed = Endpoint::from_bytes(message.observed);
   if (observed && observed->carrier == answer->path.endpoint.carrier)
     parts.listener.on_reflexive(s, *observed);

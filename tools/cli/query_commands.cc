@@ -78,7 +78,8 @@ void show_status(const json::object& s) {
               " ago: what was stored before is gone, addresses and names were asked for again"));
   }
   line("network", "UDP port " + std::to_string(static_cast<long>(number(s, "port"))) +
-                      ", NAT mapping " + text(s, "nat_mapping"));
+                      ", NAT mapping " + text(s, "nat_mapping") +
+                      (s.at("nat_forgets_soon").as_bool() ? ", forgets silent flows soon" : ""));
   line("port mapping", text(s, "port_mapping"));
   line("up for", human_duration(number(s, "up_for")));
   std::string drops;

@@ -55,6 +55,7 @@ json::object status_json(const ControlContext& c) {
                    {"edges", edges},
                    {"size_estimate", std::round(node.size_estimate())},
                    {"nat_mapping", to_string(node.nat_mapping())},
+                   {"nat_forgets_soon", node.flows_are_short()},
                    {"port_mapping", c.mapping ? c.mapping->state() : "off"},
                    {"up_for", to_seconds(c.host.clock().now() - c.started)},
                    {"dht", dht_json(c.host.dht().status())},
