@@ -94,7 +94,8 @@ inline constexpr double kCandidatesPerPeer = 1;  // taken, a second
 inline constexpr double kCandidatesPerPeerBurst = 10;
 
 // Ports that are guessed (nat/punch_plan.h).
-inline constexpr Duration kPunchAfter = 300ms;  // so long others may find a path by themselves
+// So long others may find a path by themselves; plus two round trips, for what tells where.
+inline constexpr Duration kPunchAfter = 300ms;
 inline constexpr Duration kPunchAgain = 5min;   // after an attempt that came to nothing
 inline constexpr int kPunchTries = 3;           // of an attempt, where ports can be predicted
 inline constexpr Duration kPunchTry = 800ms;    // each

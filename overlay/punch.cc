@@ -70,7 +70,9 @@ void Punch::want(const Address& peer) {
   if (budget_.probes <= 0 || !is_hard() || attempts_.contains(peer)) return;
   Attempt* attempt = attempt_with(peer);
   if (attempt == nullptr) return;
-  attempt->due = hub_.clock.now() + ring::kPunchAfter;
+  const Session* session = hub_.sessions.find(peer);
+  const Duration round_trip = session == nullptr ? Duration() : session->path().round_trip;
+  attempt->due = hub_.clock.now() + ring::kPunchAfter + 2 * round_trip;
   wake();
 }
 
