@@ -96,6 +96,8 @@ inline constexpr double kCandidatesPerPeerBurst = 10;
 // Ports that are guessed (nat/punch_plan.h).
 // So long others may find a path by themselves; plus two round trips, for what tells where.
 inline constexpr Duration kPunchAfter = 300ms;
+// Hundreds of sockets are not opened towards who has no NAT before its usual answers are overdue.
+inline constexpr Duration kPunchPublicAfter = 2s;
 inline constexpr Duration kPunchAgain = 5min;   // after an attempt that came to nothing
 inline constexpr int kPunchTries = 3;           // of an attempt, where ports can be predicted
 inline constexpr Duration kPunchTry = 800ms;    // each

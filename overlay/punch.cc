@@ -38,6 +38,12 @@ std::optional<PortReport> parse(const pb::Ports& message, const CandidateRules& 
   return out;
 }
 
+// Its usual checks do: our answers will, too.
+bool gets_through(const Session& peer) {
+  const auto paths = peer.paths();
+  return std::ranges::any_of(paths, [](const PathState& p) { return p.path.is_direct(); });
+}
+
 int reports_for(int checks) {
   return (checks + ring::kProbesPerReport - 1) / ring::kProbesPerReport;
 }
@@ -133,12 +139,14 @@ void Punch::on_ports(Session& from, const pb::Ports& message) {
   if (!reports_.take(from.peer(), now)) return hub_.metrics.add(Metric::kDropRateLimited);
   const auto told = parse(message, {hub_.options.virtual_subnet, hub_.options.allow_loopback});
   if (!told) return hub_.metrics.add(Metric::kDropMalformed);
-  if (budget_.probes <= 0 || from.is_direct()) return;
+  if (budget_.probes <= 0 || from.is_direct() || gets_through(from)) return;
   // Not known yet, and most ports would be guessed if ours were one for all. It tells us again.
   if (mapping_() == NatMapping::kUnknown) return;
   if (told->choice == PortChoice::kKept && !is_hard()) return;  // the usual checks will do
   Attempt* attempt = attempt_with(from.peer());
   if (attempt == nullptr || attempt->state == Attempt::State::kResting) return;
+  const bool many = attempt->own.choice == PortChoice::kRandom;
+  if (many && is_public(from.peer()) && now - from.opened_at() < ring::kPunchPublicAfter) return;
   const auto paid = static_cast<int>(3 * message.ByteSizeLong() / ring::kCheckBytes);
   attempt->credit = std::min(attempt->credit + paid, 2 * ring::kProbesPerReport);
   const bool news = attempt->peer != *told;
@@ -168,6 +176,12 @@ void Punch::on_report(const Address& peer, Attempt& attempt, bool news) {
     if (!attempt.plan || attempt.peer.choice != PortChoice::kRandom) make_plan(peer, attempt);
   }
   if (attempt.reports_left > 0 && attempt.own.outside.is_set()) report(peer, attempt);
+}
+
+// As far as it says; a firewall may yet be in the way.
+bool Punch::is_public(const Address& peer) const {
+  const Edge* edge = hub_.edges.find(peer);
+  return edge != nullptr && edge->nat == NatMapping::kNone;
 }
 
 PortReport Punch::kept() const {

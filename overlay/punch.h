@@ -57,6 +57,7 @@ class Punch {
   };
 
   bool is_hard() const { return mapping_() == NatMapping::kDependent; }
+  bool is_public(const Address& peer) const;
   PortReport kept() const;
   Attempt* attempt_with(const Address& peer);
   void begin_try(Attempt& attempt);
