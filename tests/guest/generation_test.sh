@@ -43,7 +43,7 @@ echo "--- a clone of it, while it runs"
 start office1 2 -incoming "exec:cat $LAB_DIR/state"
 WAIT_S=30 eventually "the clone notices" noticed office1 1
 two() { (($(holders | wc -l) == 2)); }
-WAIT_S=150 eventually "it joins anew" two
+WAIT_S=200 eventually "it joins anew" two
 yes "it had found out itself" grep -qa 'is a copy of another' "$LAB_LOGS/office1.console.log"
 ip[clone]=$(holders | grep -v "^${ip[guest]} " | cut -d' ' -f1)
 WAIT_S=60 eventually "it answers by an address of its own" pool_ping campus1 clone
