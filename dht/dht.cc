@@ -84,6 +84,14 @@ class Dht::Impl final : public dht::Holdings {
     look_after_shards();
   }
 
+  void on_store_copied() {
+    common_.batch.open();
+    for (const auto& shard : shards_) {
+      if (shard) shard->membership().on_store_copied();
+    }
+    common_.batch.close();
+  }
+
   DhtStatus status() const {
     DhtStatus out;
     out.shards = shards_.size();
@@ -224,6 +232,7 @@ Dht::~Dht() = default;
 void Dht::start() { impl_->start(); }
 void Dht::on_message(const Address& from, ByteView message) { impl_->on_message(from, message); }
 void Dht::on_ring_change() { impl_->on_ring_change(); }
+void Dht::on_store_copied() { impl_->on_store_copied(); }
 
 void Dht::get(const std::string& key, Done done) { impl_->client().get(key, std::move(done)); }
 void Dht::create(const std::string& key, ByteView data, Duration ttl, Done done) {

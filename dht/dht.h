@@ -118,6 +118,9 @@ class Dht {
   void on_message(const Address& from, ByteView message);
   // The ring around us changed: groups may have to follow.
   void on_ring_change();
+  // Another machine has, or had, a copy of our store, and may answer with what we promised: in each
+  // group whose others are a majority we are a member no more, until it takes us in anew.
+  void on_store_copied();
 
   void get(const std::string& key, Done done);
   // Succeeds if the key is free or already ours (then it is renewed with this data).

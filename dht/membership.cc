@@ -343,12 +343,23 @@ void Membership::consider_yielding() {
   if (renounce()) tick();
 }
 
-// From now on we are another replica: nobody counts on what we promised.
+// Where the others are no majority, what the group holds would be lost.
+void Membership::on_store_copied() {
+  const Epoch* last = replica_.last();
+  if (!last) return;
+  const Group& group = last->group;
+  if (group.members.size() - group.has(context_.self()) < group.majority()) return;
+  if (renounce()) tick();
+}
+
+// From now on we are another replica: nobody counts on what we promised. Which one is by chance,
+// for a copy of us may be doing the same.
 bool Membership::renounce() {
-  const auto generation = context_.generation + 1;
+  const std::uint64_t step = context_.random.u64() >> 32 | 1;
+  const auto generation = context_.generation + step;
   if (!context_.store.write(kGenerationKey, Writer().u64(generation).take())) return false;
   context_.generation = generation;
-  ++context_.incarnation;
+  context_.incarnation += step;
   if (context_.peers) context_.peers->renounced = true;
   std::set<Address> owners;
   for (const auto& [key, state] : replica_.last()->registers) {

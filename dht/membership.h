@@ -19,6 +19,8 @@ class Membership {
 
   void start();
   void on_ring_change();
+  // Another may answer with what this replica promised.
+  void on_store_copied();
   // The group is not known, or does not answer: asks who might know better. Limited in rate.
   void look_up();
   // Founds where there is no group, if that is ours to do.

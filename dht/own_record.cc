@@ -1,11 +1,14 @@
 #include "dht/own_record.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "proto/vnet.pb.h"
 
 namespace wow {
 namespace {
+
+constexpr Duration kLookRenewed = 1s;  // for the exchanges that it takes to be heard
 
 std::string new_run(Random& random) {
   Writer out;
@@ -35,6 +38,7 @@ void OwnRecord::keep() {
 }
 
 void OwnRecord::unrest() {
+  unrest_ = true;
   if (asking_ || over_) return;
   // Whose address is another's too may never get a place on the ring.
   if (!written_ && !timer_.is_set()) return timer_.after(kRetry, [this] { keep(); });
@@ -67,10 +71,25 @@ void OwnRecord::look() {
   });
 }
 
+// Of two machines with one key that is answered which its peers heard last: each gets its turn.
+void OwnRecord::on_silence() {
+  const bool is_turn = (unrest_ || silent_) && clock_.now() >= may_renew_;
+  silent_ = true;
+  timer_.after(is_turn ? kLookRenewed : kRetry, [this] { look(); });
+  if (!is_turn) return;
+  may_renew_ = clock_.now() + renew_pause_;
+  renew_pause_ = std::min(2 * renew_pause_, kRenewPauseMost);
+  hooks_.unheard();
+}
+
+void OwnRecord::on_answer() {
+  unrest_ = silent_ = false;
+  renew_pause_ = kRenewPause;
+}
+
 void OwnRecord::on_record(const Result<DhtRecord>& record) {
-  if (!record && record.error().code != ErrorCode::kNotFound) {
-    return timer_.after(kRetry, [this] { look(); });
-  }
+  if (!record && record.error().code != ErrorCode::kNotFound) return on_silence();
+  on_answer();
   pb::NodeRecord said;
   const bool known =
       record && said.ParseFromArray(record->data.data(), static_cast<int>(record->data.size()));
@@ -102,7 +121,8 @@ void OwnRecord::write() {
   hooks_.put(key_, view_of(bytes), kLife, [this, run = run_](const Result<DhtRecord>& stored) {
     asking_ = false;
     if (run != run_) return write();
-    if (!stored) return timer_.after(kRetry, [this] { look(); });
+    if (!stored) return on_silence();
+    on_answer();
     written_ = true;
     renewed_ = clock_.now();
     wait();

@@ -21,7 +21,11 @@ class OwnRecord {
   // records name.
   static constexpr Duration kLife = 365 * 24h;
   static constexpr Duration kRenewed = 24h;
-  static constexpr Duration kRetry = 10s;
+  static constexpr Duration kRetry = 5s;
+  // Between two times that the peers are asked to hear us, and no other; doubled as long as the
+  // store says nothing.
+  static constexpr Duration kRenewPause = 20s;
+  static constexpr Duration kRenewPauseMost = 10min;
   // How often the record is looked at; sooner in the first minute, and when there is unrest.
   static constexpr Duration kLook = 60s;
   static constexpr Duration kLookSoon = 5s;
@@ -35,6 +39,8 @@ class OwnRecord {
   struct Hooks {
     std::function<void(const std::string& key, Dht::Done)> get;
     std::function<void(const std::string& key, ByteView data, Duration ttl, Dht::Done)> put;
+    // The store does not answer, or answers another with our key: each peer is to hear us anew.
+    std::function<void()> unheard;
     // Another machine has begun to use our key; it is told that it is the second.
     std::function<void()> copied;
     // We are the second: nothing more may be sent with this key. The record is left alone from now.
@@ -57,6 +63,8 @@ class OwnRecord {
 
  private:
   void look();
+  void on_silence();
+  void on_answer();
   void on_record(const Result<DhtRecord>& record);
   void write();
   void wait();
@@ -72,7 +80,10 @@ class OwnRecord {
   bool anew_ = false;     // and is to have another
   bool asking_ = false;
   bool over_ = false;
-  TimePoint began_{}, renewed_{};
+  bool unrest_ = false;
+  bool silent_ = false;  // the last question had no answer
+  Duration renew_pause_ = kRenewPause;
+  TimePoint began_{}, renewed_{}, may_renew_{};
   Timer timer_;
 };
 

@@ -9,6 +9,9 @@ constexpr Duration kResendAfter = 250ms;
 constexpr Duration kBackoffFirst =
     40ms;  // doubles with each attempt; a random part of it is waited
 constexpr int kBackoffDoublingsMax = 4;
+// A ballot names one value. Who has a copy that does not know it yet, or has lost its store, would
+// give two values the same one: by chance it is another.
+constexpr std::uint64_t kRoundsApart = 1 << 16;
 
 }  // namespace
 
@@ -38,7 +41,7 @@ void Round::begin(Phase phase) {
   gone_.clear();
   if (phase == Phase::kPrepare) {
     const auto round = std::max(highest_round_ + 1, replica_.next_round(group_.id, key_));
-    ballot_ = {round, context_.network.self()};
+    ballot_ = {round + context_.random.below(kRoundsApart), context_.network.self()};
   }
   timer_.after(kResendAfter, [this] { on_resend(); });
   // Ourselves first: our own store remembers which ballots we have used.

@@ -279,6 +279,7 @@ void NodeHost::on_new_generation() {
   begin_random_anew(fresh);
   // First, while the paths in use are not yet in doubt.
   node_->sessions().renew_all();
+  dht_->on_store_copied();
   on_network_change();
   own_record_->was_copied();
 }
@@ -361,8 +362,10 @@ void NodeHost::add_own_record() {
       OwnRecord::Hooks{.get = [this](auto& key, auto done) { dht_->get(key, std::move(done)); },
                        .put = [this](auto& key, ByteView data, Duration ttl,
                                      auto done) { dht_->put(key, data, ttl, std::move(done)); },
+                       .unheard = [this] { node_->sessions().renew_all(); },
                        .copied =
                            [this] {
+                             dht_->on_store_copied();
                              copy_seen_ = clock_.now();
                              log_warn("another machine uses this node's key",
                                       {{"why", "its disk is a copy of ours"},

@@ -75,6 +75,36 @@ TEST(DhtLineage, MembersThatLostTheirStoresAreMissedAtOnce) {
   ASSERT_TRUE(pool.run_until_group(5, 30s));
 }
 
+// A copy of its machine answers with the same promises: it makes none, and is taken in anew.
+TEST(DhtLineage, AMemberWhoseStoreWasCopiedIsAnotherReplica) {
+  FakePool pool(28, short_patience());
+  pool.add_all(4);
+  ASSERT_TRUE(pool.run_until_group(3, 60s));
+  ASSERT_TRUE(pool.create(3, "k", "v"));
+  const auto members = pool.dht(0).status().members;
+  const int copied = pool.node_of(members.front());
+  const auto held = [&] { return pool.dht(copied).status(); };
+  const std::uint64_t epoch = held().epoch;
+  ASSERT_TRUE(held().serving);
+  pool.dht(copied).on_store_copied();
+  EXPECT_FALSE(held().serving);
+  // The two others are a majority, and need it not.
+  EXPECT_TRUE(pool.get(copied, "k"));
+  EXPECT_TRUE(pool.put(3, "k", "w"));
+  ASSERT_TRUE(pool.run_until([&] { return held().serving && held().epoch > epoch; }, 60s));
+  EXPECT_EQ(held().lineages_lost, 0u);
+  EXPECT_EQ(text_of(pool.get(copied, "k")->data), "w");
+}
+
+TEST(DhtLineage, WhoseCopiedStoreIsTheOnlyOneKeepsIt) {
+  FakePool pool(29, short_patience());
+  pool.add_all(1);
+  ASSERT_TRUE(pool.run_until_group(1, 60s));
+  ASSERT_TRUE(pool.create(0, "k", "v"));
+  pool.dht(0).on_store_copied();
+  EXPECT_TRUE(pool.get(0, "k"));
+}
+
 TEST(DhtLineage, AMajorityThatReturnsInTimeLosesNothing) {
   FakePool pool(22, short_patience());
   pool.add_all(5);

@@ -33,6 +33,13 @@ class OwnRecordTest : public testing::Test {
                           return Result<DhtRecord>(made);
                         });
                       },
+                  .unheard =
+                      [&test, this] {
+                        ++unheard;
+                        if (!test.heard_) return;
+                        std::exchange(test.heard_, this)->cut = true;
+                        cut = false;
+                      },
                   .copied = [this] { ++copied; },
                   .is_copy =
                       [this] {
@@ -42,7 +49,7 @@ class OwnRecordTest : public testing::Test {
     SeededRandom random;
     bool cut = false;
     bool deaf = false;  // what it puts is stored, but the answer goes to another
-    int puts = 0, copied = 0, is_copy = 0;
+    int puts = 0, copied = 0, is_copy = 0, unheard = 0;
     OwnRecord record;
   };
 
@@ -58,6 +65,7 @@ class OwnRecordTest : public testing::Test {
   }
 
   ManualClock clock_;
+  Machine* heard_ = nullptr;  // by their peers, of two with one key
   std::uint64_t version_ = 0;
   Result<DhtRecord> stored_ = Error{ErrorCode::kNotFound, "nobody"};
 };
@@ -92,6 +100,34 @@ TEST_F(OwnRecordTest, ACopyThatHearsNoAnswerReadsThatItIsOne) {
   EXPECT_EQ(a.copied, 1);
   EXPECT_EQ(b.is_copy, 1);
   EXPECT_EQ(b.puts, 1);
+}
+
+// The store answers whom the peers heard last, and the other has failed questions only.
+TEST_F(OwnRecordTest, TwoWhoseAnswersGoToTheOtherTakeTurns) {
+  Machine a(*this, 1), b(*this, 2);
+  a.record.keep();
+  clock_.run_for(10min);
+  heard_ = &b;
+  a.cut = true;
+  b.record.keep();
+  for (int i = 0; i < 6; ++i) {
+    a.record.unrest();
+    b.record.unrest();
+    clock_.run_for(OwnRecord::kLookSoon);
+  }
+  EXPECT_EQ(a.copied, 1);
+  EXPECT_EQ(b.is_copy, 1);
+  EXPECT_EQ(a.is_copy + b.copied, 0);
+}
+
+TEST_F(OwnRecordTest, AStoreThatIsGoneForLongIsNoReasonToRenewForEver) {
+  Machine a(*this, 1);
+  a.record.keep();
+  clock_.run_for(10min);
+  a.cut = true;
+  clock_.run_for(1h);
+  EXPECT_GE(a.unheard, 5);
+  EXPECT_LE(a.unheard, 12);
 }
 
 TEST_F(OwnRecordTest, ACopyThatGetsNoPlaceOnTheRingFindsOutByItsSessions) {
