@@ -25,8 +25,8 @@ class ReflexiveVotes {
   static constexpr Duration kVoteLife = 10min;
 
   // `peer` saw us at `seen`. `peer_endpoint` is where it was asked: peers behind our own NAT see
-  // our LAN side, so votes count per family and scope. Returns whether
-  // endpoints() or mapping() may have changed.
+  // our LAN side, so votes count per family and scope. Returns whether endpoints() or mapping() may
+  // have changed.
   bool vote(const Address& peer, const Endpoint& peer_endpoint, const Endpoint& seen,
             TimePoint now);
   void forget_all();  // our network changed

@@ -21,15 +21,8 @@ lab_host host home
 lab_site office nat 198.51.100.22 192.168.2.0/24 "$line"
 lab_host desk office
 
-umask 077
-lab_exec r1 wow pool create lab --subnet 10.128.0.0/16 >/dev/null
-lab_exec r1 wow invite create lab --bootstrap 198.51.100.101:4433 --bootstrap 198.51.100.102:4433 >"$LAB_DIR/lab.invite"
-for i in 1 2 3 4 5 6; do
-  lab_exec "r$i" bash -c "wow join $LAB_DIR/lab.invite && wow router lab --listen 4433" >/dev/null 2>&1
-done
-for name in peer desk host; do
-  lab_exec "$name" bash -c "wow join $LAB_DIR/lab.invite && wow up lab --name $name" >/dev/null 2>&1 || fail "$name does not come up"
-done
+pool_of 6
+for name in peer desk host; do pool_joins "$name" up --name "$name"; done
 address_of() { lab_exec "$1" wow status lab --json | jq -r .lease.ip; }
 
 # is_direct NAME: the host reaches it so.

@@ -25,13 +25,8 @@ lab_host flat1 flat
 lab_site cell nat 198.51.100.23 192.168.3.0/24 "$line"
 lab_host cell1 cell
 
-umask 077
-lab_exec r1 wow pool create lab --subnet 10.128.0.0/16 >/dev/null
-lab_exec r1 wow invite create lab --bootstrap 198.51.100.101:4433 --bootstrap 198.51.100.102:4433 >"$LAB_DIR/lab.invite"
-for i in 1 2 3 4; do
-  lab_exec "r$i" bash -c "wow join $LAB_DIR/lab.invite && wow router lab --listen 4433 --listen-tls 443" >/dev/null 2>&1
-done
-lab_exec peer bash -c "wow join $LAB_DIR/lab.invite && wow up lab --name peer --listen 4433 --listen-tls 443" >/dev/null 2>&1
+pool_of 4 --listen-tls 443
+pool_joins peer up --name peer --listen 4433 --listen-tls 443
 lab_exec host wow join "$LAB_DIR/lab.invite" >/dev/null 2>&1
 lab_spawn p "$LAB_LOGS/proxy" wow lab proxy --port 3128 >/dev/null
 lab_spawn p "$LAB_LOGS/proxy-password" wow lab proxy --port 3129 --login lab:secret >/dev/null
@@ -116,7 +111,7 @@ echo "--- both open it"
 # meet HOST WHAT: `host`, whose UDP is blocked, and HOST are linked by a stream from NAT to NAT.
 meet() {
   local other other_ip
-  lab_exec "$1" bash -c "wow join $LAB_DIR/lab.invite && wow up lab" >/dev/null 2>&1 || fail "$1 does not come up"
+  pool_joins "$1" up
   other=$(lab_exec "$1" wow status lab --json | jq -r .address)
   other_ip=$(lab_exec "$1" wow status lab --json | jq -r .lease.ip)
   lab_wait 10 "an answer of $1" lab_exec host ping -c 1 -W 1 "$other_ip" || fail "$1 does not answer"

@@ -112,28 +112,9 @@ for name in two three; do
 done
 
 echo "--- moving with a connection open"
-received() { in_net "$1" ip -s -j link show dev eth0 | jq '.[0].stats64.rx.bytes'; }
-# through FROM TO: a transfer from campus1 to the guest while it moves. Prints the comparison.
-through() {
-  rm -f "$LAB_DIR"/{sent,received}
-  in_net one python3 "$pool_folder/../../tools/lab/stream.py" receive 7000 >"$LAB_DIR/received" &
-  lab_wait 5 "the receiver" grep -q ready "$LAB_DIR/received" || fail "no receiver"
-  lab_exec campus1 timeout 40 stream.py send "${six[one]}" 7000 5 40 >"$LAB_DIR/sent" 2>"$LAB_LOGS/send.log" </dev/null &
-  local sender=$! at before
-  before=$(received one)
-  flows() { (($(received one) > before + 2000000)); }
-  lab_wait 10 "traffic" flows || fail "nothing flows"
-  at=$(date +%s.%N)
-  move one "$1" "$2"
-  wait "$sender" || fail "the connection broke: $(tail -n 1 "$LAB_LOGS/send.log")"
-  lab_wait 20 "the last bytes" grep -q sha256 "$LAB_DIR/received" || fail "the transfer did not end"
-  python3 "$pool_folder/../../tools/lab/stream.py" compare "$LAB_DIR"/{sent,received} "$at"
-}
 for way in "home1 office1" "office1 home1"; do
   # shellcheck disable=SC2086
-  result=$(through $way) || { echo "$result" && exit 1; }
-  yes "moved from ${way/ / to }, byte-exact: $result" jq -e '.ok and .bytes > 5000000' <<<"$result"
-  measured "longest silence" "$(jq '.longest_gap_s * 1000 | round' <<<"$result")" 500 3000
+  move_connected one "${six[one]}" $way
   eventually "the store says so" holds "${way#* }" "${six[one]}"
   same "with its address" "${six[one]}" "$(addresses one)"
   for from in campus1 home1 office1; do yes "$from reaches it" lab_exec "$from" ping -n -6 -c 1 -W 5 "${six[one]}"; done

@@ -4,6 +4,7 @@
 #   guests_hosts home1 office1       members that may bridge, not up yet; `net` has a process in each one's network
 #   guest one MAC home1              a guest that home1's bridge has a port for; in_net one CMD... runs there
 #   move one home1 office1           and announced, as hypervisors do
+#   move_connected one ADDRESS home1 office1   while campus1 sends to it
 
 declare -A net=() # a process in each host's, or guest's, network
 
@@ -48,4 +49,26 @@ s.send(b"\xff" * 6 + mac + bytes.fromhex("80350001080006040003") + mac + bytes(4
   in_net "$3" ip link set "p$1" master br0 up
   echo go >"$LAB_DIR/go"
   wait "$announcer"
+}
+
+received() { in_net "$1" ip -s -j link show dev eth0 | jq '.[0].stats64.rx.bytes'; }
+# move_connected NAME ADDRESS FROM TO: with a connection from campus1 open, of which nothing may be lost.
+move_connected() {
+  local stream="$pool_folder/../../tools/lab/stream.py" sender at before result
+  rm -f "$LAB_DIR"/{sent,received}
+  in_net "$1" python3 "$stream" receive 7000 >"$LAB_DIR/received" &
+  lab_wait 5 "the receiver" grep -q ready "$LAB_DIR/received" || fail "no receiver"
+  before=$(received "$1")
+  lab_exec campus1 timeout 40 stream.py send "$2" 7000 5 40 >"$LAB_DIR/sent" 2>"$LAB_LOGS/send.log" </dev/null &
+  sender=$!
+  # shellcheck disable=SC2317
+  flows() { (($(received "$1") > before + 2000000)); }
+  lab_wait 10 "traffic" flows "$1" || fail "nothing flows"
+  at=$(date +%s.%N)
+  move "$1" "$3" "$4"
+  wait "$sender" || fail "the connection broke: $(tail -n 1 "$LAB_LOGS/send.log")"
+  lab_wait 20 "the last bytes" grep -q sha256 "$LAB_DIR/received" || fail "the transfer did not end"
+  result=$(python3 "$stream" compare "$LAB_DIR"/{sent,received} "$at") || fail "$result"
+  yes "moved from $3 to $4, byte-exact: $result" jq -e '.ok and .bytes > 5000000' <<<"$result"
+  measured "longest silence" "$(jq '.longest_gap_s * 1000 | round' <<<"$result")" 500 3000
 }

@@ -14,7 +14,7 @@ class RelayedPath : public testing::Test {
   RelayedPath() {
     net_.world.set_blocked([this](const SimHost& from, const SimHost& to) {
       if (cut_) return true;
-      const auto ends = std::minmax(from.id(), to.id());
+      const std::pair<std::uint32_t, std::uint32_t> ends = std::minmax(from.id(), to.id());
       if (blocked_ != nullptr && (&from == &blocked_->host || &to == &blocked_->host))
         return &from == &b_.host || &to == &b_.host;
       return ends.first == a_.host.id() && ends.second == b_.host.id() && !healed_;
