@@ -80,7 +80,9 @@ void FarEdges::tick() {
 
 void FarEdges::trial_tick() {
   if (trial_) judge(*std::exchange(trial_, std::nullopt));
-  const Duration wait = begin_trial() ? ring::kFarTrialTick : ring::kFarTrialTickMax;
+  Duration wait = begin_trial() ? ring::kFarTrialTick : ring::kFarTrialTickMax;
+  // Each takes an entry of such a NAT, for minutes.
+  if (hub_.own_nat() == NatMapping::kDependent) wait = std::max(wait, ring::kFarTrialTickSlow);
   trial_tick_.after(hub_.random.jittered(wait), [this] { trial_tick(); });
 }
 

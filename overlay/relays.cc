@@ -70,7 +70,7 @@ void Relays::want(const Address& peer) {
 void Relays::step(const Address& peer, Search& search) {
   if (!handlers_.lacks_path(peer)) return end_search(peer);
   if (search.next > hub_.clock.now()) return;
-  while (outstanding(peer) < ring::kAsksAtOnce) {
+  while (outstanding(peer) < asks_at_once(peer, search.way)) {
     RelayWay way;
     if (search.tried.size() < ring::kAsksPerRound) {
       way = search.way == Way::kKnowsBoth ? next_known(peer, search)
@@ -129,6 +129,14 @@ std::vector<RelayWay> Relays::known_ways(const Address& peer) const {
 bool Relays::has_end(const Address& relay, const Address& peer) const {
   return std::ranges::any_of(
       ends_, [&](const auto& e) { return e.second.relay == relay && e.second.far_end == peer; });
+}
+
+// Each relay that links with the peer takes an entry of its NAT, unless that has one for all.
+std::size_t Relays::asks_at_once(const Address& peer, Way way) const {
+  const Edge* edge = hub_.edges.find(peer);
+  const NatMapping nat = edge == nullptr ? told_nat(peer) : edge->nat;
+  const bool may_depend = nat == NatMapping::kDependent || nat == NatMapping::kUnknown;
+  return links(way) && may_depend ? 1 : ring::kAsksAtOnce;
 }
 
 // Whoever already has a circuit for us, and yet the peer lacks a path, does not pass packets on.

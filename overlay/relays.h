@@ -90,6 +90,7 @@ class Relays {
   void next_way(const Address& peer, Search& search);
   std::vector<RelayWay> known_ways(const Address& peer) const;
   bool has_end(const Address& relay, const Address& peer) const;
+  std::size_t asks_at_once(const Address& peer, Way way) const;
   RelayWay next_known(const Address& peer, const Search& search) const;
   Address next_relay(const Address& peer, const Search& search) const;
   void link_on_purpose(const Address& peer, const Search& search);
