@@ -35,8 +35,7 @@ struct Context {
   MetricSlot& metrics;
   const DhtOptions options;
   std::uint64_t incarnation = 0;  // ours in this shard; set once the store was read
-  std::uint64_t generation =
-      0;  // more each time that we gave up a lineage in this shard; counted in it
+  std::uint64_t generation = 0;   // grows when we become another replica; counted in it
   std::uint32_t shard = 0;
   Address centre = shard_centre(0);
   Peers* peers = nullptr;  // of all shards

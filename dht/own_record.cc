@@ -73,7 +73,8 @@ void OwnRecord::look() {
 
 // Of two machines with one key that is answered which its peers heard last: each gets its turn.
 void OwnRecord::on_silence() {
-  const bool is_turn = (unrest_ || silent_) && clock_.now() >= may_renew_;
+  const bool is_sure = silent_ || (unrest_ && written_);  // at the start a store may be yet to come
+  const bool is_turn = is_sure && clock_.now() >= may_renew_;
   silent_ = true;
   timer_.after(is_turn ? kLookRenewed : kRetry, [this] { look(); });
   if (!is_turn) return;
