@@ -18,6 +18,10 @@ enum class NatMapping : std::uint8_t {
   kDependent,            // different peers see different ports
 };
 std::string_view to_string(NatMapping mapping);
+// Another port for each peer, as far as is known.
+constexpr bool may_depend(NatMapping mapping) {
+  return mapping == NatMapping::kDependent || mapping == NatMapping::kUnknown;
+}
 
 class ReflexiveVotes {
  public:

@@ -23,11 +23,6 @@ bool has_private(const std::vector<Endpoint>& candidates) {
   return std::ranges::any_of(candidates, [](const Endpoint& e) { return e.ip.is_private(); });
 }
 
-// Another port for each peer, as far as is known.
-bool may_depend(NatMapping nat) {
-  return nat == NatMapping::kDependent || nat == NatMapping::kUnknown;
-}
-
 bool same_addresses(const std::vector<Endpoint>& a, const std::vector<Endpoint>& b) {
   return std::ranges::equal(a, b, {}, &Endpoint::ip, &Endpoint::ip);
 }
@@ -186,7 +181,8 @@ void Linker::dial_directly(const Address& peer, const std::vector<Endpoint>& can
   // Through two NATs of which ours shows each peer another port it would be luck, and lists do not
   // say who is behind one. Each try takes an entry of ours.
   const NatMapping nat = hub_.own_nat();
-  if (nat == NatMapping::kDependent || (may_depend(nat) && has_private(candidates))) return;
+  if (nat == NatMapping::kDependent) return;
+  if (nat == NatMapping::kUnknown && has_private(candidates)) return;
   std::size_t dialled = 0;
   for (const Endpoint& e : candidates) {
     if (e.is_stream()) continue;

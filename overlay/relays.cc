@@ -135,8 +135,7 @@ bool Relays::has_end(const Address& relay, const Address& peer) const {
 std::size_t Relays::asks_at_once(const Address& peer, Way way) const {
   const Edge* edge = hub_.edges.find(peer);
   const NatMapping nat = edge == nullptr ? told_nat(peer) : edge->nat;
-  const bool may_depend = nat == NatMapping::kDependent || nat == NatMapping::kUnknown;
-  return links(way) && may_depend ? 1 : ring::kAsksAtOnce;
+  return links(way) && may_depend(nat) ? 1 : ring::kAsksAtOnce;
 }
 
 // Whoever already has a circuit for us, and yet the peer lacks a path, does not pass packets on.

@@ -13,7 +13,7 @@ pool_laboratory r3 r4 r5 home1 office1 campus1
 lab_install "$pool_folder/../../tools/guest/qmp"
 "$LAB_DIR/bin/wow" image guest -o "$LAB_DIR" >"$LAB_LOGS/image.log"
 pool_create
-# Enough for a store without the guest: two copies of one of three replicas would not find each other out.
+# Enough for a store without the guest.
 pool_routers r1 r2 r3 r4 r5
 pool_up campus1
 

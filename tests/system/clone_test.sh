@@ -67,7 +67,7 @@ at=$(lab_now_ms)
 # Two that use one key disturb each other: the copy may not get as far as to be up.
 pool_start home1 >"$LAB_LOGS/home1.start.log" 2>&1 || yes "the copy goes on trying" grep -q 'goes on trying' "$LAB_LOGS/home1.start.log"
 gone() { ! lab_exec home1 pgrep -x wow; }
-# By turns of half a minute each: who has the key at a peer is answered, the other is not.
+# By turns: who was heard last by the peers is answered, the other is not, and makes its sessions anew.
 WAIT_S=200 eventually "the copy has found out and stopped" gone
 measured "from its start" $(($(lab_now_ms) - at)) 30000 230000
 yes "it says so in its log" grep -q 'is a copy of another' "$LAB_DIR/hosts/home1/var/lib/wow/lab/log"
