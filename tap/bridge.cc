@@ -328,18 +328,36 @@ void Bridge::to_guest(const MacAddress& mac, ByteView frame) {
 
 // --- Moving ---
 
-void Bridge::ask_others(const MacAddress& mac) {
-  for (const auto& [node, heard] : others_) send_claim(node, mac);
+void Bridge::ask_others(const MacAddress& mac, int again, Duration pause) {
+  Claim* claim = open_claim(mac);
+  if (claim == nullptr) return;
+  for (const auto& [node, heard] : others_) say_claim(node, mac);
+  if (again == 0 || claim->again.is_set()) return;
+  claim->again.after(pause, [this, mac, again, pause] {
+    if (!leases_.address_of(mac)) ask_others(mac, again - 1, 2 * pause);
+  });
 }
 
 void Bridge::send_claim(const Address& to, const MacAddress& mac) {
+  if (open_claim(mac) != nullptr) say_claim(to, mac);
+}
+
+Bridge::Claim* Bridge::open_claim(const MacAddress& mac) {
   const TimePoint now = clock_.now();
-  if (!claim_rate_.pass(now)) return metrics_.add(Metric::kDropRateLimited);
+  const bool passes = own_claims_.pass(now);
   if (claims_.size() >= kClaimsMax) {
-    std::erase_if(claims_, [&](auto& one) { return now >= one.second; });
-    if (claims_.size() >= kClaimsMax) return metrics_.add(Metric::kDropRateLimited);
+    std::erase_if(claims_, [&](auto& one) { return now >= one.second.until; });
   }
-  claims_[mac] = now + kClaimOpen;
+  if (!passes || (claims_.size() >= kClaimsMax && !claims_.contains(mac))) {
+    metrics_.add(Metric::kDropRateLimited);
+    return nullptr;
+  }
+  Claim& claim = claims_.try_emplace(mac, clock_).first->second;
+  claim.until = now + kClaimOpen;
+  return &claim;
+}
+
+void Bridge::say_claim(const Address& to, const MacAddress& mac) {
   pb::VnetMessage message;
   message.mutable_guest_claim()->set_mac(mac.data(), mac.size());
   hooks_.send(to, message);
@@ -348,7 +366,7 @@ void Bridge::send_claim(const Address& to, const MacAddress& mac) {
 void Bridge::on_claim(const Address& from, const pb::GuestClaim& claim) {
   const auto mac = mac_in(claim.mac());
   if (!mac) return metrics_.add(Metric::kDropMalformed);
-  if (!hooks_.may_bridge(from) || !claim_rate_.pass(clock_.now())) {
+  if (!hooks_.may_bridge(from) || !heard_claims_.pass(clock_.now())) {
     return metrics_.add(Metric::kDropRateLimited);
   }
   leases_.let_go(*mac, [this, from, mac = *mac](const std::vector<IpAddress>& ips) {
@@ -393,7 +411,7 @@ bool Bridge::tell_moved(const Address& peer, const IpAddress& ip) {
 void Bridge::on_let_go(const Address& from, const pb::GuestLetGo& message) {
   const auto mac = mac_in(message.mac());
   const auto claim = mac ? claims_.find(*mac) : claims_.end();
-  if (claim == claims_.end() || clock_.now() >= claim->second || !hooks_.may_bridge(from)) {
+  if (claim == claims_.end() || clock_.now() >= claim->second.until || !hooks_.may_bridge(from)) {
     return metrics_.add(Metric::kDropSourceCheck);
   }
   claims_.erase(claim);

@@ -46,7 +46,12 @@ class Bridge {
   static constexpr Duration kMovedKept = 1min;
   static constexpr Duration kClaimOpen = 5s;  // in which a claim may be answered
   static constexpr std::size_t kClaimsMax = 256;
-  static constexpr int kClaimsPerSecond = 50;  // of others, and of ours
+  // Said again after so long, then twice as long, while nobody lets go: words get lost, and a host
+  // may read a guest's last frames after our claim and take it to be still there.
+  static constexpr Duration kClaimAgain = 200ms;
+  static constexpr int kClaimsAgain = 3;
+  static constexpr int kOwnClaimsPerSecond = 50;  // guests that we ask all others for
+  static constexpr int kHeardClaimsPerSecond = 500;
 
   struct Hooks {
     std::function<void(ByteView frame)> to_lan;
@@ -98,6 +103,11 @@ class Bridge {
     Address node;
     TimePoint until{};
   };
+  struct Claim {  // of ours
+    explicit Claim(Clock& clock) : again(clock) {}
+    TimePoint until{};  // may be answered
+    Timer again;
+  };
 
   void to_lan(ByteView frame);
   LoopGuard::Hooks guard_hooks();
@@ -116,8 +126,11 @@ class Bridge {
   void when_held(ByteView frame, const MacAddress& mac, const IpAddress& source,
                  const std::function<void(ByteView frame)>& then);
   void route(ByteView frame, const IpAddress& to);
-  void ask_others(const MacAddress& mac);
+  void ask_others(const MacAddress& mac, int again = kClaimsAgain, Duration pause = kClaimAgain);
   void send_claim(const Address& to, const MacAddress& mac);
+  // Nothing if there are too many.
+  Claim* open_claim(const MacAddress& mac);
+  void say_claim(const Address& to, const MacAddress& mac);
   void on_hello(const Address& from, const pb::BridgeHello& hello);
   void on_claim(const Address& from, const pb::GuestClaim& claim);
   void on_let_go(const Address& from, const pb::GuestLetGo& message);
@@ -144,9 +157,9 @@ class Bridge {
   StandIn stand_in_;
   std::map<MacAddress, TimePoint> stations_;  // last heard
   std::map<Address, TimePoint> others_;
-  std::map<MacAddress, TimePoint> claims_;  // asked by us, until
+  std::map<MacAddress, Claim> claims_;
   std::map<IpAddress, Moved> moved_;
-  RateLimit claim_rate_{kClaimsPerSecond};
+  RateLimit own_claims_{kOwnClaimsPerSecond}, heard_claims_{kHeardClaimsPerSecond};
   Duration hello_pause_ = kHelloFirst;
   Timer hello_timer_;
 };

@@ -35,13 +35,16 @@ guest() {
   in_net "$1" ip link set eth0 up
   in_net "$3" ip link set "p$1" master br0 up
 }
-# move NAME FROM TO: the cable is pulled there and put in here; then the hypervisor announces the guest by RARP, as QEMU does.
+# move NAME FROM TO: the cable is pulled there and put in here; then the hypervisor announces the guest by RARP, five times as QEMU
+# does, for the new port may not yet pass on the first.
 move() {
   [[ -p $LAB_DIR/go ]] || mkfifo "$LAB_DIR/go"
-  in_net "$1" python3 -c 'import socket, sys
+  in_net "$1" python3 -c 'import socket, sys, time
 s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW); s.bind(("eth0", 0)); mac = s.getsockname()[4]
 print("ready", flush=True); open(sys.argv[1]).read()
-s.send(b"\xff" * 6 + mac + bytes.fromhex("80350001080006040003") + mac + bytes(4) + mac + bytes(4) + bytes(18))' "$LAB_DIR/go" >"$LAB_DIR/announcer" &
+for pause in (0.05, 0.15, 0.25, 0.35, 0):
+    s.send(b"\xff" * 6 + mac + bytes.fromhex("80350001080006040003") + mac + bytes(4) + mac + bytes(4) + bytes(18))
+    time.sleep(pause)' "$LAB_DIR/go" >"$LAB_DIR/announcer" &
   local announcer=$!
   lab_wait 10 "the hypervisor" grep -q ready "$LAB_DIR/announcer" || fail "no announcer"
   in_net "$2" ip link set "p$1" nomaster
@@ -66,7 +69,7 @@ move_connected() {
   lab_wait 10 "traffic" flows "$1" || fail "nothing flows"
   at=$(date +%s.%N)
   move "$1" "$3" "$4"
-  wait "$sender" || fail "the connection broke: $(tail -n 1 "$LAB_LOGS/send.log")"
+  wait "$sender" || fail "the connection broke ($?): $(tail -n 1 "$LAB_LOGS/send.log")"
   lab_wait 20 "the last bytes" grep -q sha256 "$LAB_DIR/received" || fail "the transfer did not end"
   result=$(python3 "$stream" compare "$LAB_DIR"/{sent,received} "$at") || fail "$result"
   yes "moved from $3 to $4, byte-exact: $result" jq -e '.ok and .bytes > 5000000' <<<"$result"

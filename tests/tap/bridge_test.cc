@@ -12,6 +12,9 @@
 namespace wow {
 namespace {
 
+// As hypervisors announce kGuest.
+const Bytes kReverseArp = write_ethernet(kBroadcast, kGuest, EtherType{0x8035}, Bytes(28));
+
 class BridgeTest : public testing::Test {
  protected:
   BridgeTest() {
@@ -124,7 +127,7 @@ TEST_F(BridgeTest, AReverseArpOfAHypervisorMovesAllItsAddresses) {
   a_.bridge.take(announcement(kGuest, "10.128.5.5"));
   a_.bridge.take(announcement(kGuest, "10.128.5.6"));
   pass();
-  b_.bridge.take(write_ethernet(kBroadcast, kGuest, EtherType{0x8035}, Bytes(28)));
+  b_.bridge.take(kReverseArp);
   pass(2 * kOneWay + GuestLeases::kProbeFor + 1ms);
   EXPECT_EQ(b_.bridge.guest_at(ip("10.128.5.5")), kGuest);
   EXPECT_EQ(b_.bridge.guest_at(ip("10.128.5.6")), kGuest);
@@ -132,13 +135,59 @@ TEST_F(BridgeTest, AReverseArpOfAHypervisorMovesAllItsAddresses) {
   EXPECT_EQ(record()->owner, b_.address);
 }
 
+// A guest may be silent after its move, and a hypervisor announce it once.
+TEST_F(BridgeTest, AClaimThatGetsLostIsMadeAgain) {
+  a_.bridge.take(announcement(kGuest, "10.128.5.5"));
+  pass();
+  world_.lose = 2;
+  b_.bridge.take(kReverseArp);
+  pass();
+  EXPECT_EQ(b_.bridge.guest_at(ip("10.128.5.5")), kGuest);
+}
+
+TEST_F(BridgeTest, FramesReadLateDoNotKeepAGuestThatHasMoved) {
+  a_.bridge.take(announcement(kGuest, "10.128.5.5"));
+  pass();
+  b_.bridge.take(kReverseArp);
+  pass(kOneWay + 1ms);
+  a_.bridge.take(packet(kGuest, "10.128.5.5", "10.128.0.9"));  // sent before the move
+  pass(GuestLeases::kProbeFor + kOneWay);
+  EXPECT_EQ(a_.bridge.guest_at(ip("10.128.5.5")), kGuest);
+  pass();
+  EXPECT_EQ(b_.bridge.guest_at(ip("10.128.5.5")), kGuest);
+}
+
+TEST_F(BridgeTest, AGuestThatIsNowhereIsNotAskedForWithoutEnd) {
+  const std::size_t before = a_.got.size();
+  b_.bridge.take(kReverseArp);
+  pass(15s);
+  EXPECT_EQ(std::count_if(a_.got.begin() + static_cast<long>(before), a_.got.end(),
+                          [](auto& message) { return message.has_guest_claim(); }),
+            1 + Bridge::kClaimsAgain);
+}
+
+TEST_F(BridgeTest, AllOfManyHostsAreAskedForAGuest) {
+  std::vector<std::unique_ptr<BridgeHost>> more;
+  for (std::uint8_t n = 10; n < 70; ++n) more.push_back(std::make_unique<BridgeHost>(world_, n));
+  for (const auto& host : more) host->bridge.start();
+  pass(LoopGuard::kListenFor + 1s);
+  for (const auto& host : more) {
+    more.front()->bridge.take(kReverseArp);
+    pass(100ms);
+    EXPECT_TRUE(host == more.front() ||
+                std::any_of(host->got.begin(), host->got.end(),
+                            [](auto& message) { return message.has_guest_claim(); }));
+  }
+}
+
 TEST_F(BridgeTest, TwoGuestsWithOneMacTheOneThatIsHeardKeepsItsAddress) {
   a_.bridge.take(announcement(kGuest, "10.128.5.5"));
   pass();
   b_.bridge.take(announcement(kGuest, "10.128.5.5"));
-  pass(30ms);
-  a_.bridge.take(packet(kGuest, "10.128.5.5", "10.128.0.9"));  // the probe's answer
-  pass(5s);
+  for (int i = 0; i < 150; ++i) {
+    pass(30ms);
+    a_.bridge.take(packet(kGuest, "10.128.5.5", "10.128.0.9"));  // the probes' answers
+  }
   EXPECT_EQ(a_.bridge.guest_at(ip("10.128.5.5")), kGuest);
   EXPECT_FALSE(b_.bridge.guest_at(ip("10.128.5.5")));
   EXPECT_EQ(record()->owner, a_.address);

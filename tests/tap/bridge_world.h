@@ -25,6 +25,7 @@ struct BridgeWorld {
   FakeRing ring{clock, {}};
   std::map<Address, struct BridgeHost*> hosts;
   std::set<Address> may_bridge;
+  int lose = 0;  // so many of the messages to come
 };
 
 struct BridgeHost {
@@ -39,6 +40,7 @@ struct BridgeHost {
   }
 
   void send(const Address& to, const pb::VnetMessage& message) {
+    if (world.lose > 0) return void(--world.lose);
     world.clock.schedule(world.clock.now() + kOneWay, [this, to, message] {
       BridgeHost& peer = *world.hosts.at(to);
       peer.got.push_back(message);

@@ -347,9 +347,10 @@ TEST_F(GuestIpv6Test, TwoGuestsWithOneMacTheOneThatIsHeardKeepsItsAddress) {
   a_.bridge.take(probe(kGuest, kMine));
   pass();
   b_.bridge.take(unasked(kGuest, kMine));
-  pass(30ms);
-  a_.bridge.take(unasked(kGuest, kMine));  // the answer to the question whether it is there
-  pass(5s);
+  for (int i = 0; i < 150; ++i) {
+    pass(30ms);
+    a_.bridge.take(unasked(kGuest, kMine));  // the answers to the question whether it is there
+  }
   EXPECT_EQ(a_.bridge.guest_at(ip(kMine)), kGuest);
   EXPECT_FALSE(b_.bridge.guest_at(ip(kMine)));
   EXPECT_EQ(record()->owner, a_.address);
