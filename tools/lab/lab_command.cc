@@ -302,6 +302,8 @@ void write_file_or_throw(const std::string& file, const std::string& text) {
   if (!written) throw CommandError(written.error().message);
 }
 
+constexpr std::size_t kPairsPerWord = 50;  // without a terminal
+
 void grid(const Arguments& a) {
   const auto kinds = parse_grid_kinds(a.kinds);
   if (!kinds) throw CommandError(kinds.error().message);
@@ -323,6 +325,8 @@ void grid(const Arguments& a) {
     if (is_terminal)
       std::cerr << "\r\033[K" << done << " of " << pairs.size() << ": " << row.from << " to "
                 << row.to << " " << row.path << std::flush;
+    else if (done % kPairsPerWord == 0)
+      std::cerr << done << " of " << pairs.size() << " pairs\n";
   });
   if (is_terminal) std::cerr << "\r\033[K";
   if (!a.svg.empty()) write_file_or_throw(a.svg, grid_svg(rows));

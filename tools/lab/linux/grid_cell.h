@@ -44,7 +44,7 @@ class GridCell {
     }
     bool never() const { return worked == 0 && tried >= kJoinTries; }
   };
-  static constexpr int kJoinTries = 2;
+  static constexpr int kJoinTries = 4;
   static Running begin(const std::string& node, const std::vector<std::string>& command);
   static Said end(const Running& running);
   static Said run(const std::string& node, const std::vector<std::string>& command);

@@ -1,5 +1,6 @@
 #include "tools/lab/linux/grid_run.h"
 
+#include <poll.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -7,6 +8,8 @@
 #include <atomic>
 #include <boost/json/parse.hpp>
 #include <boost/json/serialize.hpp>
+#include <chrono>
+#include <optional>
 
 namespace wow::lab {
 
@@ -14,29 +17,60 @@ namespace json = boost::json;
 
 namespace {
 
-// The number of the next pair, seen by all cells.
-class SharedCounter {
+// In memory that all cells see.
+struct Shared {
+  std::atomic<std::size_t> next_pair = 0;
+  std::atomic<std::size_t> built = 0;  // cells, or tries to build one
+};
+
+class SharedMemory {
  public:
-  SharedCounter() {
-    void* const at = mmap(nullptr, sizeof(std::atomic<std::size_t>), PROT_READ | PROT_WRITE,
-                          MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  SharedMemory() {
+    void* const at =
+        mmap(nullptr, sizeof(Shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (at == MAP_FAILED) fail_with_errno("no shared memory");
-    next_ = new (at) std::atomic<std::size_t>(0);
+    shared_ = new (at) Shared;
   }
-  ~SharedCounter() { munmap(next_, sizeof *next_); }
-  std::size_t take() { return next_->fetch_add(1); }
+  ~SharedMemory() { munmap(shared_, sizeof *shared_); }
+  Shared& operator*() { return *shared_; }
 
  private:
-  std::atomic<std::size_t>* next_;
+  Shared* shared_;
 };
+
+// One that was killed is not waited for without end.
+constexpr auto kBuildLimit = std::chrono::seconds(60);
+constexpr int kPauseMilliseconds = 50;
+
+void await_built(const Shared& shared, std::size_t count) {
+  const auto limit = std::chrono::steady_clock::now() + count * kBuildLimit;
+  while (shared.built < count && std::chrono::steady_clock::now() < limit)
+    poll(nullptr, 0, kPauseMilliseconds);
+}
+
+// One after another, and no pair is measured before all are there: a pool that is being made keeps
+// the machine busy, and that would be measured.
+GridCell build_cell(std::size_t n, std::size_t cells, const GridCellOptions& options,
+                    Shared& shared) {
+  await_built(shared, n);
+  std::optional<GridCell> cell;
+  try {
+    cell.emplace(options);
+  } catch (...) {
+    ++shared.built;
+    throw;
+  }
+  ++shared.built;
+  await_built(shared, cells);
+  return std::move(*cell);
+}
 
 // A line for each pair: its number and its row. Shorter than PIPE_BUF, so that lines stay whole.
 constexpr std::size_t kNoteMax = 500;
 
-int be_cell(const std::vector<std::pair<GridKind, GridKind>>& pairs, const GridCellOptions& options,
-            SharedCounter& counter, int out) {
-  GridCell cell(options);
-  for (std::size_t i = counter.take(); i < pairs.size(); i = counter.take()) {
+int be_cell(GridCell cell, const std::vector<std::pair<GridKind, GridKind>>& pairs, Shared& shared,
+            int out) {
+  for (std::size_t i = shared.next_pair++; i < pairs.size(); i = shared.next_pair++) {
     GridRow row = cell.measure(pairs[i].first, pairs[i].second);
     row.note = row.note.substr(0, kNoteMax);
     json::object line = row.to_json();
@@ -62,17 +96,20 @@ std::vector<GridRow> run_grid(const std::vector<std::pair<GridKind, GridKind>>& 
                               std::size_t cells, const GridCellOptions& options,
                               const PrepareLab& prepare,
                               const std::function<void(const GridRow&)>& on_row) {
-  SharedCounter counter;
+  SharedMemory memory;
+  Shared& shared = *memory;
+  cells = std::min(cells, pairs.size());
   Pipe lines = make_pipe();
   std::vector<pid_t> running;
-  for (std::size_t n = 0; n < std::min(cells, pairs.size()); ++n) {
+  for (std::size_t n = 0; n < cells; ++n) {
     running.push_back(fork_to([&] {
       die_with_parent();
       lines.read.reset();
       const Keeper keeper = Keeper::start("grid-" + std::to_string(n + 1));
       if (const int status = prepare(keeper, {}); status != 0) return status;
-      const int status =
-          keeper.run_inside([&] { return be_cell(pairs, options, counter, lines.write.get()); });
+      const int status = keeper.run_inside([&] {
+        return be_cell(build_cell(n, cells, options, shared), pairs, shared, lines.write.get());
+      });
       keeper.end();
       return status;
     }));
