@@ -79,6 +79,8 @@ void Punch::want(const Address& peer) {
   const Session* session = hub_.sessions.find(peer);
   const Duration round_trip = session == nullptr ? Duration() : session->path().round_trip;
   attempt->due = hub_.clock.now() + ring::kPunchAfter + 2 * round_trip;
+  if (session != nullptr && is_public(peer))
+    attempt->due = std::max(attempt->due, session->opened_at() + ring::kPunchPublicAfter);
   wake();
 }
 
@@ -143,10 +145,11 @@ void Punch::on_ports(Session& from, const pb::Ports& message) {
   // Not known yet, and most ports would be guessed if ours were one for all. It tells us again.
   if (mapping_() == NatMapping::kUnknown) return;
   if (told->choice == PortChoice::kKept && !is_hard()) return;  // the usual checks will do
+  if (told->choice == PortChoice::kRandom && mapping_() == NatMapping::kNone &&
+      now - from.opened_at() < ring::kPunchPublicAfter)
+    return;
   Attempt* attempt = attempt_with(from.peer());
   if (attempt == nullptr || attempt->state == Attempt::State::kResting) return;
-  const bool many = attempt->own.choice == PortChoice::kRandom;
-  if (many && is_public(from.peer()) && now - from.opened_at() < ring::kPunchPublicAfter) return;
   const auto paid = static_cast<int>(3 * message.ByteSizeLong() / ring::kCheckBytes);
   attempt->credit = std::min(attempt->credit + paid, 2 * ring::kProbesPerReport);
   const bool news = attempt->peer != *told;

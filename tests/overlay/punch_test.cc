@@ -35,12 +35,19 @@ struct Pair {
       pool.add(world.add_host("198.51.100." + std::to_string(i + 1)), options);
     world.run_until([&] { return pool.ring_is_whole(3); }, 5s);
     options.bootstraps = {pool[0].host.endpoint(), pool[1].host.endpoint()};
-    site_a = &world.add_nat("203.0.113.1", at_a);
-    site_b = &world.add_nat("203.0.113.2", at_b);
-    a = &pool.add(world.add_host("192.168.1.10", *site_a), options);
-    b = &pool.add(world.add_host("192.168.2.10", *site_b), options);
+    site_a = &add_site("203.0.113.1", at_a);
+    site_b = &add_site("203.0.113.2", at_b);
+    a = &pool.add(add_host("192.168.1.10", *site_a), options);
+    b = &pool.add(add_host("192.168.2.10", *site_b), options);
     world.run_until([&] { return pool.all_joined(); }, 5s);
     world.run_for(10s);
+  }
+  Site& add_site(const char* outside, const NatRules& rules) {
+    return rules.translate ? world.add_nat(outside, rules)
+                           : world.add_firewall(rules.filtering, nullptr);
+  }
+  SimHost& add_host(const char* inside, Site& site) {
+    return world.add_host(site.gateway.rules().translate ? inside : "192.0.2.10", site);
   }
   // From the first packet until both ends have a direct path; nothing: not within `limit`.
   std::optional<Duration> until_direct(Duration limit) {
@@ -142,6 +149,19 @@ TEST_F(PunchTest, RandomPortsOnOneSideAreMetByChance) {
     EXPECT_EQ(pair.lost, 0u);
   }
   EXPECT_GE(direct, 16);
+}
+
+TEST_F(PunchTest, AFirewallOnTheOtherSideToo) {
+  constexpr int kMany = 10;
+  int direct = 0;
+  for (std::uint64_t seed = 1, pairs = 0; pairs < kMany; ++seed) {
+    Pair pair(seed, hard(seed % 2 == 0 ? kApdm : kAdm, 0), {.translate = false});
+    if (pair.met()) continue;
+    ++pairs;
+    direct += pair.until_direct(8s).has_value();
+    EXPECT_EQ(pair.lost, 0u);
+  }
+  EXPECT_GE(direct, 7);
 }
 
 TEST_F(PunchTest, ItEndsWithTheFirstMeetingAndKeepsOneSocket) {
