@@ -97,11 +97,15 @@ bool Join::is_start(const Endpoint& endpoint) const {
 }
 
 bool Join::knows(const Address& peer, const Endpoint& endpoint) const {
-  const auto is_meant = [&](const auto& member) {
-    if (member.address != peer) return false;
+  const auto is_at = [&](const auto& member) {
     const auto streams = endpoint.is_stream() ? streams_to(member.endpoints) : member.endpoints;
     return std::ranges::find(streams, endpoint) != streams.end();
   };
+  // To whoever is there bootstraps are dialled, and those whom busy ones name: they pay for it.
+  if (peer.is_zero()) {
+    return std::ranges::any_of(starts_, [&](const Start& s) { return s.is_bootstrap && is_at(s); });
+  }
+  const auto is_meant = [&](const auto& member) { return member.address == peer && is_at(member); };
   return std::ranges::any_of(starts_, is_meant) || std::ranges::any_of(lost_, is_meant);
 }
 
@@ -212,6 +216,8 @@ void Join::dial_streams(Carrier carrier) {
     bool any = false;
     for (const Endpoint& e : streams_to(start.endpoints)) {
       if (e.carrier != carrier) continue;
+      const bool anybody = start.is_referral && start.address.is_zero();
+      if (anybody && !hub_.pays({}, e, ring::kStreamCheckBytes)) continue;
       any = true;
       hub_.sessions.dial(start.is_bootstrap || start.is_referral ? Address() : start.address,
                          Path::direct(e));

@@ -43,7 +43,8 @@ class Join {
 
   // Nobody to talk to: nobody configured or to be expected, or none answered for kAloneAfter.
   bool alone() const;
-  // Whether we dial `peer` there of our own accord: it was met there, or the user said so.
+  // Whether we dial `peer` (zero: whoever is there) of our own accord at this endpoint: it was met
+  // there, or the user said so.
   bool knows(const Address& peer, const Endpoint& endpoint) const;
 
  private:

@@ -88,8 +88,11 @@ class Node::Impl final : public Hub, public Sessions::Listener {
   void on_reflexive(Session& session, const Endpoint& observed) override;
   void on_silence_ended(Session& session, const Path& path) override;
   std::vector<Endpoint> referrals() override;
-  void on_referred(const Path& path, const std::vector<Endpoint>& endpoints) override {
-    if (!stopped_) join_.on_referred(path, endpoints);
+  void on_referred(const Path& path, const std::vector<Endpoint>& endpoints,
+                   std::size_t bytes) override {
+    if (stopped_) return;
+    credit_.grant(Address(), NamedCredit::kFactor * bytes);
+    join_.on_referred(path, endpoints);
   }
   void send_routed(const Address& peer, const Address& via, ByteView packet) override;
   bool may_dial(const Address& peer, const Path& path, std::size_t bytes) override;

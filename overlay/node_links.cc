@@ -75,7 +75,7 @@ void Node::Impl::lend(const Address& from, const Address& to, std::size_t bytes)
 }
 
 // A first flight to where somebody else says that the peer is; and the check there once the session
-// is open.
+// is open. Busy bootstraps pay for whom they name, all from one account: nobody's.
 bool Node::Impl::may_dial(const Address& peer, const Path& path, std::size_t bytes) {
   if (stopped_) return false;
   const Session* session = sessions_.find(peer);

@@ -126,7 +126,7 @@ void Handshaker::on_packet(MutableBytes packet, const Path& path, const Sender& 
   } else if (body.flight == 3) {
     on_third(body, path);
   } else if (body.flight == HandshakeBody::kRefer) {
-    on_refer(body, path);
+    on_refer(body, packet.size(), path);
   } else {
     on_retry(body, path);
   }
@@ -150,7 +150,7 @@ void Handshaker::on_retry(const HandshakeBody& body, const Path& path) {
 }
 
 // Only where anybody will do: who is meant by name is asked again.
-void Handshaker::on_refer(const HandshakeBody& body, const Path& path) {
+void Handshaker::on_refer(const HandshakeBody& body, std::size_t packet_bytes, const Path& path) {
   const auto found = outgoing_.find(body.receiver_index);
   if (found == outgoing_.end() || !found->second->peer.is_zero()) return;
   if (found->second->first_path != path) return parts_.metrics.add(Metric::kDropMalformed);
@@ -162,7 +162,7 @@ void Handshaker::on_refer(const HandshakeBody& body, const Path& path) {
     endpoints.push_back(*endpoint);
   }
   // Nobody to name yet: it may have room when we ask again.
-  if (!endpoints.empty()) parts_.listener.on_referred(path, endpoints);
+  if (!endpoints.empty()) parts_.listener.on_referred(path, endpoints, packet_bytes);
 }
 
 void Handshaker::on_second(const HandshakeBody& body, const Path& path) {

@@ -102,7 +102,7 @@ class Handshaker {
   // As initiator.
   bool begin(Outgoing& attempt);
   void on_retry(const HandshakeBody& body, const Path& path);
-  void on_refer(const HandshakeBody& body, const Path& path);
+  void on_refer(const HandshakeBody& body, std::size_t packet_bytes, const Path& path);
   void on_second(const HandshakeBody& body, const Path& path);
   void complete(Outgoing& attempt, const HandshakeBody& body, const Path& path, Bytes last_flight);
   void begin_again(Outgoing& attempt);

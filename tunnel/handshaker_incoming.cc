@@ -66,7 +66,8 @@ void Handshaker::ask_for_token(const HandshakeBody& body, const Path& path) {
   parts_.send({}, path, parts_.codec.seal(retry));
 }
 
-// Far smaller than what it answers, and nothing is stored.
+// Nothing is stored. Long enough to pay for one first flight (Listener::may_dial), and no longer
+// than what it answers.
 void Handshaker::refer(const HandshakeBody& body, const Path& path) {
   Writer list;
   for (const Endpoint& e : parts_.listener.referrals()) {
@@ -79,7 +80,7 @@ void Handshaker::refer(const HandshakeBody& body, const Path& path) {
   out.receiver_index = body.sender_index;
   out.bytes = list.take();
   parts_.metrics.add(Metric::kReferred);
-  parts_.send({}, path, parts_.codec.seal(out));
+  parts_.send({}, path, parts_.codec.seal(out, kNamedFlightBytes));
 }
 
 // How many were begun by the same host; or, along the ring, came through the same neighbour.

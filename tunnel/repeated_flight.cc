@@ -65,8 +65,8 @@ void RepeatedFlight::send(const Way& way) {
     bytes += packets.back().size();
   }
   // Who sent a token back receives there.
-  const bool named = pad && !peer_.is_zero() && way.token.empty();
-  if (named && !parts_.listener.may_dial(peer_, way.path, bytes)) return;
+  const bool unproven = pad && way.token.empty();
+  if (unproven && !parts_.listener.may_dial(peer_, way.path, bytes)) return;
   sent_at_ = parts_.now();
   for (const Bytes& packet : packets) parts_.send(peer_, way.path, packet);
 }

@@ -107,12 +107,13 @@ class Sessions {
     virtual void on_silence_ended(Session& session, const Path& path) { (void)session, (void)path; }
     // Busy: members that a newcomer may ask instead, at most kReferralsMax.
     virtual std::vector<Endpoint> referrals() { return {}; }
-    // Whom we dialled at `path`, whoever it is, is busy and names these.
-    virtual void on_referred(const Path& path, const std::vector<Endpoint>& endpoints) {
-      (void)path, (void)endpoints;
+    // Whom we dialled at `path`, whoever it is, is busy and names these, in so many bytes.
+    virtual void on_referred(const Path& path, const std::vector<Endpoint>& endpoints,
+                             std::size_t bytes) {
+      (void)path, (void)endpoints, (void)bytes;
     }
-    // Asked before each first flight for `peer` leaves on a direct path that has not answered:
-    // whether so many bytes may go to an endpoint that may be a victim's.
+    // Asked before each first flight for `peer` (zero: whoever is there) leaves on a direct path
+    // that has not answered: whether so many bytes may go to an endpoint that may be a victim's.
     virtual bool may_dial(const Address& peer, const Path& path, std::size_t bytes) {
       (void)peer, (void)path, (void)bytes;
       return true;

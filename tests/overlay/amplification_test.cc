@@ -7,6 +7,7 @@
 #include "overlay/limits.h"
 #include "tests/overlay/hostile_member.h"
 #include "tests/overlay/pool_fixture.h"
+#include "tunnel/handshake_codec.h"
 
 namespace wow {
 namespace {
@@ -30,9 +31,9 @@ class AmplificationTest : public PoolTest {
     hostile_.emplace(*evil_);
     good_ = &pool_[0];
     ASSERT_TRUE(pool_.direct(*evil_, *good_));
-    SimHost& victim = world_.add_host(address(0));
-    for (int i = 1; i < kAddresses; ++i) world_.add_address(victim, address(i));
-    victim.set_receiver([this](MutableBytes packet, const Endpoint&) { got_ += packet.size(); });
+    victim_ = &world_.add_host(address(0));
+    for (int i = 1; i < kAddresses; ++i) world_.add_address(*victim_, address(i));
+    victim_->set_receiver([this](MutableBytes packet, const Endpoint&) { got_ += packet.size(); });
   }
   static constexpr int kAddresses = 250;
   static std::string address(int i) { return "203.0.113." + std::to_string(i + 1); }
@@ -72,6 +73,7 @@ class AmplificationTest : public PoolTest {
     return link;
   }
 
+  SimHost* victim_ = nullptr;
   SimNode *evil_ = nullptr, *good_ = nullptr;
   std::optional<HostileMember> hostile_;
   int named_ = 0;
@@ -142,6 +144,41 @@ TEST_F(AmplificationTest, OutsidersThatDoNotExist) {
     hostile_->send_link(*good_, link);
   });
   EXPECT_GT(got_, 400u) << "they are dialled";
+}
+
+// A bootstrap that is always busy, and names victims instead.
+TEST_F(AmplificationTest, ReferralsOfABusyBootstrap) {
+  SeededRandom random{7};
+  HandshakeCodec codec{FakeCredentials(1).pool_key(), random};
+  std::uint64_t said = 0;
+  bool padded = false;
+  victim_->accept_streams();
+  SimHost& bootstrap = world_.add_host("198.51.100.200");
+  bootstrap.accept_streams();
+  bootstrap.set_receiver([&](MutableBytes packet, const Endpoint& from) {
+    const auto opened = codec.open(packet);
+    ASSERT_TRUE(opened.body);
+    Writer names;
+    const Bytes name = victim(padded ? Carrier::kTcp : Carrier::kUdp).bytes();
+    names.u8(static_cast<std::uint8_t>(name.size())).bytes(name);
+    HandshakeBody refer;
+    refer.flight = HandshakeBody::kRefer;
+    refer.sender_index = refer.receiver_index = opened.body->sender_index;
+    refer.bytes = names.take();
+    const Bytes answer = codec.seal(refer, (padded = !padded) ? kNamedFlightBytes : 0);
+    said += answer.size();
+    const Datagram datagram{.to = from, .head = answer, .body = {}};
+    bootstrap.send({&datagram, 1});
+  });
+  NodeOptions options;
+  options.streams = true;
+  options.bootstraps = {bootstrap.endpoint()};
+  pool_.add(world_.add_host("198.51.100.201"), options);
+  for (int second = 0; second < 600; ++second) {
+    world_.run_for(1s);
+    ASSERT_LE(got_, kFactor * said) << second << " s";
+  }
+  EXPECT_GT(got_, 5000u) << "they are dialled";
 }
 
 // Where it has been, it may be looked for; not where it only said that it was.
