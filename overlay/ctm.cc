@@ -32,6 +32,7 @@ std::string serialize(const Ctm& ctm, WallTime now) {
     m.write(*message.add_neighbours(), ring::kListEndpointsMax);
   }
   message.set_nat(static_cast<pb::NatPorts>(ctm.nat));
+  message.set_word(to_string(ctm.word));
   message.set_trace(ctm.trace);
   if (ctm.next) {
     message.mutable_next()->set_node(to_string(ctm.next->node.bytes()));
@@ -59,6 +60,8 @@ std::optional<Ctm> parse(const pb::Ctm& message) {
   if (!source || !target) return std::nullopt;
   out.source = *source;
   out.target = *target;
+  if (message.word().size() > ring::kShortcutWordMax) return std::nullopt;
+  out.word = to_bytes(message.word());
   out.trace = message.trace();
   if (pb::NatPorts_IsValid(message.nat())) out.nat = static_cast<NatMapping>(message.nat());
   if (message.has_next()) {

@@ -30,6 +30,7 @@ struct Ctm {
   // source has direct paths.
   std::vector<Member> neighbours;
   NatMapping nat = NatMapping::kUnknown;  // of the source
+  Bytes word;                             // request for a shortcut: see Node::want_shortcut
   bool trace = false;                     // with `locate`: also where the hop limit ends
   std::optional<TraceNext> next;          // reply to a trace, unless it ends here
 };

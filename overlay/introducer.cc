@@ -79,8 +79,10 @@ Bytes Introducer::build(std::uint64_t id, const Request& request) {
   ctm.role = request.role;
   ctm.trace = request.hops != 0;
   ctm.nat = hub_.own_nat();
-  if (request.exact && request.role == EdgeRole::kShortcut)
+  if (request.exact && request.role == EdgeRole::kShortcut) {
     ctm.neighbours = handlers_.direct_peers();
+    ctm.word = handlers_.word(request.target);
+  }
   ctm.source = hub_.own_member();
   ctm.via = hub_.own_via();
   // Whoever asks for its place may stand where nobody looks for it: the way that the question went

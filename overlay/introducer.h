@@ -37,6 +37,8 @@ class Introducer {
     std::function<std::vector<Member>(const Address& target)> neighbours;
     // Members that we have direct paths to, quickest first, without endpoints.
     std::function<std::vector<Member>()> direct_peers;
+    // What a request for a shortcut to `peer` says beside.
+    std::function<Bytes(const Address& peer)> word;
   };
   Introducer(Hub& hub, Forwarder& forwarder, Handlers handlers)
       : hub_(hub), forwarder_(forwarder), handlers_(std::move(handlers)), sweep_(hub.clock) {}

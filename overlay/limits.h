@@ -100,6 +100,7 @@ inline constexpr Duration kPunchAfter = 300ms;
 // Hundreds of sockets are not opened towards who has no NAT before its usual answers are overdue.
 inline constexpr Duration kPunchPublicAfter = 2s;
 inline constexpr Duration kPunchAgain = 5min;   // after an attempt that came to nothing
+inline constexpr Duration kPunchTurn = 2s;      // while another peer's is under way
 inline constexpr int kPunchTries = 3;           // of an attempt, where ports can be predicted
 inline constexpr Duration kPunchTry = 800ms;    // each
 inline constexpr Duration kPunchLast = 2s;      // for the last answers of a try by chance
@@ -157,6 +158,7 @@ inline constexpr std::size_t kStrangerEnds = 64;      // of far ends that we hav
 
 // Connect-To-Me.
 inline constexpr std::size_t kCtmBytesMax = 1100;
+inline constexpr std::size_t kShortcutWordMax = 16;
 inline constexpr std::size_t kRequestsMax = 1024;  // of ours, waiting for a reply
 inline constexpr Duration kRequestLife = 10s;
 inline constexpr Duration kLocateLimit = 3s;

@@ -76,7 +76,10 @@ void Node::trace(const Address& target, std::function<void(std::vector<TraceStep
   if (!impl_->stopped_) impl_->tracer_.trace(target, std::move(done));
 }
 
-void Node::want_shortcut(const Address& peer) { impl_->want_shortcut(peer); }
+void Node::want_shortcut(const Address& peer, ByteView word) { impl_->want_shortcut(peer, word); }
+void Node::set_shortcut_observer(std::function<void(const Address&, ByteView)> observer) {
+  impl_->shortcut_observer_ = std::move(observer);
+}
 bool Node::send_frame(const Address& peer, ByteView frame, std::uint8_t facts) {
   return !impl_->stopped_ && impl_->send_frame(peer, frame, facts);
 }

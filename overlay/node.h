@@ -148,8 +148,11 @@ class Node {
   // where the way is lost. Nothing if too many are asked for at once.
   void trace(const Address& target, std::function<void(std::vector<TraceStep>)> done);
 
-  // For the virtual network: a session for frames, with the shortcut role while in use.
-  void want_shortcut(const Address& peer);
+  // For the virtual network: a session for frames, with the shortcut role while in use. The peer's
+  // observer hears `word` (at most ring::kShortcutWordMax bytes, signed by us, not secret) about a
+  // round trip before the first frame; not if there is an edge already.
+  void want_shortcut(const Address& peer, ByteView word = {});
+  void set_shortcut_observer(std::function<void(const Address& peer, ByteView word)> observer);
   bool send_frame(const Address& peer, ByteView frame, std::uint8_t facts);
   void set_frame_handler(
       std::function<void(Session& from, ByteView frame, std::uint8_t facts)> handler);

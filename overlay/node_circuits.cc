@@ -61,9 +61,9 @@ void Node::Impl::hurry_relay(const Address& peer) {
   if (theirs == NatMapping::kDependent || own_nat() == NatMapping::kDependent) relays_.want(peer);
 }
 
-void Node::Impl::want_shortcut(const Address& peer) {
+void Node::Impl::want_shortcut(const Address& peer, ByteView word) {
   if (stopped_) return;
-  shortcuts_.want(peer);
+  shortcuts_.want(peer, word);
   hurry_relay(peer);
 }
 

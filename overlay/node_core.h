@@ -118,7 +118,7 @@ class Node::Impl final : public Hub, public Sessions::Listener {
   std::vector<Member> direct_peers() const;
   void on_introduced(const Ctm& ctm);
   void hurry_relay(const Address& peer);
-  void want_shortcut(const Address& peer);
+  void want_shortcut(const Address& peer, ByteView word);
   void on_broadcast(const Address& origin, std::uint8_t service, ByteView payload,
                     std::uint32_t hops);
   void on_roles_changed(Edge& edge);
@@ -160,6 +160,7 @@ class Node::Impl final : public Hub, public Sessions::Listener {
   std::map<std::uint8_t, BroadcastHandler> broadcast_handlers_;
   std::function<void(Session&, ByteView, std::uint8_t)> frame_handler_;
   std::function<void(const Address&, Session*)> session_observer_;
+  std::function<void(const Address&, ByteView)> shortcut_observer_;
   std::function<void()> settings_observer_;
   std::function<void(const Endpoint&, ByteView)> send_from_other_port_;
   std::vector<std::function<void()>> joined_observers_;

@@ -9,6 +9,8 @@ Introducer::Handlers Node::Impl::introducer_handlers() {
   return {.asked =
               [this](const Ctm& ctm) {
                 ring_.welcome(ctm.source.address);
+                if (!ctm.word.empty() && shortcut_observer_)
+                  shortcut_observer_(ctm.source.address, ctm.word);
                 // Whoever asks for its place beside us is wanted as much as it wants us.
                 // Requests cost their sender nothing: half of the room for hints is for them.
                 if (ctm.role == EdgeRole::kNear && ring_.hints() < ring::kHintsMax / 2) {
@@ -36,7 +38,8 @@ Introducer::Handlers Node::Impl::introducer_handlers() {
           .accepts =
               [this](EdgeRole role) { return role != EdgeRole::kFar || far_.accepts_one_more(); },
           .neighbours = [this](const Address& target) { return lists_.known_near(target); },
-          .direct_peers = [this] { return direct_peers(); }};
+          .direct_peers = [this] { return direct_peers(); },
+          .word = [this](const Address& peer) { return shortcuts_.word(peer); }};
 }
 
 Linker::Handlers Node::Impl::linker_handlers() {

@@ -7,24 +7,32 @@
 
 namespace wow {
 
-void Shortcuts::want(const Address& peer) {
+void Shortcuts::want(const Address& peer, ByteView word) {
   if (peer == hub_.self) return;
-  wanted_[peer] = hub_.clock.now();
+  Wanted& wanted = wanted_[peer];
+  wanted.at = hub_.clock.now();
+  if (!word.empty())
+    wanted.word = to_bytes(word.first(std::min(word.size(), ring::kShortcutWordMax)));
   const Edge* edge = hub_.edges.find(peer);
   if (edge != nullptr && edge->direct && (edge->ours & kShortcutBit) != 0) return;
   hub_.connect({peer, {}}, EdgeRole::kShortcut);
   if (wanted_.size() <= ring::kShortcutsMax) return;
   const auto quietest =
       std::min_element(wanted_.begin(), wanted_.end(), [this](const auto& a, const auto& b) {
-        return last_use(a.first, a.second) < last_use(b.first, b.second);
+        return last_use(a.first, a.second.at) < last_use(b.first, b.second.at);
       });
   drop(Address(quietest->first));
 }
 
+Bytes Shortcuts::word(const Address& peer) const {
+  const auto found = wanted_.find(peer);
+  return found == wanted_.end() ? Bytes() : found->second.word;
+}
+
 void Shortcuts::sweep() {
   std::vector<Address> idle;
-  for (const auto& [peer, at] : wanted_) {
-    if (hub_.clock.now() - last_use(peer, at) >= ring::kShortcutIdle) idle.push_back(peer);
+  for (const auto& [peer, wanted] : wanted_) {
+    if (hub_.clock.now() - last_use(peer, wanted.at) >= ring::kShortcutIdle) idle.push_back(peer);
   }
   for (const Address& peer : idle) drop(peer);
 }

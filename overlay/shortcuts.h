@@ -11,17 +11,23 @@ class Shortcuts {
  public:
   explicit Shortcuts(Hub& hub) : hub_(hub) {}
 
-  void want(const Address& peer);
+  // `word`, if not empty, goes with requests from now.
+  void want(const Address& peer, ByteView word);
+  Bytes word(const Address& peer) const;
   // Every now and then: gives back what was idle for kShortcutIdle.
   void sweep();
   std::size_t size() const { return wanted_.size(); }
 
  private:
+  struct Wanted {
+    TimePoint at;  // when last
+    Bytes word;
+  };
   TimePoint last_use(const Address& peer, TimePoint wanted) const;
   void drop(const Address& peer);
 
   Hub& hub_;
-  std::map<Address, TimePoint> wanted_;  // when last
+  std::map<Address, Wanted> wanted_;
 };
 
 }  // namespace wow

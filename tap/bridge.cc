@@ -183,7 +183,8 @@ GuestIpv6::Hooks Bridge::ipv6_hooks() {
   return {
       .to_lan = [this](ByteView frame) { to_lan(frame); },
       .own_ip6 = [this] { return hooks_.own_ip6(); },
-      .want_session = [this](const Address& node) { hooks_.want_session(node); },
+      .want_session = [this](const Address& node,
+                             const IpAddress& source) { hooks_.want_session(node, source); },
       .is_hosts_own = [this](const MacAddress& mac) { return hooks_.is_hosts_own(mac); },
       .may_be_guests = [this](const IpAddress& ip) { return may_be_guests(ip); },
       .when_held = [this](ByteView frame, const MacAddress& mac, const IpAddress& source,
@@ -252,10 +253,11 @@ void Bridge::answer_arp(const ArpPacket& arp) {
   if (hooks_.own_ip() == arp.target_ip) return answer(own_mac_);
   // A guest here answers for itself.
   if (leases_.mac_of(arp.target_ip)) return;
-  resolver_.resolve(arp.target_ip, [this, answer, asker = arp.sender_mac](Result<Binding> binding) {
+  resolver_.resolve(arp.target_ip, [this, answer, asker = arp.sender_mac,
+                                    source = arp.sender_ip](Result<Binding> binding) {
     // Its own address, asked for before it is used: the store has settled that.
     if (!binding || binding->node == self_ || binding->mac == asker) return;
-    hooks_.want_session(binding->node);
+    hooks_.want_session(binding->node, source);
     answer(binding->mac);
   });
 }

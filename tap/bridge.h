@@ -62,7 +62,7 @@ class Bridge {
     std::function<bool(const MacAddress&)> is_hosts_own;
     // A packet of a guest, whose source was checked, into the overlay.
     std::function<void(ByteView frame, const IpAddress& to)> forward;
-    std::function<void(const Address& node)> want_session;
+    std::function<void(const Address& node, const IpAddress& source)> want_session;
     std::function<void(const Address& to, const pb::VnetMessage&)> send;
     std::function<void(const pb::VnetMessage&)> broadcast;
     std::function<void(const Address& node, ByteView frame)> to_node;

@@ -100,9 +100,9 @@ void GuestIpv6::answer(const MacAddress& asker, const NeighbourSolicitation& ask
   // A guest here answers for itself.
   const bool in_reach = subnet6_.contains(asked.target) || hooks_.may_be_guests(asked.target);
   if (!in_reach || leases_.mac_of(asked.target)) return;
-  holders_.ask(asked.target, [this, tell, asker](const auto& holder) {
+  holders_.ask(asked.target, [this, tell, asker, source = asked.asker](const auto& holder) {
     if (!holder || holder->node == self_ || holder->mac == asker) return;
-    hooks_.want_session(holder->node);
+    hooks_.want_session(holder->node, source);
     tell(holder->mac);
   });
 }

@@ -33,7 +33,7 @@ class GuestIpv6 {
   struct Hooks {
     std::function<void(ByteView frame)> to_lan;
     std::function<std::optional<IpAddress>()> own_ip6;  // the host's, while it may be used
-    std::function<void(const Address& node)> want_session;
+    std::function<void(const Address& node, const IpAddress& source)> want_session;
     // The host's own interface to the bridge, which is no guest: it has a way into the pool.
     std::function<bool(const MacAddress&)> is_hosts_own;
     // Whether a guest here may have an address if nobody else does.

@@ -94,6 +94,14 @@ void Inbound::take(const Address& peer, ByteView bytes) {
   });
 }
 
+void Inbound::expect(const Address& peer, const IpAddress& source) {
+  if (!resolver_.is_leased(source)) return;
+  const Binding* binding = resolver_.find(source);
+  if (binding && binding->node == peer) return;
+  if (!may_look_up(peer)) return metrics_.add(Metric::kDropRateLimited);
+  resolver_.resolve_again(source, [](auto&&) {});
+}
+
 void Inbound::deliver(const InboundFrame& frame) {
   if (const auto guest = hooks_.guest_at(frame.destination)) {
     return hooks_.to_guest(*guest, frame.bytes);

@@ -58,6 +58,8 @@ class Inbound {
   Inbound(const Address& self, Resolver& resolver, Clock& clock, MetricSlot& metrics, Hooks hooks);
 
   void take(const Address& peer, ByteView frame);
+  // `peer` says that packets from `source` will come: whose that is, is looked up meanwhile.
+  void expect(const Address& peer, const IpAddress& source);
 
  private:
   void deliver(const InboundFrame& frame);

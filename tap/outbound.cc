@@ -6,6 +6,16 @@
 #include "tap/mac_address.h"
 
 namespace wow {
+namespace {
+
+// Of a packet that was checked.
+IpAddress source_of(ByteView frame) {
+  const auto ethernet = EthernetView::parse(frame);
+  return ethernet->type == EtherType::kIpv6 ? Ipv6View::parse(ethernet->payload)->source
+                                            : Ipv4View::parse(ethernet->payload)->source;
+}
+
+}  // namespace
 
 Outbound::Outbound(const Address& self, const IpAddress& service_ip, Resolver& resolver,
                    Neighbours& neighbours, MetricSlot& metrics, Hooks hooks)
@@ -46,10 +56,11 @@ void Outbound::on_arp(const EthernetView& frame) {
 }
 
 void Outbound::ask(const IpAddress& ip, std::function<void(const MacAddress&)> answer) {
-  holders_.ask(ip, [this, answer = std::move(answer)](const auto& holder) {
+  holders_.ask(ip, [this, ip, answer = std::move(answer)](const auto& holder) {
     if (!holder || *holder == Holder{self_, own_mac_}) return;
     // The session is made while the host still digests the answer.
-    if (holder->node != self_) hooks_.want_session(holder->node);
+    const auto source = ip.is_v4() ? hooks_.own_ip() : hooks_.own_ip6();
+    if (holder->node != self_ && source) hooks_.want_session(holder->node, *source);
     answer(holder->mac);
   });
 }
@@ -111,7 +122,7 @@ void Outbound::send(const Holder& to, ByteView frame, std::uint8_t facts) {
     frame = copy;
   }
   if (to.node == self_) return hooks_.to_guest(frame);
-  hooks_.want_session(to.node);
+  hooks_.want_session(to.node, source_of(frame));
   if (fits(to.node, frame)) hooks_.to_node(to.node, frame, facts);
 }
 

@@ -22,7 +22,8 @@ class Outbound {
     std::function<std::optional<IpAddress>()> own_ip;  // to send from now
     std::function<void(ByteView frame)> to_host;
     std::function<void(const Address& node, ByteView frame, std::uint8_t facts)> to_node;
-    std::function<void(const Address& node)> want_session;
+    // For packets from `source`.
+    std::function<void(const Address& node, const IpAddress& source)> want_session;
     // The largest frame that the way to a node carries; 0: not known.
     std::function<std::size_t(const Address& node)> frame_max;
     std::function<void(const EthernetView&, const Ipv4View&)> to_service;

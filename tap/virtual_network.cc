@@ -132,6 +132,7 @@ VirtualNetwork::Impl::~Impl() {
   node_.set_frame_handler(nullptr);
   node_.set_broadcast_handler(Service::kVnet, nullptr);
   node_.set_session_observer(nullptr);
+  node_.set_shortcut_observer(nullptr);
 }
 
 void VirtualNetwork::Impl::start() {
@@ -151,6 +152,9 @@ void VirtualNetwork::Impl::start() {
   node_.set_session_observer([this](const Address& peer, Session* session) {
     changed(peer);
     if (session) directory_.hurry();
+  });
+  node_.set_shortcut_observer([this](const Address& peer, ByteView word) {
+    if (const auto source = IpAddress::from_bytes(word)) inbound_.expect(peer, *source);
   });
   // The node keeps this call for as long as it lives.
   node_.on_joined([this, alive = std::weak_ptr<int>(alive_)] {
@@ -194,7 +198,9 @@ Outbound::Hooks VirtualNetwork::Impl::outbound_hooks() {
       .to_host = [this](ByteView frame) { to_sender(frame); },
       .to_node = [this](const Address& node, ByteView frame,
                         std::uint8_t facts) { node_.send_frame(node, frame, facts); },
-      .want_session = [this](const Address& node) { node_.want_shortcut(node); },
+      .want_session = [this](
+                          const Address& node,
+                          const IpAddress& source) { node_.want_shortcut(node, source.bytes()); },
       .frame_max = [this](const Address& node) -> std::size_t {
         const Session* session = node_.session(node);
         const std::size_t most = session == nullptr ? 0 : session->datagram_max();
@@ -307,7 +313,9 @@ Bridge::Hooks VirtualNetwork::Impl::bridge_hooks(FramePort& lan, IsHostsOwn is_h
           },
       .is_hosts_own = std::move(is_hosts_own),
       .forward = [this](ByteView frame, const IpAddress& to) { outbound_.forward(frame, to, 0); },
-      .want_session = [this](const Address& node) { node_.want_shortcut(node); },
+      .want_session = [this](
+                          const Address& node,
+                          const IpAddress& source) { node_.want_shortcut(node, source.bytes()); },
       .send = [this](const Address& to, const pb::VnetMessage& message) { send(to, message); },
       .broadcast =
           [this](const pb::VnetMessage& message) {

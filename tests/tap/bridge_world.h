@@ -80,7 +80,7 @@ struct BridgeHost {
        .is_leasable = [](auto&) { return true; },
        .is_hosts_own = [](auto& mac) { return mac == kHostsOwn; },
        .forward = [this](ByteView frame, auto&) { forwarded.push_back(to_bytes(frame)); },
-       .want_session = [](auto&) {},
+       .want_session = [](auto&, auto&) {},
        .send = [this](auto& to, auto& message) { send(to, message); },
        .broadcast =
            [this](const pb::VnetMessage& message) {

@@ -81,7 +81,7 @@ class FramesTest : public testing::Test {
       metrics_,
       {[this] { return own_ip_; }, [this](ByteView frame) { to_host_.push_back(to_bytes(frame)); },
        [this](auto& node, ByteView frame, auto) { to_node_.emplace_back(node, to_bytes(frame)); },
-       [this](auto& node) { wanted_.push_back(node); }, [this](auto&) { return frame_max_; },
+       [this](auto& node, auto&) { wanted_.push_back(node); }, [this](auto&) { return frame_max_; },
        [this](auto& ethernet, auto& ip) { service_.take(ethernet, ip); },
        [this] { return own_ip6(); }}};
   Inbound inbound_{

@@ -96,7 +96,7 @@ class Ipv6Test : public testing::Test {
       metrics_,
       {[] { return std::nullopt; }, [this](ByteView bytes) { to_host_.push_back(to_bytes(bytes)); },
        [this](auto& node, ByteView bytes, auto) { to_node_.emplace_back(node, to_bytes(bytes)); },
-       [this](auto& node) { wanted_.push_back(node); }, [this](auto&) { return frame_max_; },
+       [this](auto& node, auto&) { wanted_.push_back(node); }, [this](auto&) { return frame_max_; },
        [](auto&, auto&) {}, [this] { return own(); }}};
   Inbound inbound_{
       kSelf,

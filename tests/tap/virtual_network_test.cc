@@ -4,23 +4,24 @@
 
 #include <set>
 
+#include "tap/names.h"
 #include "tap/packet_view.h"
 #include "tests/tap/virtual_pool.h"
 
 namespace wow {
 namespace {
 
+// An IPv4 packet as the host would write it to its TAP.
+Bytes frame(const VirtualHost& from, const VirtualHost& to, const std::string& text) {
+  return write_ethernet(to.vnet->lease()->mac, from.vnet->lease()->mac, EtherType::kIpv4,
+                        write_udp({from.ip(), 1}, {to.ip(), 2}, view_of(text)));
+}
+
 // A public host and two behind port-restricted NATs.
 class VirtualNetworkTest : public testing::Test {
  protected:
   void come_up() {
     ASSERT_TRUE(pool_.world.run_until([this] { return pool_.all_up(); }, 20s));
-  }
-
-  // An IPv4 packet as the host would write it to its TAP.
-  static Bytes frame(const VirtualHost& from, const VirtualHost& to, const std::string& text) {
-    return write_ethernet(to.vnet->lease()->mac, from.vnet->lease()->mac, EtherType::kIpv4,
-                          write_udp({from.ip(), 1}, {to.ip(), 2}, view_of(text)));
   }
 
   VirtualPool pool_{7};
@@ -54,6 +55,39 @@ TEST_F(VirtualNetworkTest, FirstPacketsToANeverContactedHostArriveAllAndInOrder)
   for (int i = 0; i < 10; ++i) {
     EXPECT_EQ(gamma_.port.list[i], frame(beta_, gamma_, std::to_string(i)));
   }
+}
+
+// One round trip of the ring says who holds the address, one and a half make the session and bring
+// the packet; its receiver looks up meanwhile whose address it will come from.
+TEST(VirtualNetworkOfMany, TheFirstPacketToAStrangerTakesLessThanThreeRoundTripsOfTheRing) {
+  VirtualPool pool{7};
+  for (int i = 1; i <= 16; ++i)
+    pool.add("198.51.100." + std::to_string(i), "host" + std::to_string(i));
+  ASSERT_TRUE(pool.world.run_until([&] { return pool.all_up(); }, 20s));
+  pool.world.set_link(Link{.latency = 20ms});
+  pool.world.run_for(30s);
+  // The first to read a record makes sure that a majority has it, which takes longer.
+  for (VirtualHost& host : pool.hosts) pool.hosts[0].dht->get(ip_key(host.ip()), [](auto&&) {});
+  pool.world.run_for(2s);
+  int pairs = 0;
+  for (VirtualHost& a : pool.hosts) {
+    for (VirtualHost& b : pool.hosts) {
+      if (&a == &b || a.member->session(b.member.address()) != nullptr) continue;
+      Duration ring{};
+      b.member->trace(a.member.address(), [&](const auto& steps) {
+        if (!steps.empty() && steps.back().node == a.member.address())
+          ring = steps.back().round_trip;
+      });
+      ASSERT_TRUE(pool.world.run_until([&] { return ring > Duration(); }, 3s));
+      b.port.list.clear();
+      const TimePoint start = pool.world.now();
+      a.vnet->on_frame_out(frame(a, b, "x"), 0);
+      ASSERT_TRUE(pool.world.run_until([&] { return !b.port.list.empty(); }, 2s));
+      EXPECT_LT(pool.world.now() - start, 3 * ring);
+      ++pairs;
+    }
+  }
+  EXPECT_GT(pairs, 0);
 }
 
 TEST_F(VirtualNetworkTest, WorkersLearnThePeerOnceThePathIsDirect) {
