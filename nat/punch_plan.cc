@@ -53,7 +53,7 @@ std::optional<PunchPlan> PunchPlan::make(const PortReport& own, const PortReport
   const auto kept = [](const PortReport& r) { return r.choice == PortChoice::kKept; };
   Endpoint to{peer.outside.ip, peer.outside.port};
   if (kept(peer) && own.choice == PortChoice::kRandom)
-    return PunchPlan(Kind::kSockets, to, kPunchSockets, pace);
+    return PunchPlan(Kind::kSockets, to, std::min(kPunchSockets, budget.probes), pace);
   if (kept(peer) && steps(own)) {
     to.socket = fresh;
     PunchPlan out(Kind::kPorts, to, kRounds, pace);

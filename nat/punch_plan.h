@@ -22,7 +22,9 @@ namespace wow {
 
 // Settings of one node.
 struct PunchBudget {
-  int probes = 768;             // of one peer by chance, in one attempt; 0: no ports are guessed
+  // Of one peer by chance, in one attempt, and of sockets that are opened for it; 0: none is
+  // guessed.
+  int probes = 768;
   int probes_per_second = 200;  // to all peers together
 };
 

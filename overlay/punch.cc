@@ -74,6 +74,7 @@ void Punch::on_network_change() {
 // Who has one port for all waits to be told the other's.
 void Punch::want(const Address& peer) {
   if (budget_.probes <= 0 || !is_hard() || attempts_.contains(peer)) return;
+  if (hub_.clock.now() < random_until_ && !may_open_many(peer)) return;
   Attempt* attempt = attempt_with(peer);
   if (attempt == nullptr) return;
   const Session* session = hub_.sessions.find(peer);
@@ -125,6 +126,11 @@ void Punch::on_surveyed(const PortReport& report) {
       rest(attempt);
       continue;
     }
+    if (report.choice == PortChoice::kRandom && !may_open_many(peer)) {
+      rest(attempt);
+      attempt.due = now + ring::kPunchTurn;
+      continue;
+    }
     attempt.own = report;
     attempt.own_at = now;
     attempt.state = Attempt::State::kTrying;
@@ -145,9 +151,10 @@ void Punch::on_ports(Session& from, const pb::Ports& message) {
   // Not known yet, and most ports would be guessed if ours were one for all. It tells us again.
   if (mapping_() == NatMapping::kUnknown) return;
   if (told->choice == PortChoice::kKept && !is_hard()) return;  // the usual checks will do
-  if (told->choice == PortChoice::kRandom && mapping_() == NatMapping::kNone &&
-      now - from.opened_at() < ring::kPunchPublicAfter)
-    return;
+  if (told->choice == PortChoice::kRandom) {
+    const bool early = now - from.opened_at() < ring::kPunchPublicAfter;
+    if (!carries_traffic(from.peer()) || (mapping_() == NatMapping::kNone && early)) return;
+  }
   Attempt* attempt = attempt_with(from.peer());
   if (attempt == nullptr || attempt->state == Attempt::State::kResting) return;
   const auto paid = static_cast<int>(3 * message.ByteSizeLong() / ring::kCheckBytes);
@@ -185,6 +192,18 @@ void Punch::on_report(const Address& peer, Attempt& attempt, bool news) {
 bool Punch::is_public(const Address& peer) const {
   const Edge* edge = hub_.edges.find(peer);
   return edge != nullptr && edge->nat == NatMapping::kNone;
+}
+
+bool Punch::carries_traffic(const Address& peer) const {
+  const Edge* edge = hub_.edges.find(peer);
+  return edge != nullptr && ((edge->ours | edge->theirs) & kShortcutBit) != 0;
+}
+
+bool Punch::may_open_many(const Address& peer) const {
+  return carries_traffic(peer) && std::ranges::none_of(attempts_, [&](const auto& entry) {
+           return entry.first != peer && entry.second.state == Attempt::State::kTrying &&
+                  entry.second.own.choice == PortChoice::kRandom;
+         });
 }
 
 PortReport Punch::kept() const {

@@ -58,6 +58,9 @@ class Punch {
 
   bool is_hard() const { return mapping_() == NatMapping::kDependent; }
   bool is_public(const Address& peer) const;
+  // Hundreds of a router's entries: for one peer at a time, and only if packets wait for it.
+  bool may_open_many(const Address& peer) const;
+  bool carries_traffic(const Address& peer) const;
   PortReport kept() const;
   Attempt* attempt_with(const Address& peer);
   void begin_try(Attempt& attempt);

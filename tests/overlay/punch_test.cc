@@ -55,6 +55,7 @@ struct Pair {
     (*b)->set_handler(Service::kUserFirst, [&](const Address&, ByteView) { ++received; });
     const TimePoint begin = world.now();
     const auto done = [&] {
+      if (has_packets) (*a)->want_shortcut(b->address());
       (*a)->send(b->address(), Service::kUserFirst, view_of("x"));
       ++sent;
       return pool.direct(*a, *b);
@@ -77,6 +78,7 @@ struct Pair {
   Site *site_a, *site_b;
   SimNode *a, *b;
   std::size_t sent = 0, lost = 0;
+  bool has_packets = true;  // of the virtual network: else it is an edge of the ring's
 };
 
 struct Outcome {
@@ -89,6 +91,7 @@ Outcome of_many(const NatRules& at_a, const NatRules& at_b, int pairs, double lo
     Pair pair(seed, at_a, at_b, loss);
     if (pair.met()) continue;
     ++out.pairs;
+    pair.has_packets = false;
     const auto took = pair.until_direct(6s);
     out.direct += took.has_value();
     out.in_time += took && *took <= 3s;
@@ -187,20 +190,51 @@ TEST_F(PunchTest, WhereBothAreRandomNothingIsProbed) {
   EXPECT_LE(pair.site_a->gateway.entries(pair.world.now()), 64u);
 }
 
-TEST_F(PunchTest, NoBudgetNoProbes) {
-  Pair pair(1, hard(kApdm, 0), {.preserve_port = false}, 0, {.probes = 0});
-  EXPECT_FALSE(pair.until_direct(20s));
-  EXPECT_EQ(pair.lost, 0u);
-  EXPECT_EQ(pair.probes(), 0u);
-  EXPECT_EQ(pair.a->host.sockets_open(), 0u);
-}
-
 // Two that have not met on the ring, of the first seed that gives such.
 std::unique_ptr<Pair> strangers(const NatRules& at_a, const NatRules& at_b) {
   for (std::uint64_t seed = 1;; ++seed) {
     auto pair = std::make_unique<Pair>(seed, at_a, at_b);
     if (!pair->met()) return pair;
   }
+}
+
+// For the ring's own edges nobody's router is filled.
+TEST_F(PunchTest, WithoutPacketsNothingIsGuessed) {
+  const auto pair = strangers(hard(kApdm, 0), {.preserve_port = false});
+  for (int second = 0; second < 30; ++second) {
+    (*pair->a)->send(pair->b->address(), Service::kUserFirst, view_of("x"));
+    pair->world.run_for(1s);
+  }
+  EXPECT_EQ(pair->probes(), 0u);
+  EXPECT_LE(pair->site_a->gateway.entries(pair->world.now()), 64u);
+}
+
+TEST_F(PunchTest, OnePeerAfterTheOtherIsMet) {
+  constexpr std::size_t kPeers = 4;
+  Pair pair(1, hard(kApdm, 0), {.preserve_port = false});
+  NodeOptions options = pair.b->options;
+  std::vector<SimNode*> peers;
+  for (std::size_t i = 0; i < kPeers; ++i) {
+    Site& site =
+        pair.world.add_nat("203.0.113." + std::to_string(20 + i), {.preserve_port = false});
+    peers.push_back(&pair.pool.add(pair.world.add_host("192.168.3.10", site), options));
+  }
+  pair.world.run_for(20s);
+  const auto all_direct = [&] {
+    for (SimNode* peer : peers) (*pair.a)->want_shortcut(peer->address());
+    return std::ranges::all_of(peers, [&](SimNode* p) { return pair.pool.direct(*pair.a, *p); });
+  };
+  EXPECT_TRUE(pair.world.run_until(all_direct, 2min, 100ms));
+  pair.world.run_for(1min);
+  EXPECT_LE(pair.a->host.sockets_open(), 2 * kPeers);
+}
+
+TEST_F(PunchTest, NoBudgetNoProbes) {
+  Pair pair(1, hard(kApdm, 0), {.preserve_port = false}, 0, {.probes = 0});
+  EXPECT_FALSE(pair.until_direct(20s));
+  EXPECT_EQ(pair.lost, 0u);
+  EXPECT_EQ(pair.probes(), 0u);
+  EXPECT_EQ(pair.a->host.sockets_open(), 0u);
 }
 
 // They can hear of each other, but nothing gets through.
@@ -217,6 +251,7 @@ TEST_F(PunchTest, NoMoreIsSentThanTheRateAndTheBudgetAllow) {
   cut(pair);
   std::uint64_t most = 0, last = 0;
   for (int second = 0; second < 60; ++second) {
+    (*pair.a)->want_shortcut(pair.b->address());
     for (int i = 0; i < 50; ++i) {
       (*pair.a)->send(pair.b->address(), Service::kUserFirst, view_of("x"));
       pair.world.run_for(20ms);
@@ -236,7 +271,7 @@ TEST_F(PunchTest, ReportsBuyThreeTimesTheirBytes) {
   const auto owned = strangers({}, {});
   Pair& pair = *owned;
   cut(pair);
-  (*pair.a)->send(pair.b->address(), Service::kUserFirst, view_of("x"));
+  (*pair.a)->want_shortcut(pair.b->address());
   pair.world.run_for(2s);
   ASSERT_NE((*pair.a)->session(pair.b->address()), nullptr);
   HostileMember liar(*pair.a);
@@ -272,7 +307,7 @@ TEST_F(PunchTest, WhoDoesNotKnowItsOwnPortsGuessesNobodys) {
     return (&from == &a.host && &to == &b.host) || (&from == &b.host && &to == &a.host);
   });
   world.run_for(5s);
-  a->send(b.address(), Service::kUserFirst, view_of("x"));
+  a->want_shortcut(b.address());
   world.run_for(2s);
   HostileMember teller(a);
   const auto tell = [&] {
