@@ -12,7 +12,7 @@ std::uint32_t CircuitTable::draw(Random& random) const {
 bool CircuitTable::has_room(const Address& peer, bool ends_here) const {
   const auto legs = legs_of_peer_.find(peer);
   if (legs != legs_of_peer_.end() && legs->second >= kLegsPerPeerMax) return false;
-  return ends_here ? ends_ < kEndsMax : passed_on() < kPassedOnMax;
+  return ends_here ? ends_ < kEndsMax : leg_rate_ > 0 && passed_on() < kPassedOnMax;
 }
 
 bool CircuitTable::add_end(std::uint32_t id, const Address& relay, const Address& far_end,
@@ -75,6 +75,7 @@ bool CircuitTable::pass(CircuitLeg& leg, TimePoint now) {
 }
 
 int CircuitTable::load(TimePoint now) const {
+  if (leg_rate_ == 0) return 100;
   const double circuits = static_cast<double>(passed_on()) / static_cast<double>(kPassedOnMax);
   return static_cast<int>(100 * std::max(circuits, rate_.used(now)));
 }

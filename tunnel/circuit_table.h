@@ -39,7 +39,7 @@ class CircuitTable {
   static constexpr int kPacketsPerSecond = 50'000;  // passed on, of all circuits together
   static constexpr Duration kIdle = 90s;            // without a packet: forgotten
 
-  // `packets_per_second`: passed on from one leg.
+  // `packets_per_second`: passed on from one leg; 0: we are nobody's relay.
   explicit CircuitTable(int packets_per_second = CircuitLeg::kPacketsPerSecond)
       : leg_rate_(packets_per_second), rate_(std::max(packets_per_second, kPacketsPerSecond)) {}
 

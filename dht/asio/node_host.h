@@ -49,7 +49,7 @@ struct NodeHostOptions {
   std::string name;    // told to the pool beside the address, for people
   bool router = true;  // told likewise: whether this node has no virtual interface
   int relay_rate = CircuitLeg::kPacketsPerSecond;  // packets that each end of a circuit may have
-                                                   // passed on in a second
+                                                   // passed on in a second; 0: no relay
   PunchBudget punch;  // how many ports of others' NATs are guessed, and how fast
   int workers = 0;    // sockets that packet workers will read, one each; 0: the executor reads one
 };

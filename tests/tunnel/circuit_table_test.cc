@@ -43,6 +43,13 @@ TEST_F(Circuits, NoneGoesBackWhereItCameFrom) {
   EXPECT_FALSE(table_.add_passed_on(1, node(1), 2, node(1), now_));
 }
 
+TEST_F(Circuits, WhoIsNoRelayHasItsOwnOnly) {
+  CircuitTable none{0};
+  EXPECT_FALSE(none.add_passed_on(1, node(1), 2, node(2), now_));
+  EXPECT_TRUE(none.add_end(1, node(1), node(9), now_));
+  EXPECT_EQ(none.load(now_), 100);
+}
+
 TEST_F(Circuits, OnePeerGetsAShareAndAllTogetherABound) {
   std::uint32_t id = 0, made = 0;
   for (std::uint32_t peer = 1; peer <= 100; ++peer) {

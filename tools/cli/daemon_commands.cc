@@ -234,9 +234,11 @@ void add_start_command(CLI::App& app, CommandContext& context, bool router) {
   command->add_flag("--allow-loopback", arguments->daemon.allow_loopback,
                     "Reach nodes of this very machine through 127.0.0.1");
   command
-      ->add_option("--relay-rate", arguments->daemon.relay_rate,
-                   "Packets a second that this node passes on from either end of a circuit")
-      ->check(CLI::Range(1, 10'000'000))
+      ->add_option(
+          "--relay-rate", arguments->daemon.relay_rate,
+          "Packets a second that this node passes on from either end of a circuit; 0: none, "
+          "it is no relay")
+      ->check(CLI::Range(0, 10'000'000))
       ->capture_default_str();
   if (!router) {
     command->add_option("--name", arguments->daemon.name,

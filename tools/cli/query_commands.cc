@@ -124,7 +124,7 @@ void show_peers(const json::object& answer) {
                text(row, "address").substr(0, 8), or_dash(roles), text(row, "path"),
                rtt > 0 ? human_duration(rtt) : "-", percent(number(row, "loss")),
                mtu.is_null() ? "-" : std::to_string(mtu.to_number<long>()),
-               human_duration(number(row, "open_for")), human_bytes(number(row, "bytes_in")),
+               human_duration(number(row, "path_for")), human_bytes(number(row, "bytes_in")),
                human_bytes(number(row, "bytes_out"))});
   }
   if (table.size() == 0) {
