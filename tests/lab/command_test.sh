@@ -131,6 +131,12 @@ status=0
 same "run passes a status on" 6 "$status"
 same "run sees its laboratory" office1 "$("$wow" lab run --topology small.json "$wow" lab exec office1 hostname)"
 same "and leaves nothing" "$before" "$(processes)"
+echo "--- many hosts"
+"$wow" lab up "$here/../../tools/lab/examples/pool-of-151.json" >said || fail "151 hosts"
+same "as many as WOW's" "Up: 6 sites, 151 hosts." "$(grep -o '^Up: [^.]*\.' said)"
+"$wow" lab exec east1 ping -c 1 -W 2 "$("$wow" lab exec r118 hostname -I | awk '{ print $1 }')" >ping || fail "they do not reach each other"
+"$wow" lab down >/dev/null || fail "down"
+same "and leave nothing" "$before" "$(processes)"
 same "kinds" 15 "$("$wow" lab kinds | wc -l)"
 "$wow" lab check || fail "check"
 

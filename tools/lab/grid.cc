@@ -110,6 +110,13 @@ Result<std::vector<GridKind>> parse_grid_kinds(const std::string& names) {
   return out;
 }
 
+std::vector<std::pair<GridKind, GridKind>> grid_pairs(const std::vector<GridKind>& kinds,
+                                                      const GridKind& against) {
+  std::vector<std::pair<GridKind, GridKind>> out;
+  for (const GridKind& a : kinds) out.emplace_back(a, a.shared ? a : against);
+  return out;
+}
+
 std::vector<std::pair<GridKind, GridKind>> grid_pairs(const std::vector<GridKind>& kinds) {
   std::vector<std::pair<GridKind, GridKind>> out;
   for (const GridKind& a : kinds)
@@ -137,6 +144,7 @@ json::object GridRow::to_json() const {
   return {{"from", from},
           {"to", to},
           {"path", path},
+          {"ring_round_trip_ms", maybe(ring_ms)},
           {"first_packet_ms", maybe(first_ms)},
           {"direct_ms", maybe(direct_ms)},
           {"sent", sent},
@@ -156,6 +164,7 @@ std::optional<GridRow> GridRow::from_json(const json::object& object) {
     const json::value* value = object.if_contains(key);
     return value && value->is_number() ? std::optional(number(object, key)) : std::nullopt;
   };
+  row.ring_ms = maybe("ring_round_trip_ms");
   row.first_ms = maybe("first_packet_ms");
   row.direct_ms = maybe("direct_ms");
   row.sent = static_cast<int>(number(object, "sent"));
@@ -165,10 +174,10 @@ std::optional<GridRow> GridRow::from_json(const json::object& object) {
 }
 
 std::string grid_table(const std::vector<GridRow>& rows, bool colour) {
-  Table table({"FROM", "TO", "PATH", "FIRST", "DIRECT", "LOST", "CHECKS", "NOTE"});
+  Table table({"FROM", "TO", "PATH", "RING", "FIRST", "DIRECT", "LOST", "CHECKS", "NOTE"});
   for (const GridRow& row : rows) {
-    table.add({row.from, row.to, row.path, rounded(row.first_ms), rounded(row.direct_ms),
-               std::to_string(row.lost) + " of " + std::to_string(row.sent),
+    table.add({row.from, row.to, row.path, rounded(row.ring_ms), rounded(row.first_ms),
+               rounded(row.direct_ms), std::to_string(row.lost) + " of " + std::to_string(row.sent),
                std::to_string(row.checks), row.note});
   }
   return table.text(colour);
@@ -177,11 +186,12 @@ std::string grid_table(const std::vector<GridRow>& rows, bool colour) {
 std::string grid_summary(const std::vector<GridRow>& rows) {
   std::map<std::string, int> paths;
   int lossless = 0;
-  double first = 0, direct = 0;
+  double first = 0, direct = 0, ring = 0;
   for (const GridRow& row : rows) {
     ++paths[row.path];
     lossless += row.first_ms && row.lost == 0;
     first = std::max(first, row.first_ms.value_or(0));
+    if (row.ring_ms && row.first_ms) ring = std::max(ring, *row.first_ms / *row.ring_ms);
     direct = std::max(direct, row.direct_ms.value_or(0));
   }
   std::string out = std::to_string(rows.size()) + " pairs: ";
@@ -189,8 +199,11 @@ std::string grid_summary(const std::vector<GridRow>& rows) {
     out +=
         std::to_string(paths[path]) + " " + path + (std::string(path) == "unreachable" ? "" : ", ");
   if (paths["unmeasured"] > 0) out += ", " + std::to_string(paths["unmeasured"]) + " unmeasured";
+  char in_ring[64] = "";
+  if (ring > 0)
+    std::snprintf(in_ring, sizeof in_ring, ", at most %.1f round trips of the ring", ring);
   return out + "; " + std::to_string(lossless) + " lost nothing; the slowest first packet took " +
-         rounded(first) + ", the slowest direct path " + rounded(direct);
+         rounded(first) + in_ring + ", the slowest direct path " + rounded(direct);
 }
 
 std::string grid_svg(const std::vector<GridRow>& rows) {

@@ -32,6 +32,9 @@ inline constexpr int kGridProxyPort = 3128;
 inline constexpr int kGridPasswordProxyPort = 3129;
 // Each with each, both orders; a shared kind with itself.
 std::vector<std::pair<GridKind, GridKind>> grid_pairs(const std::vector<GridKind>& kinds);
+// Each sends to this one.
+std::vector<std::pair<GridKind, GridKind>> grid_pairs(const std::vector<GridKind>& kinds,
+                                                      const GridKind& against);
 
 // One way, between any two of the hosts: half of it on each one's line.
 inline constexpr int kGridDelayMs = 20;
@@ -45,6 +48,7 @@ struct GridRow {
   std::string from, to;
   // At the end: direct, stream, relayed or routed; or "unmeasured".
   std::string path = "unreachable";
+  std::optional<double> ring_ms;    // a round trip between both along the ring, before that
   std::optional<double> first_ms;   // until the first packet was there; from the first sent
   std::optional<double> direct_ms;  // until both ends used a direct path, or a stream
   int sent = 0, lost = 0;           // packets, 20 ms apart

@@ -37,7 +37,7 @@ struct Arguments {
   std::string lab;  // --lab
   std::string file, node, site, ip;
   std::vector<std::string> settings;
-  std::string kinds, svg;
+  std::string kinds, against, svg;
   std::size_t cells = 0;
   double watch_s = 4;
   std::uint16_t port = 3128;  // of a proxy
@@ -312,8 +312,12 @@ void grid(const Arguments& a) {
       std::cout << kind.name << std::string(22 - kind.name.size(), ' ') << kind.about << "\n";
     return;
   }
+  const auto other = a.against.empty() ? kinds : parse_grid_kinds(a.against);
+  if (!other) throw CommandError(other.error().message);
+  if (!a.against.empty() && (other->size() != 1 || other->front().shared))
+    throw CommandError("--against takes one kind, which is not shared, such as eim-apdf");
+  const auto pairs = a.against.empty() ? grid_pairs(*kinds) : grid_pairs(*kinds, other->front());
   check_laboratory_can_run();
-  const auto pairs = grid_pairs(*kinds);
   const std::size_t cells =
       a.cells != 0 ? a.cells : std::max(2U, std::thread::hardware_concurrency());
   GridCellOptions options;
@@ -389,6 +393,7 @@ void add_life_commands(CLI::App& lab, const Shared& a) {
       "Try every kind of network against every other with a pool of its own: who talks to whom, "
       "by what path, after what time");
   grid_command->add_option("--kinds", a->kinds, "Which, separated by commas; else all");
+  grid_command->add_option("--against", a->against, "Each sends to this kind alone");
   grid_command->add_flag("--list", a->list, "Only list the kinds");
   grid_command->add_option("--svg", a->svg, "A file for a heat map");
   grid_command->add_option("--cells", a->cells, "Pairs measured at once; else one a core")

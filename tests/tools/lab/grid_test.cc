@@ -38,6 +38,10 @@ TEST(Grid, AllNatKindsAreTried) {
 TEST(Grid, BothOrdersAreTried_AndSharedKindsWithThemselves) {
   EXPECT_EQ(grid_pairs(kinds("eim-eif,apdm-apdf,same-nat")).size(), 5u);
   EXPECT_EQ(grid_pairs(kinds("same-nat,same-hairpin")).size(), 2u);
+  const auto few = grid_pairs(kinds("open,same-nat"), kinds("eim-apdf")[0]);
+  ASSERT_EQ(few.size(), 2u);
+  EXPECT_EQ(few[0].second.name, "eim-apdf");
+  EXPECT_EQ(few[1].second.name, "same-nat");
 }
 
 TEST(Grid, RefusesKindsThatAreNone) {
@@ -61,6 +65,7 @@ GridRow row(const std::string& from, const std::string& to, const std::string& p
 TEST(Grid, RowsAreReadBackFromJson) {
   GridRow one = row("a", "b", "direct");
   one.lost = 3;
+  one.ring_ms = 82.5;
   one.checks = 17;
   one.note = "x";
   const auto again = GridRow::from_json(one.to_json());
@@ -79,6 +84,8 @@ TEST(Grid, IsSummedUpAndDrawn) {
             "4 pairs: 1 direct, 0 stream, 1 relayed, 1 routed, 1 unreachable; 2 lost nothing; the "
             "slowest "
             "first packet took 123 ms, the slowest direct path 1500 ms");
+  rows[0].ring_ms = 50;
+  EXPECT_TRUE(contains(grid_summary(rows), "took 123 ms, at most 2.5 round trips of the ring, "));
   const std::string table = grid_table(rows, false);
   EXPECT_TRUE(contains(table, "1500 ms"));
   EXPECT_TRUE(contains(table, "2 of 50"));

@@ -50,10 +50,10 @@ fs::path socket_of(const std::string& node) {
   return "/proc/" + pid.substr(0, pid.find('\n')) + "/root/run/wow/" + kPool + ".sock";
 }
 
-json::object ask(const std::string& node, const std::string& what) {
-  // Names of peers are in the store, and would take round trips.
-  const auto answer =
-      ask_daemon(socket_of(node), kPool, what, {{"names", false}}, std::chrono::seconds(3));
+// Names of peers are in the store, and would take round trips.
+json::object ask(const std::string& node, const std::string& what,
+                 const json::object& arguments = {{"names", false}}) {
+  const auto answer = ask_daemon(socket_of(node), kPool, what, arguments, std::chrono::seconds(3));
   return answer ? *answer : json::object();
 }
 
@@ -85,6 +85,16 @@ std::uint64_t checks_of(const std::string& node) {
   const json::object status = ask(node, "status");
   const json::value* counters = status.if_contains("counters");
   return counters ? static_cast<std::uint64_t>(number(counters->as_object(), "path_checks")) : 0;
+}
+
+// To a node that this one has no path to.
+std::optional<double> ring_round_trip_ms(const std::string& node, const std::string& peer) {
+  const json::object answer = ask(node, "trace", {{"node", peer}});
+  const json::value* hops = answer.if_contains("hops");
+  if (text(answer, "way") != "ring" || !hops || !answer.at("arrived").as_bool())
+    return std::nullopt;
+  const json::value& last = hops->as_array().back().at("round_trip");
+  return last.is_number() ? std::optional(last.to_number<double>() * 1000) : std::nullopt;
 }
 
 // How many members keep the pool's store, as a node knows.
@@ -324,6 +334,8 @@ GridRow GridCell::measure(const GridKind& from, const GridKind& to) {
     try {
       join_apart();
       const std::string failed = bring_up(row, from, to);
+      // Asked by the one that is sent to: the sender must not get to know the store by it.
+      if (failed.empty()) row.ring_ms = ring_round_trip_ms("b", address_a_);
       if (!failed.empty()) {
         row.note = failed + " finds no member";
         // A busy machine may be late; a wall stays one.
