@@ -89,6 +89,21 @@ eventually "mapped again" is_mapped PCP
 pool_kill home1
 eventually "kill -9 removes it, too" has_no_rule
 
+echo "--- NAT-PMP: a router from before PCP drops what has another version"
+lab_exec home nft -f - <<'END'
+table inet old {
+ chain input { type filter hook input priority 0
+  udp dport 5351 @th,64,8 2 drop
+ }
+}
+END
+pool_start home1 >>"$LAB_LOGS/commands.log"
+eventually "by NAT-PMP" is_mapped NAT-PMP
+yes "the router has the rule" has_rule
+lab_exec home1 wow down lab >>"$LAB_LOGS/commands.log"
+eventually "wow down removes it" has_no_rule
+lab_exec home nft delete table inet old
+
 echo "--- UPnP alone"
 serve no yes
 pool_start home1 >>"$LAB_LOGS/commands.log"
