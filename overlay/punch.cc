@@ -80,8 +80,6 @@ void Punch::want(const Address& peer) {
   const Session* session = hub_.sessions.find(peer);
   const Duration round_trip = session == nullptr ? Duration() : session->path().round_trip;
   attempt->due = hub_.clock.now() + ring::kPunchAfter + 2 * round_trip;
-  if (session != nullptr && is_public(peer))
-    attempt->due = std::max(attempt->due, session->opened_at() + ring::kPunchPublicAfter);
   wake();
 }
 
@@ -136,7 +134,16 @@ void Punch::on_surveyed(const PortReport& report) {
     attempt.state = Attempt::State::kTrying;
     attempt.due = now + ring::kPunchTry;
     attempt.reports_left = report.choice == PortChoice::kRandom ? reports_for(budget_.probes) : 1;
-    this->report(peer, attempt);
+    const Session* session = hub_.sessions.find(peer);
+    const TimePoint soonest = session == nullptr || !is_public(peer)
+                                  ? now
+                                  : session->opened_at() + ring::kPunchPublicAfter;
+    if (report.choice == PortChoice::kRandom && now < soonest) {
+      attempt.report_at = soonest;
+      attempt.due = soonest + ring::kPunchTry;
+    } else {
+      this->report(peer, attempt);
+    }
     make_plan(peer, attempt);
   }
   wake();
