@@ -11,8 +11,9 @@ void Shortcuts::want(const Address& peer, ByteView word) {
   if (peer == hub_.self) return;
   Wanted& wanted = wanted_[peer];
   wanted.at = hub_.clock.now();
-  if (!word.empty())
-    wanted.word = to_bytes(word.first(std::min(word.size(), ring::kShortcutWordMax)));
+  // Asked for each packet: no new memory.
+  word = word.first(std::min(word.size(), ring::kShortcutWordMax));
+  if (!word.empty()) wanted.word.assign(word.begin(), word.end());
   const Edge* edge = hub_.edges.find(peer);
   if (edge != nullptr && edge->direct && (edge->ours & kShortcutBit) != 0) return;
   hub_.connect({peer, {}}, EdgeRole::kShortcut);
