@@ -216,11 +216,11 @@ void Join::dial_streams(Carrier carrier) {
     bool any = false;
     for (const Endpoint& e : streams_to(start.endpoints)) {
       if (e.carrier != carrier) continue;
-      const bool anybody = start.is_referral && start.address.is_zero();
-      if (anybody && !hub_.pays({}, e, ring::kStreamCheckBytes)) continue;
+      // To whoever is there: a bootstrap, or whom a busy one named, which has paid.
+      const bool named = start.is_referral && start.address.is_zero();
+      if (named && !hub_.pays({}, e, ring::kStreamCheckBytes)) continue;
       any = true;
-      hub_.sessions.dial(start.is_bootstrap || start.is_referral ? Address() : start.address,
-                         Path::direct(e));
+      hub_.sessions.dial(start.is_bootstrap ? Address() : start.address, Path::direct(e));
     }
     if (any && ++dialled >= ring::kStreamStarts) break;
   }

@@ -65,6 +65,18 @@ TEST_F(StreamTest, AHostWithoutUdpJoinsWithinTwoSeconds) {
 }
 
 // Both dial what the other's NAT makes of the port that its streams leave from (RFC 5382, 4.2).
+// Whom a beacon names is on our own link, and nobody pays for it.
+TEST_F(StreamTest, AHostWithoutUdpJoinsThroughAMemberThatItHeardOf) {
+  NodeOptions options;
+  options.streams = true;
+  options.bootstraps = {*Endpoint::parse("192.0.2.1:4433")};  // nobody
+  SimHost& host = world_.add_host("192.168.1.10", nat_);
+  host.block_udp(true);
+  SimNode& blocked = pool_.add(host, options);
+  blocked->on_lan_member({pool_[3].address(), {pool_[3].host.endpoint()}});
+  EXPECT_TRUE(becomes([&] { return blocked->joined() && !blocked->alone(); }, 5s));
+}
+
 TEST_F(StreamTest, TwoWithoutUdpBehindNatsMeetInAStream) {
   SimNode &a = add_listening(nat_, true), &b = add_listening(other_nat_, true);
   ASSERT_TRUE(becomes([&] { return pool_.all_joined() && !a->alone() && !b->alone(); }, 3s));
