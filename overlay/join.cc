@@ -216,7 +216,7 @@ void Join::dial_streams(Carrier carrier) {
     bool any = false;
     for (const Endpoint& e : streams_to(start.endpoints)) {
       if (e.carrier != carrier) continue;
-      // To whoever is there: a bootstrap, or whom a busy one named, which has paid.
+      // Whom a busy bootstrap named, whoever that is: it pays.
       const bool named = start.is_referral && start.address.is_zero();
       if (named && !hub_.pays({}, e, ring::kStreamCheckBytes)) continue;
       any = true;

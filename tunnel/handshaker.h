@@ -115,7 +115,7 @@ class Handshaker {
   std::size_t begun_from(const Path& path, const Sender& sender) const;
   bool may_begin(const Path& path, std::size_t before) const;
   void ask_for_token(const HandshakeBody& body, const Path& path);
-  void refer(const HandshakeBody& body, const Path& path);
+  void refer(const HandshakeBody& body, std::size_t packet_bytes, const Path& path);
   void answer(const HandshakeBody& body, ByteView flight, const Digest& digest,
               const Arrival& arrival);
   void reply(Incoming& handshake, Arrival& arrival);

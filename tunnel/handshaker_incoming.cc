@@ -24,7 +24,7 @@ void Handshaker::on_first(const HandshakeBody& body, std::size_t packet_bytes, c
   const std::size_t max = parts_.limits.handshakes_max;
   if (path.is_direct() && (incoming_.size() >= max / 2 || begun > max / 8) &&
       !tokens_.valid(body.token, path.endpoint, parts_.now())) {
-    return incoming_.size() >= max ? refer(body, path) : ask_for_token(body, path);
+    return incoming_.size() >= max ? refer(body, packet_bytes, path) : ask_for_token(body, path);
   }
   const auto flight = assembler_.add(path, body);
   if (!flight) return;
@@ -37,7 +37,7 @@ void Handshaker::on_first(const HandshakeBody& body, std::size_t packet_bytes, c
   const auto known = by_first_flight_.find(digest);
   if (known == by_first_flight_.end()) {
     if (!may_begin(path, begun)) {
-      if (path.is_direct()) refer(body, path);
+      if (path.is_direct()) refer(body, packet_bytes, path);
       return parts_.metrics.add(Metric::kDropQueueFull);
     }
     return answer(body, *flight, digest, arrival);
@@ -66,9 +66,9 @@ void Handshaker::ask_for_token(const HandshakeBody& body, const Path& path) {
   parts_.send({}, path, parts_.codec.seal(retry));
 }
 
-// Nothing is stored. Long enough to pay for one first flight (Listener::may_dial), and no longer
-// than what it answers.
-void Handshaker::refer(const HandshakeBody& body, const Path& path) {
+// Nothing is stored. Long enough to pay for one first flight (Listener::may_dial), but not padded
+// beyond what it answers, whose source may be another's address.
+void Handshaker::refer(const HandshakeBody& body, std::size_t packet_bytes, const Path& path) {
   Writer list;
   for (const Endpoint& e : parts_.listener.referrals()) {
     const Bytes bytes = e.bytes();
@@ -80,7 +80,7 @@ void Handshaker::refer(const HandshakeBody& body, const Path& path) {
   out.receiver_index = body.sender_index;
   out.bytes = list.take();
   parts_.metrics.add(Metric::kReferred);
-  parts_.send({}, path, parts_.codec.seal(out, kNamedFlightBytes));
+  parts_.send({}, path, parts_.codec.seal(out, std::min(packet_bytes, kNamedFlightBytes)));
 }
 
 // How many were begun by the same host; or, along the ring, came through the same neighbour.

@@ -138,6 +138,29 @@ TEST_F(SessionReview, AHostsFloodLeavesRoomForOthers) {
   EXPECT_TRUE(a.is_direct(b));
 }
 
+TEST_F(SessionReview, WhoIsBusySendsNoMoreThanThreeTimesWhatAForgerDid) {
+  SessionLimits limits;
+  limits.handshakes_max = 0;
+  Party& busy = net.add({}, limits);
+  std::size_t at_victim = 0;
+  busy.filter = [&](ByteView packet, const Endpoint& to) {
+    at_victim += to == kVictim ? packet.size() : 0;
+    return true;
+  };
+  HandshakeBody body;
+  body.flight = 1;
+  body.sender_index = 1;
+  body.bytes = Bytes(6);
+  for (const std::size_t padding : {std::size_t{0}, std::size_t{100}, kFirstFlightBytesMin}) {
+    Bytes forged = codec_.seal(body, padding);
+    const std::size_t sent = forged.size(), before = at_victim;
+    busy.sessions().on_datagram(forged, kVictim);
+    net.run_for(1s);
+    EXPECT_GT(at_victim, before);
+    EXPECT_LE(at_victim - before, 3 * sent);
+  }
+}
+
 TEST(SessionRoom, TheLongestIdleGivesWayToANewcomerAndNoEdgeDoes) {
   Net net;
   SessionLimits limits;

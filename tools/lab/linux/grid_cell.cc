@@ -50,7 +50,7 @@ fs::path socket_of(const std::string& node) {
   return "/proc/" + pid.substr(0, pid.find('\n')) + "/root/run/wow/" + kPool + ".sock";
 }
 
-// Names of peers are in the store, and would take round trips.
+// Without names of peers: these are in the store, and would take round trips.
 json::object ask(const std::string& node, const std::string& what,
                  const json::object& arguments = {{"names", false}}) {
   const auto answer = ask_daemon(socket_of(node), kPool, what, arguments, std::chrono::seconds(3));
