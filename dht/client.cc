@@ -179,11 +179,16 @@ std::optional<DhtRecord> Client::verified(const pb::Record& record, std::uint64_
 
 void Client::get(const std::string& key, Dht::Done done) { read(key, deadline(), std::move(done)); }
 
-void Client::read(const std::string& key, TimePoint deadline, Dht::Done done) {
+void Client::look_up(const std::string& key, Dht::Done done) {
+  read(key, deadline(), std::move(done), true);
+}
+
+void Client::read(const std::string& key, TimePoint deadline, Dht::Done done, bool look_up) {
   if (auto error = invalid(key, {}, kTtlMin)) return done(*error);
   pb::ClientRequest request;
   request.set_op(pb::ClientRequest::GET);
   request.set_key(key);
+  request.set_look_up(look_up);
   call(shard_of_key(key), std::move(request), deadline,
        [this, key, done](const pb::ClientReply* reply) {
          if (!reply) return done(unavailable(key));

@@ -19,6 +19,7 @@ class Client {
   Client(Context& context, RecordChecker& checker, ShardOf shard);
 
   void get(const std::string& key, Dht::Done done);
+  void look_up(const std::string& key, Dht::Done done);
   // CREATE or PUT.
   void write(pb::ClientRequest::Op op, const std::string& key, ByteView data, Duration ttl,
              Dht::Done done);
@@ -55,7 +56,7 @@ class Client {
   std::optional<DhtRecord> verified(const pb::Record& record, std::uint64_t age_ms) const;
 
   void write_signed(pb::ClientRequest::Op op, Value value, TimePoint deadline, Dht::Done done);
-  void read(const std::string& key, TimePoint deadline, Dht::Done done);
+  void read(const std::string& key, TimePoint deadline, Dht::Done done, bool look_up = false);
   // Reads our own record of the key first; `then` is called with it.
   void with_own(const std::string& key, TimePoint deadline, Dht::Done done,
                 std::function<void(DhtRecord own)> then);

@@ -8,6 +8,7 @@ namespace wow::dht {
 namespace {
 
 constexpr std::size_t kOperationsMax = 256;  // of clients, at once
+constexpr std::size_t kSettlingMax = 64;     // keys that nobody waits for
 constexpr std::size_t kRepairsMax = 64;      // of one listing; the client's next try does the rest
 constexpr std::size_t kSnapshotsMax = 8;
 constexpr std::size_t kSnapshotBytesMax = 64 * 1024 * 1024;  // of all but the latest
@@ -69,14 +70,8 @@ void Coordinator::run(const Address& from, const Group& group, const pb::ClientR
   if (key.empty() || key.size() > kDhtKeyBytesMax) {
     return answer(status_reply(pb::ClientReply::REFUSED, "a key has 1 to 255 bytes"));
   }
-  if (request.op() == pb::ClientRequest::GET) {
-    return start_round(
-        group, key, true,
-        [this](const Seen& seen) {
-          return decide(is_held(seen) ? pb::ClientReply::OK : pb::ClientReply::NOT_FOUND, seen);
-        },
-        std::move(answer));
-  }
+  if (request.op() == pb::ClientRequest::GET)
+    return get(group, key, request.look_up(), std::move(answer));
   auto value = Value::parse(request.record());
   if (!value || value->key != key ||
       value->removed != (request.op() == pb::ClientRequest::REMOVE)) {
@@ -97,6 +92,26 @@ void Coordinator::run(const Address& from, const Group& group, const pb::ClientR
         return change(request, value, seen);
       },
       std::move(answer));
+}
+
+void Coordinator::get(const Group& group, const std::string& key, bool look_up, Answer answer) {
+  auto unsettled = std::make_shared<bool>(false);
+  auto change = [this, look_up, unsettled](const Seen& seen) {
+    auto out = decide(is_held(seen) ? pb::ClientReply::OK : pb::ClientReply::NOT_FOUND, seen);
+    *unsettled = out.unsettled = look_up && seen.only_installed;
+    return out;
+  };
+  start_round(group, key, true, change,
+              [this, group, key, unsettled, answer = std::move(answer)](pb::ClientReply reply) {
+                answer(std::move(reply));
+                if (*unsettled) settle(group, key);
+              });
+}
+
+// As any reader does who waits for it; the next one need not.
+void Coordinator::settle(const Group& group, const std::string& key) {
+  if (settling_.size() >= kSettlingMax || !settling_.insert(key).second) return;
+  get(group, key, false, [this, key](const pb::ClientReply&) { settling_.erase(key); });
 }
 
 bool Coordinator::is_held(const Seen& seen) {

@@ -60,6 +60,8 @@ class Coordinator {
   void end_gathering(Gathering& gathering);
   const Snapshot& keep(const std::string& prefix, Snapshot snapshot);
   pb::ClientReply page(const Snapshot& snapshot, const pb::ClientRequest& request);
+  void get(const Group& group, const std::string& key, bool look_up, Answer answer);
+  void settle(const Group& group, const std::string& key);
   void refresh(const Group& group, const std::string& key, Round::Done done);
   void start_round(const Group& group, const std::string& key, bool read_first,
                    Round::Change change, Round::Done done);
@@ -77,6 +79,7 @@ class Coordinator {
   std::map<std::uint64_t, std::unique_ptr<Listing>> listings_;
   std::map<std::string, Snapshot> snapshots_;
   std::set<std::pair<Address, std::uint64_t>> in_progress_;
+  std::set<std::string> settling_;  // keys that were looked up, and are being written once more
   // Ended, maybe inside their own calls: destroyed on the next turn.
   std::vector<std::unique_ptr<Round>> ended_rounds_;
   std::vector<std::unique_ptr<Listing>> ended_listings_;

@@ -123,6 +123,11 @@ class Dht {
   void on_store_copied();
 
   void get(const std::string& key, Done done);
+  // As get(), sooner where the key's group has lately changed: answered with what a majority of the
+  // new one has taken over, which is then made certain. It may differ from a get() only where a
+  // write was not finished when the group changed. For directories, which may be corrected; not for
+  // what decides.
+  void look_up(const std::string& key, Done done);
   // Succeeds if the key is free or already ours (then it is renewed with this data).
   void create(const std::string& key, ByteView data, Duration ttl, Done done);
   void put(const std::string& key, ByteView data, Duration ttl, Done done);

@@ -1,6 +1,7 @@
 #include "dht/round.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace wow::dht {
 namespace {
@@ -157,6 +158,7 @@ bool Round::is_credible(const Address& from, const Register& state) const {
 void Round::on_states() {
   static const Register kNothing;
   const Register* latest = &kNothing;
+  Seen seen;
   bool agreed = true;
   for (const auto& [from, state] : states_) {
     if (state.accepted != states_.begin()->second.accepted) agreed = false;
@@ -164,9 +166,9 @@ void Round::on_states() {
   }
   // Installed values are no proof that one was chosen: another member may have installed what a
   // minority of the epoch before had accepted later, and that would win once it is asked.
-  if (latest->accepted.is_set() && latest->accepted.epoch != group_.id.epoch) agreed = false;
+  if (latest->accepted.is_set() && latest->accepted.epoch != group_.id.epoch)
+    seen.only_installed = std::exchange(agreed, false);
   const TimePoint now = context_.clock.now();
-  Seen seen;
   if (latest->accepted.is_set()) {
     seen.record = &latest->record;
     seen.value = latest->value ? &*latest->value : nullptr;
@@ -184,7 +186,8 @@ void Round::on_states() {
   if (decision.write) {
     *accept_.mutable_record() = std::move(*decision.write);
   } else if (const bool over = !seen.record || (seen.value && !seen.live && !seen.value->removed);
-             !seen.record || (over && !decision.force) || (agreed && !decision.rewrite)) {
+             !seen.record || (over && !decision.force) || (agreed && !decision.rewrite) ||
+             decision.unsettled) {
     // Expired values need not be kept alive; what `next` holds (not a value) never expires.
     return finish(std::move(decision.reply));
   } else {

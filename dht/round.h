@@ -18,6 +18,7 @@ struct Seen {
   bool live = false;                   // not removed, and somebody says not expired
   Duration age{};                      // the least that a holder of the latest write said
   VersionFloors floors;
+  bool only_installed = false;  // all of the majority hold this write, but as installed
 };
 
 // What to answer, and what to write first. What was seen but is not yet at a majority is written
@@ -28,6 +29,7 @@ struct Decision {
   bool rewrite = false;                 // write what was seen again, even if a majority has it
   std::optional<VersionFloor> floor{};  // kept with what is written
   bool force = false;                   // and even if it has expired
+  bool unsettled = false;               // answer without writing what was only installed
 };
 
 class Round {

@@ -55,7 +55,7 @@ void Directory::by_ip(const IpAddress& ip, Found found) {
   resolver_.resolve(ip, [this, found = std::move(found)](Result<Binding> binding) {
     if (!binding) return found(binding.error());
     if (binding->name.empty()) return found(row_of(*binding, ""));
-    dht_.get(name_key(binding->name), [this, found, binding](Result<DhtRecord> record) {
+    dht_.look_up(name_key(binding->name), [this, found, binding](Result<DhtRecord> record) {
       const bool holds =
           record && record->owner == binding->node && parse_name_record(*record) == binding->ip;
       found(row_of(*binding, holds ? binding->name : ""));
@@ -64,7 +64,7 @@ void Directory::by_ip(const IpAddress& ip, Found found) {
 }
 
 void Directory::by_name(const std::string& name, Found found) {
-  dht_.get(name_key(name), [this, name, found = std::move(found)](Result<DhtRecord> record) {
+  dht_.look_up(name_key(name), [this, name, found = std::move(found)](Result<DhtRecord> record) {
     const Error nobody{ErrorCode::kNotFound, "no host of pool " + pool_ + " is named " + name};
     if (!record) {
       return found(record.error().code == ErrorCode::kNotFound ? nobody : record.error());

@@ -149,7 +149,7 @@ void Resolver::ask(const IpAddress& ip, Done done) {
   if (done) waiters.push_back(std::move(done));
   if (asked != asked_.end()) return;
   const TimePoint now = clock_.now();
-  dht_.get(ip_key(ip), [this, ip, now](auto answer) { on_answer(ip, now, answer); });
+  dht_.look_up(ip_key(ip), [this, ip, now](auto answer) { on_answer(ip, now, answer); });
 }
 
 void Resolver::on_answer(const IpAddress& ip, TimePoint asked_at, const Result<DhtRecord>& answer) {

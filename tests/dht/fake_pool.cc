@@ -242,6 +242,10 @@ Result<DhtRecord> FakePool::put(int node, const std::string& key, const std::str
                                 Duration ttl) {
   return wait([&](auto done) { dht(node).put(key, view_of(data), ttl, done); });
 }
+Result<DhtRecord> FakePool::look_up(int node, const std::string& key) {
+  return wait([&](Dht::Done done) { dht(node).look_up(key, std::move(done)); });
+}
+
 Result<DhtRecord> FakePool::get(int node, const std::string& key) {
   return wait([&](auto done) { dht(node).get(key, done); });
 }

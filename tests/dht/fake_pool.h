@@ -98,6 +98,7 @@ class FakePool final : public Clock {
   Result<DhtRecord> put(int node, const std::string& key, const std::string& data,
                         Duration ttl = 1h);
   Result<DhtRecord> get(int node, const std::string& key);
+  Result<DhtRecord> look_up(int node, const std::string& key);
   Result<DhtRecord> renew(int node, const std::string& key, Duration ttl = 1h);
   Result<DhtRecord> remove(int node, const std::string& key);
   Result<std::vector<DhtRecord>> list(int node, const std::string& prefix, Bytes& digest);

@@ -54,6 +54,34 @@ TEST(DhtGroup, OfSeveralConnectedNodesOneFounds) {
   }
 }
 
+TEST(DhtGroup, WhoLooksUpWhatWasInstalledDoesNotWaitForItsWriting) {
+  FakePool pool(3, founded_by_first());
+  pool.jitter = 0ms;
+  pool.add_all(3);
+  ASSERT_TRUE(pool.run_until_group(3, 5s));
+  ASSERT_TRUE(pool.create(2, "read", "1"));
+  ASSERT_TRUE(pool.create(2, "looked up", "2"));
+  pool.add_all(5);
+  ASSERT_TRUE(pool.run_until_group(5, 30s));
+  pool.run_for(15s);
+  const int client = pool.nearest().back();
+  ASSERT_FALSE(pool.dht(client).status().member);
+  const auto timed = [&](const std::function<Result<DhtRecord>()>& read, const std::string& data) {
+    const TimePoint begun = pool.now();
+    const auto found = read();
+    EXPECT_TRUE(found && to_string(found->data) == data);
+    return pool.now() - begun;
+  };
+  // To a member, from there to the others, and back.
+  const Duration settled = 4 * pool.delay;
+  EXPECT_GT(timed([&] { return pool.get(client, "read"); }, "1"), settled);
+  EXPECT_EQ(timed([&] { return pool.get(client, "read"); }, "1"), settled);
+  EXPECT_EQ(timed([&] { return pool.look_up(client, "looked up"); }, "2"), settled);
+  pool.run_for(1s);
+  EXPECT_EQ(timed([&] { return pool.get(client, "looked up"); }, "2"), settled)
+      << "it was written meanwhile";
+}
+
 TEST(DhtGroup, GrowsFromTheFounderToThreeAndFiveAndKeepsWhatItHolds) {
   FakePool pool(3, founded_by_first());
   pool.add();

@@ -28,7 +28,7 @@ DhtCalls FakeDht::calls_for(const Address& self) {
     };
   };
   DhtCalls calls;
-  calls.get = [this](const std::string& key, Dht::Done done) {
+  calls.look_up = [this](const std::string& key, Dht::Done done) {
     later(
         "get " + key,
         [this, key]() -> Result<DhtRecord> {
