@@ -15,6 +15,7 @@ bool is_direct(const Hub& hub, const Address& peer) {
 void CircuitRequests::stop() {
   timer_.cancel();
   requests_.clear();
+  draining_ = false;
 }
 
 void CircuitRequests::wake(Duration in) {
@@ -24,6 +25,7 @@ void CircuitRequests::wake(Duration in) {
 
 void CircuitRequests::tick() {
   const TimePoint now = hub_.clock.now();
+  if (hub_.sessions.circuits().forget_retired(now)) wake(CircuitTable::kLinger);
   std::vector<std::uint32_t> due;
   for (const auto& [id, request] : requests_) {
     if (now >= request.until || now >= request.next) due.push_back(id);
@@ -91,7 +93,7 @@ bool CircuitRequests::parse(const Address& from, const pb::Circuit& message, Cir
 bool CircuitRequests::admit(const Address& from, const CircuitOpen& open) {
   const auto theirs = std::count_if(requests_.begin(), requests_.end(),
                                     [&](const auto& r) { return r.second.from == from; });
-  const bool room = requests_.size() < ring::kRequestedMax &&
+  const bool room = !draining_ && requests_.size() < ring::kRequestedMax &&
                     theirs < static_cast<std::ptrdiff_t>(ring::kRequestedPerPeer) &&
                     hub_.sessions.circuits().has_room(from, false);
   return room && is_direct(hub_, from) && hub_.sessions.circuits().find(open.id) == nullptr &&
@@ -103,7 +105,7 @@ void CircuitRequests::on_open(const Address& from, const pb::Circuit& message) {
   CircuitOpen open;
   if (!parse(from, message, &open)) return;
   const CircuitLeg* agreed = hub_.sessions.circuits().find(open.id);
-  if (agreed != nullptr && agreed->peer == from && !agreed->ends_here()) {
+  if (agreed != nullptr && agreed->peer == from && !agreed->ends_here() && !agreed->is_retired()) {
     return send_circuit(hub_, from, pb::Circuit::OP_ACCEPT, open.id);
   }
   const auto known = requests_.find(open.id);
@@ -246,8 +248,17 @@ void CircuitRequests::on_close(const Address& from, const pb::Circuit& message) 
   if (leg == nullptr || leg->ends_here() || leg->peer != from) return;
   const std::uint32_t onward = leg->onward;
   const Address other = hub_.sessions.circuits().find(onward)->peer;
-  hub_.sessions.circuits().erase(id);
+  hub_.sessions.circuits().retire(id, hub_.clock.now());
+  wake(CircuitTable::kLinger);
   send_circuit(hub_, other, pb::Circuit::OP_CLOSE, onward);
+}
+
+bool CircuitRequests::drain() {
+  draining_ = true;
+  const auto all = hub_.sessions.circuits().passed_on_legs();
+  for (const std::uint32_t id : all)
+    send_circuit(hub_, hub_.sessions.circuits().find(id)->peer, pb::Circuit::OP_CLOSE, id);
+  return !all.empty();
 }
 
 void CircuitRequests::on_path_changed(const Session& session) {

@@ -16,6 +16,9 @@ class CircuitRequests {
  public:
   explicit CircuitRequests(Hub& hub) : hub_(hub), timer_(hub.clock) {}
   void stop();
+  // No more are taken, and the ends of those that we pass on are told to find another way; what
+  // they still send is passed on. False: there are none.
+  bool drain();
 
   void on_open(const Address& from, const pb::Circuit& message);
   void on_accept(const Address& from, std::uint32_t id);
@@ -65,6 +68,7 @@ class CircuitRequests {
   RateTable links_{ring::kPurposeLinks, ring::kPurposeLinksBurst};
   std::map<Address, TimePoint> unlinkable_;  // until when
   TimePoint swept_{};
+  bool draining_ = false;
   Timer timer_;
 };
 

@@ -80,8 +80,8 @@ inline constexpr Duration kRecheckMax = 60s;
 // Both NATs choose a port for each peer: how soon one such peer is checked again, and how many are.
 inline constexpr Duration kRecheckHopeless = 10min;
 inline constexpr Duration kToldSoon = 600ms;  // so long a peer may take to say what its NAT does
-inline constexpr double kHopelessPerSecond = 0.02;
-inline constexpr double kHopelessBurst = 3;
+inline constexpr double kHopelessPerSecond = 0.01;
+inline constexpr double kHopelessBurst = 2;
 inline constexpr int kRecheckRounds = 3;          // unless the session is an edge that we want
 inline constexpr Duration kCandidatesPause = 1s;  // between two answers to candidates of one peer
 inline constexpr double kChecksPerSecond = 100;   // of all peers' candidates
@@ -126,7 +126,7 @@ inline constexpr Duration kRelayTurn =
     400ms;  // the lower address leaves the first try to the other
 inline constexpr Duration kRelayTick = 100ms;        // while something is asked
 inline constexpr Duration kRelaySweep = 10s;         // while circuits are held
-inline constexpr Duration kRelayUnused = 30s;        // a circuit whose session has a better path
+inline constexpr Duration kRelayUnused = 30s;        // a circuit that its session needs no more
 inline constexpr Duration kRelayCompare = 20s;       // with other ways; doubles,
 inline constexpr Duration kRelayCompareMax = 10min;  // to this
 inline constexpr Duration kRelayGain = 2ms;          // and a quarter: so much a better one saves

@@ -11,6 +11,7 @@ Node::Node(Credentials& credentials, Clock& clock, Random& random, Transport& tr
 Node::~Node() = default;
 
 void Node::start() { impl_->start(); }
+bool Node::drain() { return impl_->drain(); }
 void Node::stop() { impl_->stop(); }
 
 void Node::on_datagram(MutableBytes packet, const Endpoint& from) {

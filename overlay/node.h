@@ -96,6 +96,10 @@ class Node {
   // Dials bootstraps and remembered members all at once (serial tries were Brunet's slowness) and
   // joins the ring.
   void start();
+  // To be called kDrain before stop(), if it can wait: whose packets we pass on are told to find
+  // another way, and lose nothing. False: there is nobody to wait for.
+  static constexpr Duration kDrain = 300ms;
+  bool drain();
   // Says goodbye to peers; nothing is sent afterwards.
   void stop();
 

@@ -40,6 +40,7 @@ class Node::Impl final : public Hub, public Sessions::Listener {
        MetricSlot& metrics, NodeOptions options);
 
   void start();
+  bool drain() { return !stopped_ && circuit_requests_.drain(); }
   void stop();
   bool joined() const { return !stopped_ && (edges_.on_ring() || join_.alone()); }
   void send(const Address& to, Service service, ByteView message);

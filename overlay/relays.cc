@@ -35,6 +35,7 @@ void Relays::wake(Duration in) {
 
 void Relays::tick() {
   const TimePoint now = hub_.clock.now();
+  if (hub_.sessions.circuits().forget_retired(now)) wake(CircuitTable::kLinger);
   repeat_asks();
   std::vector<Address> peers;
   for (const auto& [peer, search] : searches_) peers.push_back(peer);
@@ -140,8 +141,17 @@ std::size_t Relays::asks_at_once(const Address& peer, Way way) const {
 
 // Whoever already has a circuit for us, and yet the peer lacks a path, does not pass packets on.
 RelayWay Relays::next_known(const Address& peer, const Search& search) const {
-  for (const RelayWay& way : known_ways(peer)) {
-    if (!search.tried.contains(way.first) && !has_end(way.first, peer)) return way;
+  const auto fits = [&](const Address& relay) {
+    return relay != peer && !search.tried.contains(relay) && !has_end(relay, peer);
+  };
+  const auto ways = known_ways(peer);
+  for (const RelayWay& way : ways) {
+    if (fits(way.first)) return way;
+  }
+  if (!ways.empty()) return {};
+  // Nobody is known to reach it, as while a pool starts: most have been at one of our bootstraps.
+  for (const auto& [relay, edge] : hub_.edges.all()) {
+    if (edge.direct && (edge.ours & kLeafBit) != 0 && fits(relay)) return {relay, {}, {}};
   }
   return {};
 }
@@ -350,13 +360,14 @@ bool Relays::take(std::uint32_t id, const Address& relay, const Address& far_end
   return true;
 }
 
-void Relays::remove(std::uint32_t id, bool tell) {
+void Relays::remove(std::uint32_t id, bool ours) {
   const auto it = ends_.find(id);
   if (it == ends_.end()) return;
   const End end = it->second;
   ends_.erase(it);
-  hub_.sessions.circuits().erase(id);
-  if (tell) send_circuit(hub_, end.relay, pb::Circuit::OP_CLOSE, id);
+  if (ours) send_circuit(hub_, end.relay, pb::Circuit::OP_CLOSE, id);
+  hub_.sessions.circuits().retire(id, hub_.clock.now());
+  wake(CircuitTable::kLinger);
   const bool needed = std::any_of(ends_.begin(), ends_.end(),
                                   [&](const auto& e) { return e.second.relay == end.relay; });
   Edge* edge = hub_.edges.find(end.relay);
@@ -422,6 +433,14 @@ void Relays::compare(const Session& session, End& end) {
   }
 }
 
+// What neither end has a role for and nobody speaks on would keep the edges to its relay alive for
+// nothing, and their entries in our NAT.
+bool Relays::serves(const Session& session) const {
+  const Edge* edge = hub_.edges.find(session.peer());
+  return (edge != nullptr && edge->is_edge()) ||
+         hub_.clock.now() - session.last_activity() < ring::kRelayUnused;
+}
+
 void Relays::sweep() {
   const TimePoint now = hub_.clock.now();
   swept_ = now;
@@ -429,7 +448,8 @@ void Relays::sweep() {
   std::vector<std::uint32_t> unused;
   for (auto& [id, end] : ends_) {
     const Session* session = hub_.sessions.find(end.far_end);
-    if (is_open(session) && session->path().path == Path::relayed(end.relay, id)) {
+    if (is_open(session) && session->path().path == Path::relayed(end.relay, id) &&
+        serves(*session)) {
       end.used = now;
       if (end.ours && end.compare <= now) compare(*session, end);
     }

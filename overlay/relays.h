@@ -103,7 +103,9 @@ class Relays {
   bool consents(const Address& from, const pb::Circuit& message) const;
   bool take(std::uint32_t id, const Address& relay, const Address& far_end, bool ours);
   void compare(const Session& session, End& end);
-  void remove(std::uint32_t id, bool tell);
+  bool serves(const Session& session) const;
+  // Closed by us; or by them, after what they sent last.
+  void remove(std::uint32_t id, bool ours);
   void sweep();
 
   Hub& hub_;

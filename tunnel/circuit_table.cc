@@ -67,6 +67,26 @@ void CircuitTable::erase(std::uint32_t id) {
   }
 }
 
+void CircuitTable::retire(std::uint32_t id, TimePoint now) {
+  CircuitLeg* leg = find(id);
+  if (leg == nullptr || leg->is_retired()) return;
+  leg->retired_until = now + kLinger;
+  if (CircuitLeg* onward = find(leg->onward)) onward->retired_until = leg->retired_until;
+}
+
+bool CircuitTable::forget_retired(TimePoint now) {
+  const auto retired = those([](const CircuitLeg& leg) { return leg.is_retired(); });
+  bool more = false;
+  for (const std::uint32_t id : retired) {
+    const CircuitLeg* leg = find(id);  // null: the other leg of one before
+    if (leg == nullptr) continue;
+    const bool over = leg->retired_until <= now;
+    if (over) erase(id);
+    more |= !over;
+  }
+  return more;
+}
+
 bool CircuitTable::pass(CircuitLeg& leg, TimePoint now) {
   if (!leg.rate.pass(now) || !rate_.pass(now)) return false;
   leg.last_used = now;
@@ -91,6 +111,10 @@ std::vector<std::uint32_t> CircuitTable::those(Wanted&& wanted) const {
 
 std::vector<std::uint32_t> CircuitTable::idle(TimePoint now) const {
   return those([&](const CircuitLeg& leg) { return now - leg.last_used >= kIdle; });
+}
+
+std::vector<std::uint32_t> CircuitTable::passed_on_legs() const {
+  return those([](const CircuitLeg& leg) { return !leg.ends_here() && !leg.is_retired(); });
 }
 
 std::vector<std::uint32_t> CircuitTable::with_peer(const Address& peer) const {

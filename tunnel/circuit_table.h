@@ -26,9 +26,11 @@ struct CircuitLeg {
   std::uint32_t onward = 0;  // we are the relay: the leg on which packets go on; 0: it ends here
   Address far_end;           // it ends here: who speaks to us through it
   TimePoint last_used{};
+  TimePoint retired_until{};          // set: nothing more is sent; what is on its way still comes
   RateLimit rate{kPacketsPerSecond};  // of what comes in on it to be passed on
 
   bool ends_here() const { return onward == 0; }
+  bool is_retired() const { return retired_until != TimePoint(); }
 };
 
 class CircuitTable {
@@ -38,6 +40,7 @@ class CircuitTable {
   static constexpr std::size_t kLegsPerPeerMax = 48;
   static constexpr int kPacketsPerSecond = 50'000;  // passed on, of all circuits together
   static constexpr Duration kIdle = 90s;            // without a packet: forgotten
+  static constexpr Duration kLinger = 1s;           // after it was closed
 
   // `packets_per_second`: passed on from one leg; 0: we are nobody's relay.
   explicit CircuitTable(int packets_per_second = CircuitLeg::kPacketsPerSecond)
@@ -59,12 +62,17 @@ class CircuitTable {
   }
   // Forgets the circuit; a relay's other leg with it.
   void erase(std::uint32_t id);
+  // The same, once what its other end sent before it heard of that has come through.
+  void retire(std::uint32_t id, TimePoint now);
+  // Of these the ones whose time is over; whether there are more.
+  bool forget_retired(TimePoint now);
   // Whether one packet more may be passed on from this leg; marks both legs as used.
   bool pass(CircuitLeg& leg, TimePoint now);
 
-  // Numbers of the legs that were idle for too long, that lead to `peer`, or through which
-  // `far_end` speaks, in order.
+  // Numbers of the legs that were idle for too long, that we pass on between, that lead to `peer`,
+  // or through which `far_end` speaks, in order.
   std::vector<std::uint32_t> idle(TimePoint now) const;
+  std::vector<std::uint32_t> passed_on_legs() const;
   std::vector<std::uint32_t> with_peer(const Address& peer) const;
   std::vector<std::uint32_t> ends_with(const Address& far_end) const;
   std::size_t passed_on() const { return (legs_.size() - ends_) / 2; }

@@ -74,7 +74,7 @@ class LiveSession final : public Session {
   TimePoint heard_on(const PathRecord& record) const;
   TimePoint last_sent_data() const;
   TimePoint last_sent_frame() const;
-  TimePoint last_activity() const;
+  TimePoint last_activity() const override;
   // Calls `visit` with every generation of keys.
   template <typename Visit>
   void each_key_set(Visit&& visit) const {

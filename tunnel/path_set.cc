@@ -71,6 +71,11 @@ PathRecord& PathSet::add(const Path& path, TimePoint now) {
   return made;
 }
 
+void PathSet::forget(const Path& path) {
+  std::erase_if(challenges_, [&](const Challenge& c) { return c.path == path; });
+  remove(path);
+}
+
 void PathSet::remove(const Path& path) {
   erase([&](const PathRecord& r) { return r.state.path == path; });
 }

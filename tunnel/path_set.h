@@ -53,6 +53,8 @@ class PathSet {
   // The record of `path`, made if there is none; the worst other one makes room.
   PathRecord& add(const Path& path, TimePoint now);
   void remove(const Path& path);
+  // The same for good: an answer that is still on its way does not bring it back.
+  void forget(const Path& path);
   std::vector<PathRecord>& records() { return records_; }
   const std::vector<PathRecord>& records() const { return records_; }
 

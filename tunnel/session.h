@@ -67,6 +67,8 @@ class Session {
   // Open, and path() is a validated one through a circuit.
   virtual bool is_relayed() const = 0;
   virtual TimePoint opened_at() const = 0;
+  // When it last sent data, or heard anything.
+  virtual TimePoint last_activity() const = 0;
   // The largest datagram that the path in use carries, as far as was found out; zero: not asked.
   virtual std::size_t datagram_max() const = 0;
   // The current keys for a worker's tables; null until open.

@@ -88,6 +88,7 @@ class Sessions::Impl final : public Handshaker::Events {
   void challenge(LiveSession& s, KeySet& keys, const Path& path, bool moved = false);
   void stage(LiveSession& s, std::uint8_t kind, ByteView payload);
   void flush_staged(LiveSession& s);
+  static Path path_of(const CircuitLeg& leg, std::uint32_t id);
   void send_relayed(const Path& path, ByteView packet, bool dont_fragment);
   void pass_on(MutableBytes packet, RelayHeader header, CircuitLeg& leg);
 

@@ -65,7 +65,7 @@ void Sessions::Impl::on_opened(std::uint32_t receive_index, ByteView plain, cons
   // Agreed to when the worker opened it; it may have ended since.
   const CircuitLeg* leg = circuits.find(circuit);
   if (leg == nullptr || !leg->ends_here()) return parts.metrics.add(Metric::kDropCircuit);
-  deliver(*session, *keys, plain, Path::relayed(leg->peer, circuit));
+  deliver(*session, *keys, plain, path_of(*leg, circuit));
 }
 
 void Sessions::Impl::deliver(LiveSession& s, KeySet& keys, ByteView plain, const Path& path) {

@@ -22,10 +22,16 @@ bool is_from(const LiveSession* s, const Endpoint& from) {
 
 }  // namespace
 
+// What still comes through one that was closed is heard, but shows no way back.
+Path Sessions::Impl::path_of(const CircuitLeg& leg, std::uint32_t id) {
+  return leg.is_retired() ? Path::routed() : Path::relayed(leg.peer, id);
+}
+
 void Sessions::Impl::send_relayed(const Path& path, ByteView packet, bool dont_fragment) {
   CircuitLeg* leg = circuits.find(path.circuit);
   const Endpoint* to = direct_way(find(path.via));
-  if (leg == nullptr || !leg->ends_here() || leg->peer != path.via || to == nullptr)
+  if (leg == nullptr || !leg->ends_here() || leg->is_retired() || leg->peer != path.via ||
+      to == nullptr)
     return parts.metrics.add(Metric::kDropNoRoute);
   leg->last_used = parts.now();
   std::array<std::uint8_t, RelayHeader::kBytes> head;
@@ -43,7 +49,7 @@ void Sessions::Impl::on_relayed(MutableBytes packet, const Endpoint& from) {
   if (!leg->ends_here()) return pass_on(packet, *header, *leg);
   if (header->hops > RelayHeader::kHopsMax) return parts.metrics.add(Metric::kDropHopLimit);
   leg->last_used = parts.now();
-  const Path path = Path::relayed(leg->peer, header->circuit);
+  const Path path = path_of(*leg, header->circuit);
   const Handshaker::Sender sender{leg->far_end, leg->peer};
   on_packet(packet.subspan(RelayHeader::kBytes), path, sender);
 }
@@ -72,7 +78,7 @@ void Sessions::Impl::doubt_path(LiveSession& s, const Path& path) {
 
 void Sessions::Impl::drop_path(LiveSession& s, const Path& path) {
   if (s.path_set.find(path) == nullptr) return;
-  s.path_set.remove(path);
+  s.path_set.forget(path);
   arm_prober(s);
   update_path(s);
 }

@@ -129,6 +129,27 @@ TEST_F(RelayedTest, NeighboursThatCannotLinkGetARelayedEdge) {
   for (SimNode& m : pool_.members()) EXPECT_EQ(m->tables().circuits + m->tables().circuit_ends, 0u);
 }
 
+// While a pool starts everybody is everybody's neighbour for a moment. A circuit keeps the edges to
+// its relay, and so entries of two NATs.
+TEST_F(RelayedTest, WhoIsANeighbourNoMoreIsNotRelayedForLong) {
+  add_many(12);
+  SimNode& a = *pool_.ring()[3];
+  SimNode& b = *pool_.ring()[4];
+  world_.set_blocked([&](const SimHost& from, const SimHost& to) {
+    return (&from == &a.host && &to == &b.host) || (&from == &b.host && &to == &a.host);
+  });
+  ASSERT_TRUE(becomes_whole(4s));
+  ASSERT_TRUE(edge(a, b) != nullptr && edge(a, b)->relayed);
+  add_many(80);
+  ASSERT_TRUE(becomes_whole(10s));
+  const auto place = [&](SimNode& node) {
+    return std::ranges::find(pool_.ring(), &node) - pool_.ring().begin();
+  };
+  ASSERT_GT(place(b) - place(a), static_cast<std::ptrdiff_t>(ring::kNearPerSide));
+  world_.run_for(75s);
+  EXPECT_EQ(a->tables().circuit_ends + b->tables().circuit_ends, 0u);
+}
+
 TEST_F(RelayedTest, WhenTheRelayDiesAnotherIsChosenAtOnce) {
   add_many(12);
   SimNode& a = *pool_.ring()[3];

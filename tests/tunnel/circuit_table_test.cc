@@ -28,6 +28,20 @@ TEST_F(Circuits, BothLegsLeadToEachOther) {
   EXPECT_EQ(table_.passed_on(), 0u);
 }
 
+TEST_F(Circuits, OneThatWasClosedLingers) {
+  ASSERT_TRUE(table_.add_passed_on(1, node(1), 2, node(2), now_));
+  ASSERT_TRUE(table_.add_end(3, node(1), node(9), now_));
+  table_.retire(2, now_);
+  table_.retire(3, now_ + 100ms);
+  EXPECT_TRUE(table_.find(1)->is_retired() && table_.find(2)->is_retired());
+  EXPECT_TRUE(table_.passed_on_legs().empty());
+  EXPECT_TRUE(table_.forget_retired(now_ + CircuitTable::kLinger));
+  EXPECT_EQ(table_.find(1), nullptr);
+  EXPECT_NE(table_.find(3), nullptr);
+  EXPECT_FALSE(table_.forget_retired(now_ + CircuitTable::kLinger + 100ms));
+  EXPECT_EQ(table_.passed_on() + table_.ends(), 0u);
+}
+
 TEST_F(Circuits, ANumberIsTakenOnce) {
   ASSERT_TRUE(table_.add_end(1, node(1), node(9), now_));
   EXPECT_FALSE(table_.add_end(1, node(2), node(9), now_));

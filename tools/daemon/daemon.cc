@@ -275,6 +275,11 @@ class Daemon {
     stopped_ = true;
     notify_systemd("STOPPING=1");
     log_info("stopping", {{"pool", options_.pool}});
+    if (host_->node().drain()) return stop_timer_->after(Node::kDrain, [this] { end(); });
+    end();
+  }
+
+  void end() {
     host_->stop();
     io_.stop();
   }
