@@ -71,78 +71,117 @@ asio::awaitable<bool> read_all(tcp::socket& socket, std::vector<std::uint8_t>& r
   co_return !error;
 }
 
-// Byte by byte: what comes behind the answer is the far end's.
+// Byte by byte: what comes behind the answer is the far end's. As much as came, if it has no end.
 asio::awaitable<std::string> read_head(tcp::socket& socket) {
   std::string head;
   while (head.size() < kAnswerBytesMax && !head.ends_with("\r\n\r\n")) {
     char next = 0;
     const auto [error, bytes] = co_await socket.async_read_some(asio::buffer(&next, 1), kQuietly);
-    if (error) co_return "";
+    if (error) break;
     head += next;
   }
-  co_return head.ends_with("\r\n\r\n") ? head : "";
+  co_return head;
 }
 
-asio::awaitable<bool> pass_http(tcp::socket& socket, const Proxy& proxy, const Endpoint& to,
-                                std::string& why) {
+// By the status of its answer (RFC 9110, 15).
+ProxyAnswer judge_status(const std::string& status, std::string& why) {
+  if (status.front() == '2') return ProxyAnswer::kPasses;
+  if (status == "407") {
+    why = "it wants a user and a password, or others (status 407)";
+    return ProxyAnswer::kWantsPassword;
+  }
+  if (status == "502" || status == "503" || status == "504") {
+    why = "it does not get there itself (status " + status + ")";
+    return ProxyAnswer::kNotReached;
+  }
+  why = "it refuses CONNECT (status " + status + ")";
+  return ProxyAnswer::kRefuses;
+}
+
+asio::awaitable<ProxyAnswer> pass_http(tcp::socket& socket, const Proxy& proxy, const Endpoint& to,
+                                       std::string& why) {
   const std::string target = Endpoint{to.ip, to.port}.text();
   std::string ask = "CONNECT " + target + " HTTP/1.1\r\nHost: " + target + "\r\n";
   if (!proxy.user.empty())
     ask += "Proxy-Authorization: Basic " + base64(proxy.user + ":" + proxy.password) + "\r\n";
   ask += "\r\n";
-  why = "the proxy closed the connection";
-  if (!co_await write_all(socket, ask)) co_return false;
+  why = "it does not answer";
+  if (!co_await write_all(socket, ask)) co_return ProxyAnswer::kSilent;
   const std::string head = co_await read_head(socket);
-  const bool is_http = head.starts_with("HTTP/1.") && head.size() > 12 && head[8] == ' ';
-  why = head.empty() ? "the proxy gave no answer" : "the proxy's answer is not HTTP";
-  if (!is_http) co_return false;
-  const std::string status = head.substr(9, 3);
-  why = status == "407" ? "the proxy wants another user or password"
-                        : "the proxy refused with status " + status;
-  co_return status.front() == '2';
+  if (head.empty()) co_return ProxyAnswer::kSilent;
+  const bool is_http = head.starts_with("HTTP/1.") && head.size() > 12 && head[8] == ' ' &&
+                       std::isdigit(static_cast<unsigned char>(head[9])) &&
+                       head.ends_with("\r\n\r\n");
+  why = "its answer is not HTTP";
+  co_return is_http ? judge_status(head.substr(9, 3), why) : ProxyAnswer::kNonsense;
 }
 
 std::string with_length(const std::string& word) { return static_cast<char>(word.size()) + word; }
 
-asio::awaitable<bool> pass_socks5(tcp::socket& socket, const Proxy& proxy, const Endpoint& to,
-                                  std::string& why) {
-  constexpr std::uint8_t kVersion = 5, kPassword = 2, kNoneWanted = 0;
+constexpr std::uint8_t kSocksVersion = 5;
+
+// RFC 1928, 3, and RFC 1929. "Passes": we may ask.
+asio::awaitable<ProxyAnswer> log_in_socks5(tcp::socket& socket, const Proxy& proxy,
+                                           std::string& why) {
+  constexpr std::uint8_t kPassword = 2, kNoneWanted = 0;
   const bool has_password = !proxy.user.empty();
-  why = "the proxy gave no answer of SOCKS 5";
   const std::string offer = has_password ? std::string("\5\2\0\2", 4) : std::string("\5\1\0", 3);
-  if (!co_await write_all(socket, offer)) co_return false;
+  why = "it does not answer";
   std::vector<std::uint8_t> chosen(2);
-  if (!co_await read_all(socket, chosen) || chosen[0] != kVersion) co_return false;
-  if (chosen[1] == kPassword && has_password) {
-    const std::string words = "\1" + with_length(proxy.user) + with_length(proxy.password);
-    if (!co_await write_all(socket, words)) co_return false;
-    std::vector<std::uint8_t> verdict(2);
-    if (!co_await read_all(socket, verdict)) co_return false;
-    why = "the proxy wants another user or password";
-    if (verdict[1] != 0) co_return false;
-  } else if (chosen[1] != kNoneWanted) {
-    why = "the proxy wants a user and a password";
-    co_return false;
-  }
+  if (!co_await write_all(socket, offer) || !co_await read_all(socket, chosen))
+    co_return ProxyAnswer::kSilent;
+  why = "its answer is not SOCKS 5";
+  if (chosen[0] != kSocksVersion) co_return ProxyAnswer::kNonsense;
+  if (chosen[1] == kNoneWanted) co_return ProxyAnswer::kPasses;
+  why = "it wants a user and a password";
+  if (chosen[1] != kPassword || !has_password) co_return ProxyAnswer::kWantsPassword;
+  const std::string words = "\1" + with_length(proxy.user) + with_length(proxy.password);
+  std::vector<std::uint8_t> verdict(2);
+  why = "it wants another user or password";
+  // Some hang up instead of saying no.
+  if (!co_await write_all(socket, words) || !co_await read_all(socket, verdict) || verdict[1] != 0)
+    co_return ProxyAnswer::kWantsPassword;
+  co_return ProxyAnswer::kPasses;
+}
+
+// By the code of its reply (RFC 1928, 6).
+ProxyAnswer judge_code(std::uint8_t code, std::string& why) {
+  constexpr std::uint8_t kNetworkUnreachable = 3, kTimeToLiveExpired = 6;
+  if (code == 0) return ProxyAnswer::kPasses;
+  const bool is_willing = code >= kNetworkUnreachable && code <= kTimeToLiveExpired;
+  why = std::string(is_willing ? "it does not get there itself" : "it refuses") + " (code " +
+        std::to_string(code) + ")";
+  return is_willing ? ProxyAnswer::kNotReached : ProxyAnswer::kRefuses;
+}
+
+// RFC 1928, 4 to 6.
+asio::awaitable<ProxyAnswer> pass_socks5(tcp::socket& socket, const Proxy& proxy,
+                                         const Endpoint& to, std::string& why) {
+  const ProxyAnswer hello = co_await log_in_socks5(socket, proxy, why);
+  if (hello != ProxyAnswer::kPasses) co_return hello;
   Writer ask;
-  ask.u8(kVersion).u8(1).u8(0).u8(to.ip.is_v4() ? 1 : 4).bytes(to.ip.bytes()).u16(to.port);
+  ask.u8(kSocksVersion).u8(1).u8(0).u8(to.ip.is_v4() ? 1 : 4).bytes(to.ip.bytes()).u16(to.port);
   const std::string bytes = to_string(ask.take());
-  if (!co_await write_all(socket, bytes)) co_return false;
+  why = "it does not answer";
   std::vector<std::uint8_t> answer(4);
-  why = "the proxy gave no answer of SOCKS 5";
-  if (!co_await read_all(socket, answer) || answer[0] != kVersion) co_return false;
-  why = "the proxy refused with code " + std::to_string(answer[1]);
-  if (answer[1] != 0) co_return false;
-  why = "the proxy's answer is not SOCKS 5";
-  std::vector<std::uint8_t> bound(answer[3] == 1 ? 4 : answer[3] == 4 ? 16 : 0);
-  if (answer[3] == 3) {
+  if (!co_await write_all(socket, bytes) || !co_await read_all(socket, answer))
+    co_return ProxyAnswer::kSilent;
+  why = "its answer is not SOCKS 5";
+  if (answer[0] != kSocksVersion) co_return ProxyAnswer::kNonsense;
+  const ProxyAnswer verdict = judge_code(answer[1], why);
+  if (verdict != ProxyAnswer::kPasses) co_return verdict;
+  // The address that it speaks from, of a length that its kind or its first byte tells: read over.
+  constexpr std::uint8_t kIpv4 = 1, kName = 3, kIpv6 = 4;
+  std::vector<std::uint8_t> bound(answer[3] == kIpv4 ? 4 : answer[3] == kIpv6 ? 16 : 0);
+  if (answer[3] == kName) {
     std::vector<std::uint8_t> length(1);
-    if (!co_await read_all(socket, length)) co_return false;
+    if (!co_await read_all(socket, length)) co_return ProxyAnswer::kNonsense;
     bound.resize(length[0]);
   }
+  const bool is_known = answer[3] == kIpv4 || answer[3] == kName || answer[3] == kIpv6;
   bound.resize(bound.size() + 2);
-  co_return (answer[3] == 1 || answer[3] == 3 || answer[3] == 4) &&
-      co_await read_all(socket, bound);
+  co_return is_known&& co_await read_all(socket, bound) ? ProxyAnswer::kPasses
+                                                        : ProxyAnswer::kNonsense;
 }
 
 }  // namespace
@@ -207,8 +246,8 @@ std::optional<Proxy> proxy_from_environment(std::string* why) {
   return std::nullopt;
 }
 
-asio::awaitable<bool> pass_proxy(tcp::socket& socket, const Proxy& proxy, const Endpoint& to,
-                                 std::string& why) {
+asio::awaitable<ProxyAnswer> pass_proxy(tcp::socket& socket, const Proxy& proxy, const Endpoint& to,
+                                        std::string& why) {
   if (proxy.kind == Proxy::Kind::kHttp) co_return co_await pass_http(socket, proxy, to, why);
   co_return co_await pass_socks5(socket, proxy, to, why);
 }

@@ -30,9 +30,20 @@ struct Proxy {
 // can be used, and `why` tells.
 std::optional<Proxy> proxy_from_environment(std::string* why);
 
-// Asks the proxy, at the other end of `socket`, for a way to `to`. False: it refuses, or answers
-// nonsense; `why` tells. What the far end says first is not lost.
-boost::asio::awaitable<bool> pass_proxy(boost::asio::ip::tcp::socket& socket, const Proxy& proxy,
-                                        const Endpoint& to, std::string& why);
+// What a proxy makes of being asked for a way.
+enum class ProxyAnswer {
+  kPasses,
+  kNotReached,     // it is willing, but does not get there itself
+  kRefuses,        // to lead there, or anywhere
+  kWantsPassword,  // one, or another one
+  kNonsense,       // it is no such proxy
+  kSilent,         // it says nothing, or hangs up
+};
+
+// Asks the proxy, at the other end of `socket`, for a way to `to`. `why`: in words, if there is
+// none. What the far end says first is not lost. Waits until the socket is closed.
+boost::asio::awaitable<ProxyAnswer> pass_proxy(boost::asio::ip::tcp::socket& socket,
+                                               const Proxy& proxy, const Endpoint& to,
+                                               std::string& why);
 
 }  // namespace wow

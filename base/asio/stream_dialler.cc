@@ -93,7 +93,11 @@ asio::awaitable<bool> StreamDialler::connect(Stream& stream, std::string& why) {
   if (!connected || stream.closed) co_return false;
   tune(stream.socket);
   if (proxy == nullptr) co_return true;
-  co_return co_await pass_proxy(stream.socket, *proxy, stream.far, why);
+  std::string words;
+  if (co_await pass_proxy(stream.socket, *proxy, stream.far, words) == ProxyAnswer::kPasses)
+    co_return true;
+  why = "the proxy: " + words;
+  co_return false;
 }
 
 }  // namespace wow

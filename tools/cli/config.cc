@@ -39,6 +39,16 @@ bool is_one_of(const std::vector<std::string>& words, const std::string& word) {
   return std::find(words.begin(), words.end(), word) != words.end();
 }
 
+Result<std::vector<CLI::ConfigItem>> items_of(const std::filesystem::path& path,
+                                              const Bytes& file) {
+  try {
+    std::istringstream text(to_string(file));
+    return CLI::ConfigTOML().from_config(text);
+  } catch (const CLI::Error& error) {
+    return Error{ErrorCode::kInvalidArgument, path.string() + " is not TOML: " + error.what()};
+  }
+}
+
 // Adds what the file says to an option; throws CLI::Error if it cannot be that.
 void add_values(CLI::Option& option, const CLI::ConfigItem& item) {
   const bool is_flag = option.get_expected_min() == 0;
@@ -68,16 +78,11 @@ Result<void> apply_config(CLI::App& command, const std::filesystem::path& path,
   const auto file = read_file(path);
   if (!file && file.error().code == ErrorCode::kNotFound) return {};
   if (!file) return file.error();
-  std::vector<CLI::ConfigItem> items;
-  try {
-    std::istringstream text(to_string(*file));
-    items = CLI::ConfigTOML().from_config(text);
-  } catch (const CLI::Error& error) {
-    return Error{ErrorCode::kInvalidArgument, path.string() + " is not TOML: " + error.what()};
-  }
+  const auto items = items_of(path, *file);
+  if (!items) return items.error();
   const auto keys = keys_of(command);
   const auto others = other ? keys_of(*other) : std::vector<std::string>();
-  for (const CLI::ConfigItem& item : items) {
+  for (const CLI::ConfigItem& item : *items) {
     const std::string key = item.fullname();
     if (!is_one_of(keys, key)) {
       if (is_one_of(others, key)) continue;
@@ -96,6 +101,17 @@ Result<void> apply_config(CLI::App& command, const std::filesystem::path& path,
     }
   }
   return {};
+}
+
+Result<std::string> config_word(const std::filesystem::path& path, const std::string& key) {
+  const auto file = read_file(path);
+  if (!file) return std::string();
+  const auto items = items_of(path, *file);
+  if (!items) return items.error();
+  for (const CLI::ConfigItem& item : *items) {
+    if (item.fullname() == key && item.inputs.size() == 1) return item.inputs.front();
+  }
+  return std::string();
 }
 
 }  // namespace wow

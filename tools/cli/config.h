@@ -16,6 +16,9 @@ namespace wow {
 Result<void> apply_config(CLI::App& command, const std::filesystem::path& path,
                           const CLI::App* other = nullptr);
 
+// What the file says under `key`; empty: nothing, or there is no such file, or it may not be read.
+Result<std::string> config_word(const std::filesystem::path& path, const std::string& key);
+
 // The one of `words` that `typed` most likely meant, or empty (Damerau-Levenshtein distance at most
 // a third).
 std::string nearest_word(const std::string& typed, const std::vector<std::string>& words);

@@ -5,6 +5,7 @@
 #include "base/asio/files.h"
 #include "dht/asio/build_date.h"
 #include "tools/cli/commands.h"
+#include "tools/cli/config.h"
 #include "tools/cli/control_client.h"
 #include "tools/cli/fields.h"
 #include "tools/cli/table.h"
@@ -18,7 +19,7 @@ namespace {
 namespace json = boost::json;
 
 struct DoctorArguments {
-  std::string pool, invite;
+  std::string pool, invite, proxy = "auto";
   std::vector<std::string> bootstraps;
 };
 
@@ -68,6 +69,21 @@ void ask_running(const CommandContext& context, const std::string& named, Patien
   }
 }
 
+// As `wow up` would: by flag, else by the pool's file, else by the environment.
+void take_proxy(const CommandContext& context, const DoctorArguments& arguments, Patient& patient) {
+  std::string word = arguments.proxy;
+  const auto pool =
+      context.paths.choose_pool(arguments.pool.empty() ? context.pool : arguments.pool);
+  if (word == "auto" && pool) {
+    const auto said = value_or_throw(config_word(context.paths.config_file(*pool), "proxy"));
+    if (!said.empty()) word = said;
+  }
+  patient.proxy_is_off = word == "off";
+  if (patient.proxy_is_off) return;
+  patient.proxy = word == "auto" ? proxy_from_environment(&patient.proxy_trouble)
+                                 : value_or_throw(Proxy::parse(word));
+}
+
 const char* mark_of(Finding::State state) {
   switch (state) {
     case Finding::State::kGood:
@@ -99,6 +115,7 @@ void doctor(const CommandContext& context, const DoctorArguments& arguments) {
     take_membership(context, arguments.pool, patient);
     ask_running(context, arguments.pool, patient);
   }
+  take_proxy(context, arguments, patient);
   for (const std::string& text : arguments.bootstraps) {
     if (!is_bootstrap(text))
       throw CommandError("--bootstrap takes ADDRESS:PORT or NAME:PORT, not \"" + text + "\"");
@@ -123,6 +140,11 @@ void add_doctor_command(CLI::App& app, CommandContext& context) {
       ->add_option("--bootstrap", arguments->bootstraps,
                    "ADDRESS:PORT or NAME:PORT to ask, too; may be repeated")
       ->allow_extra_args(false);
+  command
+      ->add_option("--proxy", arguments->proxy,
+                   "http://[USER:PASSWORD@]HOST:PORT or socks5://... to try; auto: what the pool's "
+                   "configuration, https_proxy or all_proxy say; off: none")
+      ->capture_default_str();
   command->add_flag("--json", context.json, "Answer in JSON");
   command->callback([&context, arguments] { doctor(context, *arguments); });
 }

@@ -19,6 +19,9 @@ using State = Finding::State;
 
 constexpr std::chrono::milliseconds kTcpPatience{1500};
 constexpr int kMapperPatienceMs = 8000;
+// A proxy has to reach the member, too.
+constexpr std::chrono::milliseconds kProxyPatience{4000};
+constexpr std::size_t kTcpEndsMax = 16, kProxyEndsMax = 6;
 constexpr std::uint16_t kHttps = 443;
 
 struct Mapped {
@@ -78,15 +81,21 @@ Finding judge_ipv6(const NatFindings& v6) {
   return {"IPv6", State::kLimited, own.front().text() + ", but no bootstrap answers over IPv6", ""};
 }
 
-Finding judge_tcp(const std::vector<Endpoint>& servers, bool udp) {
-  if (servers.empty()) return {"TCP", State::kUnknown, "there is nobody to try it with", ""};
-  std::vector<Endpoint> to;
+// Where members may listen for streams: at their UDP port's number and at 443.
+std::vector<Endpoint> tcp_ends(const std::vector<Endpoint>& servers, std::size_t most) {
+  std::vector<Endpoint> out;
   for (const Endpoint& server : servers) {
     for (const std::uint16_t port : {server.port, kHttps}) {
       const Endpoint e{server.ip, port};
-      if (to.size() < 16 && std::ranges::find(to, e) == to.end()) to.push_back(e);
+      if (out.size() < most && std::ranges::find(out, e) == out.end()) out.push_back(e);
     }
   }
+  return out;
+}
+
+Finding judge_tcp(const std::vector<Endpoint>& servers, bool udp) {
+  if (servers.empty()) return {"TCP", State::kUnknown, "there is nobody to try it with", ""};
+  const std::vector<Endpoint> to = tcp_ends(servers, kTcpEndsMax);
   const auto reached = try_tcp(to, kTcpPatience);
   bool https = false, any = false;
   std::string words;
@@ -102,12 +111,16 @@ Finding judge_tcp(const std::vector<Endpoint>& servers, bool udp) {
           "only a proxy may lead out of here"};
 }
 
-Finding judge_proxy() {
-  const auto proxies = proxies_of_environment();
-  if (proxies.empty()) return {"proxy", State::kGood, "the environment names none", ""};
-  std::string words = "the environment names " + proxies.front();
-  for (std::size_t i = 1; i < proxies.size(); ++i) words += ", " + proxies[i];
-  return {"proxy", State::kGood, words, ""};
+Finding judge_no_proxy(const Patient& patient) {
+  if (patient.proxy_is_off) return {"proxy", State::kGood, "off: streams take none", ""};
+  std::string named;
+  for (const std::string& each : proxies_of_environment())
+    named += (named.empty() ? "" : ", ") + each;
+  if (named.empty()) return {"proxy", State::kGood, "none is named here", ""};
+  if (!patient.proxy_trouble.empty()) named += " (" + patient.proxy_trouble + ")";
+  return {"proxy", State::kLimited, "the environment names " + named + ", which streams cannot use",
+          "set https_proxy, or `proxy` in the configuration: http://[USER:PASSWORD@]HOST:PORT or "
+          "socks5://..."};
 }
 
 Finding judge_tun() {
@@ -129,6 +142,17 @@ json::object nat_json(const NatFindings& nat) {
   if (nat.mtu) out["mtu"] = nat.mtu;
   if (nat.udp()) out["round_trip"] = static_cast<double>(nat.round_trip.count()) / 1000;
   if (nat.clock_ahead) out["clock_ahead"] = -nat.clock_ahead->count();
+  return out;
+}
+
+json::value proxy_json(const Diagnosis& diagnosis) {
+  if (!diagnosis.proxy) return nullptr;
+  json::object out{{"proxy", diagnosis.proxy->text()}};
+  if (const ProxyTry* best = best_of(diagnosis.proxy_tries)) {
+    out["to"] = best->to.text();
+    out["answer"] = to_string(best->answer);
+    out["why"] = best->answer == ProxyAnswer::kPasses ? "" : best->why;
+  }
   return out;
 }
 
@@ -187,7 +211,13 @@ Diagnosis examine(const Patient& patient) {
   f.push_back(judge_ipv6(out.v6));
   f.push_back(judge_mtu(nat));
   f.push_back(judge_tcp(servers, nat.udp()));
-  f.push_back(judge_proxy());
+  if (patient.proxy) {
+    out.proxy = patient.proxy;
+    out.proxy_tries = try_proxy(*patient.proxy, tcp_ends(servers, kProxyEndsMax), kProxyPatience);
+    f.push_back(judge_proxy(*patient.proxy, out.proxy_tries));
+  } else {
+    f.push_back(judge_no_proxy(patient));
+  }
   const auto now =
       std::chrono::time_point_cast<std::chrono::seconds>(std::chrono::system_clock::now());
   f.push_back(judge_clock(nat, now, patient.build_date));
@@ -207,7 +237,8 @@ json::object diagnosis_json(const Diagnosis& diagnosis) {
   return {{"verdict", diagnosis.verdict},
           {"findings", std::move(findings)},
           {"ipv4", nat_json(diagnosis.v4)},
-          {"ipv6", nat_json(diagnosis.v6)}};
+          {"ipv6", nat_json(diagnosis.v6)},
+          {"proxy", proxy_json(diagnosis)}};
 }
 
 }  // namespace wow

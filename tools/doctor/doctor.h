@@ -1,5 +1,6 @@
 // Says in plain words what this machine's network allows, and what to do about it: the answers
-// behind `wow doctor`. Blocking, for about ten seconds; needs no pool for half of it.
+// behind `wow doctor`. Blocking, for about ten seconds (a proxy that is silent: four more); needs
+// no pool for half of it.
 #pragma once
 
 #include <boost/json/object.hpp>
@@ -7,10 +8,12 @@
 #include <string>
 #include <vector>
 
+#include "base/asio/proxy.h"
 #include "base/bytes.h"
 #include "base/clock.h"
 #include "base/endpoint.h"
 #include "tools/doctor/nat_survey.h"
+#include "tools/doctor/proxy_check.h"
 
 namespace wow {
 
@@ -21,6 +24,9 @@ struct Patient {
   std::vector<Endpoint> members;        // others to ask, from a daemon that runs
   std::optional<std::uint16_t> port;    // which a daemon has had mapped: nothing is asked for then
   std::string port_mapping;             // and what it says of it
+  std::optional<Proxy> proxy;           // that streams would pass
+  bool proxy_is_off = false;            // without: because somebody said so
+  std::string proxy_trouble;            // or what is wrong with the one that is named
   WallTime build_date;
 };
 
@@ -36,6 +42,8 @@ std::string_view to_string(Finding::State state);
 struct Diagnosis {
   std::vector<Finding> findings;
   NatFindings v4, v6;
+  std::optional<Proxy> proxy;
+  std::vector<ProxyTry> proxy_tries;
   std::string verdict;
 };
 
@@ -48,6 +56,7 @@ Finding judge_udp(const NatFindings& v4, const NatFindings& v6);
 Finding judge_nat(const NatFindings& nat);
 Finding judge_filtering(const NatFindings& nat);
 Finding judge_mtu(const NatFindings& nat);
+Finding judge_proxy(const Proxy& proxy, const std::vector<ProxyTry>& tries);
 Finding judge_clock(const NatFindings& nat, WallTime now, WallTime build_date);
 std::string verdict_of(const NatFindings& v4, const NatFindings& v6, bool mapped);
 

@@ -18,6 +18,36 @@ bool is_dependent(Mapping mapping) {
          mapping == Mapping::kDependent;
 }
 
+// What to do about a proxy that is no way, by what it answered.
+std::string advice_on(const Proxy& proxy, const ProxyTry& best) {
+  const bool is_http = proxy.kind == Proxy::Kind::kHttp;
+  const std::string without = "; `proxy = \"off\"` does without";
+  if (!best.connected) return "is it up, and is this its address and port?" + without;
+  switch (best.answer) {
+    case ProxyAnswer::kPasses:
+      return "";
+    case ProxyAnswer::kNotReached:
+      return is_http
+                 ? "the proxy may be well: let a member listen at 443 (--listen-tls 443), which "
+                   "is all that most proxies lead to"
+                 : "the proxy may be well: is a member up there, and does it listen by TCP?";
+    case ProxyAnswer::kRefuses:
+      return std::string("ask whoever runs it to let ") + (is_http ? "CONNECT" : "connections") +
+             " to members through, to port 443 at least" + without;
+    case ProxyAnswer::kWantsPassword:
+      return proxy.user.empty()
+                 ? "name them: USER:PASSWORD@ before its host, in https_proxy or `proxy`"
+                 : "it does not take those that it was given: correct them in https_proxy or "
+                   "`proxy`";
+    case ProxyAnswer::kNonsense:
+      return is_http ? "is it another kind of proxy, socks5:// maybe, or none?" + without
+                     : "is it another kind of proxy, http:// maybe, or none?" + without;
+    case ProxyAnswer::kSilent:
+      break;
+  }
+  return "it takes connections and says nothing: is it a proxy of this kind?" + without;
+}
+
 }  // namespace
 
 Finding judge_udp(const NatFindings& v4, const NatFindings& v6) {
@@ -107,6 +137,18 @@ Finding judge_mtu(const NatFindings& nat) {
   return {"MTU", State::kLimited,
           words + ", of " + std::to_string(kMtuWanted) + " that a full frame takes",
           "larger ones are fragmented; a pool made with a lower --mtu avoids it"};
+}
+
+Finding judge_proxy(const Proxy& proxy, const std::vector<ProxyTry>& tries) {
+  const ProxyTry* best = best_of(tries);
+  const std::string name = proxy.text();
+  if (best == nullptr)
+    return {"proxy", State::kUnknown, name + "; there is no member to try it with", ""};
+  if (best->answer == ProxyAnswer::kPasses)
+    return {"proxy", State::kGood, name + " leads to " + best->to.text(), ""};
+  const State state = best->answer == ProxyAnswer::kNotReached ? State::kLimited : State::kBad;
+  return {"proxy", state, name + " does not lead to " + best->to.text() + ": " + best->why,
+          advice_on(proxy, *best)};
 }
 
 Finding judge_clock(const NatFindings& nat, WallTime now, WallTime build_date) {

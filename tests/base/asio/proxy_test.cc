@@ -130,6 +130,62 @@ TEST_F(ProxyTest, AnHttpProxyIsForTlsOnly) {
   EXPECT_EQ(a_.transport->via(b), "");
 }
 
+// pass_proxy() itself: what it makes of an answer, and its words.
+class PassProxy : public testing::Test {
+ protected:
+  ProxyAnswer ask(Proxy::Kind kind, std::vector<ScriptedProxy::Step> steps) {
+    ScriptedProxy far(io_, std::move(steps), {});
+    const Proxy proxy{kind, "127.0.0.1", far.endpoint().port, "", ""};
+    tcp::socket socket(io_);
+    socket.connect({asio::ip::make_address("127.0.0.1"), far.endpoint().port});
+    ProxyAnswer out{};
+    const auto run = [&]() -> asio::awaitable<void> {
+      out = co_await pass_proxy(socket, proxy, *Endpoint::parse("198.51.100.7:443"), why_);
+    };
+    asio::co_spawn(io_, run(), asio::detached);
+    io_.restart();
+    io_.run_for(std::chrono::milliseconds(200));
+    boost::system::error_code ignored;
+    socket.close(ignored);
+    io_.restart();
+    io_.run();
+    return out;
+  }
+  ProxyAnswer ask_http(const std::string& answer) {
+    return ask(Proxy::Kind::kHttp, {{"\r\n\r\n", answer}});
+  }
+  ProxyAnswer ask_socks(const std::string& answer) {
+    return ask(Proxy::Kind::kSocks5, {{std::string("\5\1\0", 3), std::string("\5\0", 2)},
+                                      {std::string("\xc6\x33\x64\7\1\xbb"), answer}});
+  }
+
+  asio::io_context io_;
+  std::string why_;
+};
+
+TEST_F(PassProxy, TellsHttpAnswersApart) {
+  EXPECT_EQ(ask_http(kAccepted), ProxyAnswer::kPasses);
+  EXPECT_EQ(ask_http("HTTP/1.1 403 Forbidden\r\n\r\n"), ProxyAnswer::kRefuses);
+  EXPECT_EQ(why_, "it refuses CONNECT (status 403)");
+  EXPECT_EQ(ask_http("HTTP/1.1 407 No\r\n\r\n"), ProxyAnswer::kWantsPassword);
+  EXPECT_EQ(ask_http("HTTP/1.0 502 Bad Gateway\r\n\r\n"), ProxyAnswer::kNotReached);
+  EXPECT_EQ(ask_http("SSH-2.0-nonsense\r\n"), ProxyAnswer::kNonsense);
+  EXPECT_EQ(ask_http("HTTP/1.1 OK\r\n\r\n"), ProxyAnswer::kNonsense);
+  EXPECT_EQ(ask_http(""), ProxyAnswer::kSilent);
+  EXPECT_EQ(why_, "it does not answer");
+}
+
+TEST_F(PassProxy, TellsSocksAnswersApart) {
+  EXPECT_EQ(ask_socks(std::string("\5\0\0\1\x7f\0\0\1\0\1", 10)), ProxyAnswer::kPasses);
+  EXPECT_EQ(ask_socks(std::string("\5\2\0\1", 4)), ProxyAnswer::kRefuses);
+  EXPECT_EQ(why_, "it refuses (code 2)");
+  EXPECT_EQ(ask_socks(std::string("\5\5\0\1", 4)), ProxyAnswer::kNotReached);
+  EXPECT_EQ(ask_socks("HTTP/1.1 400 Bad Request\r\n\r\n"), ProxyAnswer::kNonsense);
+  EXPECT_EQ(ask_socks(""), ProxyAnswer::kSilent);
+  EXPECT_EQ(ask(Proxy::Kind::kSocks5, {{std::string("\5\1\0", 3), "\5\xff"}}),
+            ProxyAnswer::kWantsPassword);
+}
+
 TEST_F(ProxyTest, HttpRefusals) {
   const Endpoint b = start_listening(b_, Carrier::kTls);
   for (const std::string& answer :

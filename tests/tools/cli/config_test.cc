@@ -68,6 +68,15 @@ TEST_F(Config, WithoutAFileNothingChanges) {
   EXPECT_EQ(workers_, 1);
 }
 
+TEST_F(Config, OneWordCanBeLookedUp) {
+  std::ofstream(file_) << "listen = 4433\nproxy = \"http://10.0.0.1:3128\"\n"
+                          "bootstrap = [\"a:1\", \"b:2\"]\n";
+  EXPECT_EQ(*config_word(file_, "proxy"), "http://10.0.0.1:3128");
+  EXPECT_EQ(*config_word(file_, "name"), "");
+  EXPECT_EQ(*config_word(file_, "bootstrap"), "") << "these are two";
+  EXPECT_EQ(*config_word(file_.string() + ".absent", "proxy"), "");
+}
+
 TEST_F(Config, TheCommandLineWins) {
   EXPECT_EQ(apply("name = \"file\"\nworkers = 2\nbootstrap = \"192.0.2.1:1\"\n",
                   {"--name", "typed", "--bootstrap", "192.0.2.2:2"}),

@@ -75,6 +75,39 @@ TEST(Judgement, AWrongClockAndASmallMtuAreSaid) {
   EXPECT_EQ(judge_mtu(nat).state, State::kBad);
 }
 
+TEST(Judgement, WhatAProxyAnswersIsSaidWithWhatToDo) {
+  const Proxy open = *Proxy::parse("http://10.0.0.1:3128");
+  const Proxy locked = *Proxy::parse("http://me:secret@10.0.0.1:3128");
+  const Endpoint tls = *Endpoint::parse("198.51.100.7:443");
+  const auto judged = [&](ProxyAnswer answer, const Proxy& proxy, bool connected = true) {
+    return judge_proxy(proxy, {{tls, connected, answer, "it says so"}});
+  };
+  EXPECT_EQ(judge_proxy(open, {}).state, State::kUnknown);
+  const Finding passes = judged(ProxyAnswer::kPasses, locked);
+  EXPECT_EQ(passes.state, State::kGood);
+  EXPECT_EQ(passes.words, "http://10.0.0.1:3128 leads to 198.51.100.7:443") << "without password";
+  EXPECT_EQ(judged(ProxyAnswer::kNotReached, open).state, State::kLimited);
+  const Finding refuses = judged(ProxyAnswer::kRefuses, open);
+  EXPECT_EQ(refuses.state, State::kBad);
+  EXPECT_EQ(refuses.words, "http://10.0.0.1:3128 does not lead to 198.51.100.7:443: it says so");
+  EXPECT_NE(judged(ProxyAnswer::kWantsPassword, open).advice.find("name them"), std::string::npos);
+  const Finding wrong = judged(ProxyAnswer::kWantsPassword, locked);
+  EXPECT_NE(wrong.advice.find("correct them"), std::string::npos);
+  EXPECT_EQ((wrong.words + wrong.advice).find("secret"), std::string::npos);
+  for (const ProxyAnswer answer : {ProxyAnswer::kNonsense, ProxyAnswer::kSilent})
+    EXPECT_NE(judged(answer, open).advice, "") << to_string(answer);
+  EXPECT_NE(judged(ProxyAnswer::kSilent, open, false).advice.find("is it up"), std::string::npos);
+}
+
+TEST(Judgement, OfAProxysAnswersTheBestCounts) {
+  const Proxy proxy = *Proxy::parse("http://10.0.0.1:3128");
+  const Finding out = judge_proxy(
+      proxy, {{*Endpoint::parse("198.51.100.7:4433"), true, ProxyAnswer::kRefuses, "403"},
+              {*Endpoint::parse("198.51.100.7:443"), true, ProxyAnswer::kPasses, ""}});
+  EXPECT_EQ(out.state, State::kGood);
+  EXPECT_NE(out.words.find("leads to 198.51.100.7:443"), std::string::npos);
+}
+
 TEST(HostChecks, AProxysPasswordIsNotShown) {
   for (const char* name : {"https_proxy", "HTTPS_PROXY", "http_proxy", "all_proxy", "ALL_PROXY"})
     unsetenv(name);
