@@ -16,7 +16,7 @@ holds() {
 grid() { "$LAB_DIR/bin/wow" lab grid --json "$@" >"$LAB_DIR/answer"; }
 
 told() {
-  jq -r '.pairs[] | "\(.from) -> \(.to): \(.path), ring \(.ring_round_trip_ms), first \(.first_packet_ms), direct \(.direct_ms), lost \(.lost) of \(.sent), \(.note)"' "$LAB_DIR/answer"
+  jq -r '.pairs[] | "\(.from) -> \(.to): \(.path), ring \(.ring_round_trip_ms), first \(.first_packet_ms), relayed \(.relayed_ms), direct \(.direct_ms), lost \(.lost) of \(.sent), \(.note)"' "$LAB_DIR/answer"
 }
 
 before=$(pgrep -c -f '^wow-lab ')
@@ -28,6 +28,8 @@ holds "and nothing is lost" 'all(.pairs[]; .lost == 0 and .sent > 10)'
 holds "between firewalls it is direct" 'all(.pairs[] | select([.from, .to] == ["firewall", "firewall"]); .path == "direct" and .direct_ms < 4000)'
 holds "where both NATs choose ports at random, a third passes packets on" '
   all(.pairs[] | select([.from, .to] == ["apdm-apdf", "apdm-apdf"]); .path == "relayed")'
+holds "and it is told after what time" '
+  all(.pairs[] | select(.path == "relayed"); .relayed_ms >= 20 and .relayed_ms < 4000)'
 holds "never sooner than light" 'all(.pairs[]; .first_packet_ms >= 20)'
 # 3 is wanted; a busy machine adds to it.
 holds "within five round trips of the ring" 'all(.pairs[] | select(.ring_round_trip_ms > 60); .first_packet_ms < 5 * .ring_round_trip_ms)'

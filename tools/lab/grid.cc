@@ -71,6 +71,23 @@ std::string rounded(const std::optional<double>& ms) {
   return text;
 }
 
+// "358 ms, at most 3.1 round trips of the ring, half within 2.6"; without round trips where none
+// was measured.
+std::string slowest(const std::vector<GridRow>& rows, std::optional<double> GridRow::*time) {
+  double most = 0;
+  std::vector<double> in_ring;
+  for (const GridRow& row : rows) {
+    most = std::max(most, (row.*time).value_or(0));
+    if (row.ring_ms && row.*time) in_ring.push_back(*(row.*time) / *row.ring_ms);
+  }
+  if (in_ring.empty()) return rounded(most);
+  std::ranges::sort(in_ring);
+  char text[80];
+  std::snprintf(text, sizeof text, ", at most %.1f round trips of the ring, half within %.1f",
+                in_ring.back(), in_ring[(in_ring.size() - 1) / 2]);
+  return rounded(most) + text;
+}
+
 constexpr std::array kPaths = {"direct", "stream", "relayed", "routed", "unreachable"};
 
 const char* fill_of(const std::string& path) {
@@ -146,6 +163,7 @@ json::object GridRow::to_json() const {
           {"path", path},
           {"ring_round_trip_ms", maybe(ring_ms)},
           {"first_packet_ms", maybe(first_ms)},
+          {"relayed_ms", maybe(relayed_ms)},
           {"direct_ms", maybe(direct_ms)},
           {"sent", sent},
           {"lost", lost},
@@ -166,6 +184,7 @@ std::optional<GridRow> GridRow::from_json(const json::object& object) {
   };
   row.ring_ms = maybe("ring_round_trip_ms");
   row.first_ms = maybe("first_packet_ms");
+  row.relayed_ms = maybe("relayed_ms");
   row.direct_ms = maybe("direct_ms");
   row.sent = static_cast<int>(number(object, "sent"));
   row.lost = static_cast<int>(number(object, "lost"));
@@ -174,10 +193,12 @@ std::optional<GridRow> GridRow::from_json(const json::object& object) {
 }
 
 std::string grid_table(const std::vector<GridRow>& rows, bool colour) {
-  Table table({"FROM", "TO", "PATH", "RING", "FIRST", "DIRECT", "LOST", "CHECKS", "NOTE"});
+  Table table(
+      {"FROM", "TO", "PATH", "RING", "FIRST", "RELAYED", "DIRECT", "LOST", "CHECKS", "NOTE"});
   for (const GridRow& row : rows) {
     table.add({row.from, row.to, row.path, rounded(row.ring_ms), rounded(row.first_ms),
-               rounded(row.direct_ms), std::to_string(row.lost) + " of " + std::to_string(row.sent),
+               rounded(row.relayed_ms), rounded(row.direct_ms),
+               std::to_string(row.lost) + " of " + std::to_string(row.sent),
                std::to_string(row.checks), row.note});
   }
   return table.text(colour);
@@ -186,12 +207,10 @@ std::string grid_table(const std::vector<GridRow>& rows, bool colour) {
 std::string grid_summary(const std::vector<GridRow>& rows) {
   std::map<std::string, int> paths;
   int lossless = 0;
-  double first = 0, direct = 0, ring = 0;
+  double direct = 0;
   for (const GridRow& row : rows) {
     ++paths[row.path];
     lossless += row.first_ms && row.lost == 0;
-    first = std::max(first, row.first_ms.value_or(0));
-    if (row.ring_ms && row.first_ms) ring = std::max(ring, *row.first_ms / *row.ring_ms);
     direct = std::max(direct, row.direct_ms.value_or(0));
   }
   std::string out = std::to_string(rows.size()) + " pairs: ";
@@ -199,11 +218,15 @@ std::string grid_summary(const std::vector<GridRow>& rows) {
     out +=
         std::to_string(paths[path]) + " " + path + (std::string(path) == "unreachable" ? "" : ", ");
   if (paths["unmeasured"] > 0) out += ", " + std::to_string(paths["unmeasured"]) + " unmeasured";
-  char in_ring[64] = "";
-  if (ring > 0)
-    std::snprintf(in_ring, sizeof in_ring, ", at most %.1f round trips of the ring", ring);
-  return out + "; " + std::to_string(lossless) + " lost nothing; the slowest first packet took " +
-         rounded(first) + in_ring + ", the slowest direct path " + rounded(direct);
+  out += "; " + std::to_string(lossless) + " lost nothing; the slowest first packet took " +
+         slowest(rows, &GridRow::first_ms);
+  const auto any = [&](std::optional<double> GridRow::*time) {
+    return std::ranges::any_of(rows, [=](const GridRow& row) { return (row.*time).has_value(); });
+  };
+  if (any(&GridRow::relayed_ms))
+    out += ", the slowest relayed path " + slowest(rows, &GridRow::relayed_ms);
+  if (any(&GridRow::direct_ms)) out += ", the slowest direct path " + rounded(direct);
+  return out;
 }
 
 std::string grid_svg(const std::vector<GridRow>& rows) {
@@ -234,8 +257,9 @@ std::string grid_svg(const std::vector<GridRow>& rows) {
     out += "<rect x=\"" + number_text(x) + "\" y=\"" + number_text(y) + "\" width=\"" +
            number_text(kCell - 1) + "\" height=\"" + number_text(kCell - 1) + "\" fill=\"" +
            fill_of(row.path) + "\"><title>" + row.from + " to " + row.to + ": " + row.path +
-           ", first packet " + rounded(row.first_ms) + ", direct " + rounded(row.direct_ms) +
-           ", lost " + std::to_string(row.lost) + "</title></rect>\n";
+           ", first packet " + rounded(row.first_ms) + ", relayed " + rounded(row.relayed_ms) +
+           ", direct " + rounded(row.direct_ms) + ", lost " + std::to_string(row.lost) +
+           "</title></rect>\n";
     if (row.direct_ms) {
       char seconds[16];
       std::snprintf(seconds, sizeof seconds, "%.1f", *row.direct_ms / 1000);

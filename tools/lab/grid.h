@@ -48,12 +48,14 @@ struct GridRow {
   std::string from, to;
   // At the end: direct, stream, relayed or routed; or "unmeasured".
   std::string path = "unreachable";
-  std::optional<double> ring_ms;    // a round trip between both along the ring, before that
-  std::optional<double> first_ms;   // until the first packet was there; from the first sent
-  std::optional<double> direct_ms;  // until both ends used a direct path, or a stream
-  int sent = 0, lost = 0;           // packets, 20 ms apart
-  std::uint64_t checks = 0;         // sent by both to find and keep paths, meanwhile
-  std::string note;                 // why there is nothing, or what else to know
+  std::optional<double> ring_ms;     // a round trip between both along the ring, before that
+  std::optional<double> first_ms;    // until the first packet was there; from the first sent
+  std::optional<double> relayed_ms;  // until neither end's path led along the ring any more; none
+                                     // if it never was a relay's
+  std::optional<double> direct_ms;   // until both ends used a direct path, or a stream
+  int sent = 0, lost = 0;            // packets, 20 ms apart
+  std::uint64_t checks = 0;          // sent by both to find and keep paths, meanwhile
+  std::string note;                  // why there is nothing, or what else to know
 
   boost::json::object to_json() const;
   static std::optional<GridRow> from_json(const boost::json::object& object);
@@ -61,7 +63,8 @@ struct GridRow {
 
 // One line a pair.
 std::string grid_table(const std::vector<GridRow>& rows, bool colour);
-// How many pairs ended on which kind of path, and the worst times.
+// How many pairs ended on which kind of path, the worst times, and how many round trips of the ring
+// they are.
 std::string grid_summary(const std::vector<GridRow>& rows);
 // A heat map: a square for each pair, rows send.
 std::string grid_svg(const std::vector<GridRow>& rows);

@@ -58,6 +58,7 @@ GridRow row(const std::string& from, const std::string& to, const std::string& p
   if (path == "unreachable") return out;
   out.first_ms = 123.4;
   if (path == "direct") out.direct_ms = 1500;
+  if (path == "relayed") out.relayed_ms = 300;
   out.sent = 50;
   return out;
 }
@@ -66,6 +67,7 @@ TEST(Grid, RowsAreReadBackFromJson) {
   GridRow one = row("a", "b", "direct");
   one.lost = 3;
   one.ring_ms = 82.5;
+  one.relayed_ms = 170.5;
   one.checks = 17;
   one.note = "x";
   const auto again = GridRow::from_json(one.to_json());
@@ -83,10 +85,19 @@ TEST(Grid, IsSummedUpAndDrawn) {
   EXPECT_EQ(grid_summary(rows),
             "4 pairs: 1 direct, 0 stream, 1 relayed, 1 routed, 1 unreachable; 2 lost nothing; the "
             "slowest "
-            "first packet took 123 ms, the slowest direct path 1500 ms");
+            "first packet took 123 ms, the slowest relayed path 300 ms, the slowest direct path "
+            "1500 ms");
   rows[0].ring_ms = 50;
-  EXPECT_TRUE(contains(grid_summary(rows), "took 123 ms, at most 2.5 round trips of the ring, "));
+  rows[2].ring_ms = 100;
+  EXPECT_TRUE(contains(grid_summary(rows),
+                       "took 123 ms, at most 2.5 round trips of the ring, half within 1.2, "));
+  EXPECT_TRUE(
+      contains(grid_summary(rows),
+               "relayed path 300 ms, at most 3.0 round trips of the ring, half within 3.0, "));
+  EXPECT_FALSE(contains(grid_summary({rows[0]}), "relayed path"));
+  EXPECT_FALSE(contains(grid_summary({rows[2]}), "direct path"));
   const std::string table = grid_table(rows, false);
+  EXPECT_TRUE(contains(table, "300 ms"));
   EXPECT_TRUE(contains(table, "1500 ms"));
   EXPECT_TRUE(contains(table, "2 of 50"));
   const std::string svg = grid_svg(rows);

@@ -30,6 +30,7 @@ constexpr std::size_t kNearEach = 3;  // a node's neighbours on each side (docs/
 constexpr std::uint16_t kPort = 9000;
 constexpr Duration kSendInterval = 20ms;
 constexpr Duration kAskInterval = 50ms;   // how exactly the time of a direct path is known
+constexpr Duration kFirstAsks = 20ms;     // and that of a relayed one: nothing better is there yet
 constexpr Duration kAfterDirect = 500ms;  // traffic goes on, to see whether the change lost any
 constexpr Duration kLastPackets = 300ms;  // for those under way at the end
 constexpr Duration kStoreLimit = 30s;
@@ -80,6 +81,16 @@ bool has_peers(const std::string& node) {
 
 // Nobody between.
 bool is_straight(const std::string& path) { return path == "direct" || path == "stream"; }
+bool is_off_the_ring(const std::string& path) { return path == "relayed" || is_straight(path); }
+
+// What paths both ends use now, since `after`. True: nobody is between them any more.
+bool note_paths(GridRow& row, const std::string& a, const std::string& b, Duration after) {
+  const bool straight = is_straight(a) && is_straight(b);
+  if (straight) row.direct_ms = milliseconds(after);
+  const bool relayed = !straight && is_off_the_ring(a) && is_off_the_ring(b);
+  if (relayed && !row.relayed_ms) row.relayed_ms = milliseconds(after);
+  return straight;
+}
 
 std::uint64_t checks_of(const std::string& node) {
   const json::object status = ask(node, "status");
@@ -268,7 +279,7 @@ void GridCell::watch_traffic(GridRow& row) {
   const std::uint64_t checks_before = checks_of("a") + checks_of("b");
   std::set<std::uint32_t> arrived;
   const TimePoint start = now();
-  TimePoint next_send = start, next_ask = start + kAskInterval, last_send = start + options_.watch;
+  TimePoint next_send = start, next_ask = start + kFirstAsks, last_send = start + options_.watch;
   while (now() < last_send + kLastPackets) {
     if (now() >= next_send && now() < last_send) {
       const auto number = static_cast<std::uint32_t>(row.sent++);
@@ -277,12 +288,11 @@ void GridCell::watch_traffic(GridRow& row) {
       next_send += kSendInterval;
     }
     if (now() >= next_ask && !row.direct_ms && now() < last_send) {
-      if (is_straight(kind_of_path("a", address_b_)) &&
-          is_straight(kind_of_path("b", address_a_))) {
-        row.direct_ms = milliseconds(now() - start);
+      const std::string path_a = kind_of_path("a", address_b_),
+                        path_b = kind_of_path("b", address_a_);
+      if (note_paths(row, path_a, path_b, now() - start))
         last_send = std::min(last_send, now() + kAfterDirect);
-      }
-      next_ask = now() + kAskInterval;
+      next_ask = now() + (row.relayed_ms ? kAskInterval : kFirstAsks);
     }
     pollfd files[] = {{to.get(), POLLIN, 0}, {from.get(), POLLIN, 0}};
     poll(files, 2, 2);
