@@ -194,6 +194,8 @@ void trace(const CommandContext& context, const std::string& host) {
     std::cout << text(row, "name") << " (" << text(row, "ip") << ", node "
               << text(row, "node").substr(0, 8) << "), "
               << (text(answer, "way") == "ring" ? "along the ring" : text(answer, "way")) << "\n";
+    // Along the ring each hop is asked for itself; a second relay is not.
+    const std::string not_measured = text(answer, "way") == "ring" ? "no answer" : "-";
     Table table({"HOP", "NAME", "NODE", "ROUND TRIP", "WHY THERE"});
     std::size_t hop = 0;
     for (const json::value& value : answer.at("hops").as_array()) {
@@ -204,7 +206,7 @@ void trace(const CommandContext& context, const std::string& host) {
       };
       const json::value& rtt = step.at("round_trip");
       table.add({std::to_string(++hop), told("name"), told("address").substr(0, 8),
-                 rtt.is_null() ? "no answer" : human_duration(rtt.to_number<double>()),
+                 rtt.is_null() ? not_measured : human_duration(rtt.to_number<double>()),
                  told("why")});
     }
     std::cout << table.text(colour_wanted());

@@ -147,7 +147,7 @@ json::array trace_json(const std::vector<TraceStep>& steps, const NodeNames& nam
   return out;
 }
 
-json::array trace_json(const Session& session, const NodeNames& names) {
+json::array trace_json(const Session& session, const NodeNames& names, const SecondRelay& second) {
   const PathState& state = session.path();
   const auto hop = [&](const Address& node, Duration round_trip, const std::string& why) {
     json::object row{
@@ -160,8 +160,16 @@ json::array trace_json(const Session& session, const NodeNames& names) {
   };
   if (!state.path.is_relayed())
     return {hop(session.peer(), state.round_trip, "direct: " + state.path.text())};
-  return {hop(state.path.via, {}, "relay: its circuit leads to the target"),
-          hop(session.peer(), state.round_trip, "end of the circuit")};
+  const bool chose = second.may_be && second.node.is_zero();
+  json::array out{hop(state.path.via, {},
+                      chose ? "relay: its circuit leads to the target, maybe through one more that "
+                              "it chose"
+                            : "relay: its circuit leads to the target")};
+  // The first passes it over once it has a direct path to the target of its own.
+  if (!second.node.is_zero())
+    out.push_back(hop(second.node, {}, "second relay: the first was asked to go through it"));
+  out.push_back(hop(session.peer(), state.round_trip, "end of the circuit"));
+  return out;
 }
 
 json::object stat_json(const std::string& key, const DhtStat& stat) {

@@ -12,6 +12,7 @@
 
 #include "base/metrics.h"
 #include "overlay/node.h"
+#include "overlay/relays.h"
 #include "tap/virtual_network.h"
 
 namespace wow {
@@ -25,10 +26,11 @@ std::string counters_prometheus(const Metrics& metrics, const std::string& pool)
 // `via`: of a stream's far endpoint, what leads there ("through proxy ..."), or empty.
 boost::json::array peers_json(const std::vector<EdgeInfo>& edges, const NodeNames& names,
                               const std::function<std::string(const Endpoint&)>& via = {});
-// The hops of a trace along the ring; or of a path that is direct or relayed (a second relay knows
-// of it only its neighbours on it, and is not shown).
+// The hops of a trace along the ring; or of a path that is direct or relayed, with what is known of
+// a second relay.
 boost::json::array trace_json(const std::vector<TraceStep>& steps, const NodeNames& names);
-boost::json::array trace_json(const Session& session, const NodeNames& names);
+boost::json::array trace_json(const Session& session, const NodeNames& names,
+                              const SecondRelay& second = {});
 boost::json::object dht_json(const DhtStatus& status);
 boost::json::object stat_json(const std::string& key, const DhtStat& stat);
 boost::json::object record_json(const DhtRecord& record);

@@ -111,6 +111,50 @@ TEST(Status, ATraceShowsEachHopAndWhatIsNotKnown) {
   EXPECT_TRUE(hops[1].at("why").is_null());
 }
 
+// One with a path and nothing else.
+class PathOnly : public Session {
+ public:
+  PathOnly(const Address& peer, const Path& path) : peer_(peer) {
+    state_.path = path;
+    state_.round_trip = 80ms;
+  }
+  const Address& peer() const override { return peer_; }
+  SessionState state() const override { return SessionState::kOpen; }
+  const PeerIdentity& identity() const override { return identity_; }
+  const PathState& path() const override { return state_; }
+  std::vector<PathState> paths() const override { return {state_}; }
+  bool is_direct() const override { return state_.path.is_direct(); }
+  bool is_relayed() const override { return state_.path.is_relayed(); }
+  TimePoint opened_at() const override { return {}; }
+  std::size_t datagram_max() const override { return 0; }
+  std::shared_ptr<SessionKeys> keys() const override { return nullptr; }
+
+ private:
+  Address peer_;
+  PeerIdentity identity_;
+  PathState state_;
+};
+
+TEST(Status, ATraceOfACircuitShowsWhatIsKnownOfASecondRelay) {
+  const Address first = *Address::from_hex("11" + kNode.hex().substr(2));
+  const Address second = *Address::from_hex("22" + kNode.hex().substr(2));
+  const PathOnly session(kNode, Path::relayed(first, 7));
+  const json::array one = trace_json(session, {});
+  ASSERT_EQ(one.size(), 2u);
+  EXPECT_EQ(one[0].at("why"), "relay: its circuit leads to the target");
+  EXPECT_EQ(one[1].at("address"), json::value(kNode.hex()));
+  EXPECT_EQ(one[1].at("round_trip"), 0.08);
+  const json::array chosen = trace_json(session, {}, {true, {}});
+  ASSERT_EQ(chosen.size(), 2u);
+  EXPECT_EQ(chosen[0].at("why"),
+            "relay: its circuit leads to the target, maybe through one more that it chose");
+  const json::array named = trace_json(session, {}, {true, second});
+  ASSERT_EQ(named.size(), 3u);
+  EXPECT_EQ(named[1].at("address"), json::value(second.hex()));
+  EXPECT_EQ(named[1].at("why"), "second relay: the first was asked to go through it");
+  EXPECT_TRUE(named[1].at("round_trip").is_null());
+}
+
 TEST(Status, ARecordThatIsNoTextIsHexadecimal) {
   DhtRecord record{"key", to_bytes("value"), kNode, 3, 60s, 1s};
   EXPECT_EQ(record_json(record).at("value"), "value");
