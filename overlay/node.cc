@@ -99,6 +99,9 @@ void Node::set_settings_observer(std::function<void()> observer) {
 }
 
 Session* Node::session(const Address& peer) { return impl_->sessions_.find(peer); }
+SecondRelay Node::second_relay(std::uint32_t circuit) const {
+  return impl_->relays_.second_relay(circuit);
+}
 Sessions& Node::sessions() { return impl_->sessions_; }
 std::vector<EdgeInfo> Node::edges() const { return impl_->edges_info(); }
 std::vector<Address> Node::nearest_known(const Address& target, std::size_t count) const {

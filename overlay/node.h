@@ -22,6 +22,7 @@
 #include "overlay/hop_reason.h"
 #include "overlay/member.h"
 #include "overlay/router.h"
+#include "overlay/second_relay.h"
 #include "overlay/why_not.h"
 #include "tunnel/credentials.h"
 #include "tunnel/sessions.h"
@@ -170,6 +171,8 @@ class Node {
   void set_settings_observer(std::function<void()> observer);
 
   Session* session(const Address& peer);
+  // Behind the first relay of a circuit that ends here.
+  SecondRelay second_relay(std::uint32_t circuit) const;
   Sessions& sessions();
   std::vector<EdgeInfo> edges() const;
   // The members nearest to `target` in our own view (edges and ourselves), nearest first.

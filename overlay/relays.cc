@@ -231,8 +231,9 @@ bool Relays::ask(const Address& peer, const RelayWay& through, Way way, bool riv
 }
 
 void Relays::send_open(std::uint32_t id, const Ask& ask) {
-  const unsigned relays = ask.may_pass_two() ? 2 : 1;
-  send_circuit_open(hub_, ask.relay, {id, hub_.self, ask.peer, relays, links(ask.way), ask.second});
+  const bool two = ask.way == Way::kTwo || ask.way == Way::kTwoLinks || !ask.second.is_zero();
+  send_circuit_open(hub_, ask.relay,
+                    {id, hub_.self, ask.peer, two ? 2u : 1u, links(ask.way), ask.second});
 }
 
 void Relays::repeat_asks() {
@@ -280,7 +281,7 @@ bool Relays::on_accept(const Address& from, std::uint32_t id) {
     send_circuit(hub_, from, pb::Circuit::OP_CLOSE, id);
     return true;
   }
-  ends_[id].beyond = {ask.may_pass_two(), ask.second};
+  ends_[id].second = ask.second;
   const TimePoint now = hub_.clock.now();
   ask.accepted = true;
   ask.repeat = now + ring::kOpenRepeat;
@@ -401,7 +402,9 @@ void Relays::on_lost(const Address& peer, bool session_too) {
 
 SecondRelay Relays::second_relay(std::uint32_t circuit) const {
   const auto end = ends_.find(circuit);
-  return end == ends_.end() ? SecondRelay() : end->second.beyond;
+  const CircuitLeg* leg = hub_.sessions.circuits().find(circuit);
+  if (end == ends_.end() || leg == nullptr || leg->relays < 2) return {};
+  return {true, end->second.second};
 }
 
 std::size_t Relays::outstanding(const Address& peer) const {

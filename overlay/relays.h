@@ -12,18 +12,13 @@
 #include "overlay/limits.h"
 #include "overlay/rate_table.h"
 #include "overlay/relay_ways.h"
+#include "overlay/second_relay.h"
 
 namespace wow {
 
 namespace pb {
 class Circuit;
 }
-
-// What the end of a circuit knows of it beyond its first relay: what it asked for.
-struct SecondRelay {
-  bool may_be = false;  // the circuit may pass one more
-  Address node;         // the one that the first was asked to take; zero: it chose by itself
-};
 
 class Relays {
  public:
@@ -55,7 +50,7 @@ class Relays {
   // Its session is gone, or has begun a new life: what it knew of circuits is, too.
   void on_lost(const Address& peer, bool session_too);
 
-  // Of a circuit that ends here; nothing if the other end asked for it, or there is none.
+  // Of a circuit that ends here, as far as packets have come through it.
   SecondRelay second_relay(std::uint32_t circuit) const;
 
   std::size_t searches() const { return searches_.size(); }
@@ -75,9 +70,6 @@ class Relays {
   struct Ask {
     Address peer, relay;
     Address second;  // beyond it; zero: none, or it may choose
-    bool may_pass_two() const {
-      return way == Way::kTwo || way == Way::kTwoLinks || !second.is_zero();
-    }
     Way way{};
     TimePoint until{}, repeat{};
     bool accepted = false;
@@ -85,7 +77,7 @@ class Relays {
   };
   struct End {
     Address relay, far_end;
-    SecondRelay beyond{};
+    Address second{};   // whom we asked the relay to pass, too
     bool ours = false;  // we have asked for it, and look for a better one
     TimePoint used{};   // when it was last seen to be the session's path
     TimePoint compare{};

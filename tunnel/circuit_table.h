@@ -25,6 +25,7 @@ struct CircuitLeg {
   Address peer;              // at the other end of this leg; its direct paths are the only way in
   std::uint32_t onward = 0;  // we are the relay: the leg on which packets go on; 0: it ends here
   Address far_end;           // it ends here: who speaks to us through it
+  std::uint8_t relays = 0;   // the same: how many of them packets from there say they passed
   TimePoint last_used{};
   TimePoint retired_until{};          // set: nothing more is sent; what is on its way still comes
   RateLimit rate{kPacketsPerSecond};  // of what comes in on it to be passed on

@@ -49,6 +49,7 @@ void Sessions::Impl::on_relayed(MutableBytes packet, const Endpoint& from) {
   if (!leg->ends_here()) return pass_on(packet, *header, *leg);
   if (header->hops > RelayHeader::kHopsMax) return parts.metrics.add(Metric::kDropHopLimit);
   leg->last_used = parts.now();
+  leg->relays = header->hops;
   const Path path = path_of(*leg, header->circuit);
   const Handshaker::Sender sender{leg->far_end, leg->peer};
   on_packet(packet.subspan(RelayHeader::kBytes), path, sender);

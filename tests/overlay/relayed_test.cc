@@ -218,6 +218,14 @@ TEST_F(RelayedTest, ThroughTwoRelays) {
   ASSERT_NE(edge(a, b), nullptr);
   EXPECT_TRUE(edge(a, b)->relayed);
   EXPECT_EQ(unroutable(), 0u);
+  // What a trace says.
+  const Path way = a->session(b.address())->path().path,
+             back = b->session(a.address())->path().path;
+  EXPECT_EQ(way.via, r.address());
+  EXPECT_EQ(back.via, s.address());
+  const SecondRelay beyond_r = a->second_relay(way.circuit);
+  EXPECT_TRUE(beyond_r.is && (beyond_r.node.is_zero() || beyond_r.node == s.address()));
+  EXPECT_TRUE(b->second_relay(back.circuit).is);
 }
 
 class BlockedPairs : public RelayedTest,

@@ -153,7 +153,8 @@ void trace(const ControlContext& c, const std::string& node, Reply reply) {
     if (session != nullptr && session->is_direct())
       return answer("direct", true, trace_json(*session, names));
     if (session != nullptr && session->is_relayed()) {
-      json::array hops = trace_json(*session, names);
+      json::array hops =
+          trace_json(*session, names, overlay.second_relay(session->path().path.circuit));
       if (const Session* relay = overlay.session(session->path().path.via))
         hops[0].as_object()["round_trip"] = to_seconds(relay->path().round_trip);
       return answer("relayed", true, std::move(hops));

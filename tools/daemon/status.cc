@@ -160,13 +160,11 @@ json::array trace_json(const Session& session, const NodeNames& names, const Sec
   };
   if (!state.path.is_relayed())
     return {hop(session.peer(), state.round_trip, "direct: " + state.path.text())};
-  const bool chose = second.may_be && second.node.is_zero();
+  const bool chose = second.is && second.node.is_zero();
   json::array out{hop(state.path.via, {},
-                      chose ? "relay: its circuit leads to the target, maybe through one more that "
-                              "it chose"
+                      chose ? "relay: its circuit leads to the target through one more, its choice"
                             : "relay: its circuit leads to the target")};
-  // The first passes it over once it has a direct path to the target of its own.
-  if (!second.node.is_zero())
+  if (second.is && !chose)
     out.push_back(hop(second.node, {}, "second relay: the first was asked to go through it"));
   out.push_back(hop(session.peer(), state.round_trip, "end of the circuit"));
   return out;

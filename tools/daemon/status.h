@@ -12,7 +12,6 @@
 
 #include "base/metrics.h"
 #include "overlay/node.h"
-#include "overlay/relays.h"
 #include "tap/virtual_network.h"
 
 namespace wow {

@@ -126,6 +126,7 @@ class PathOnly : public Session {
   bool is_direct() const override { return state_.path.is_direct(); }
   bool is_relayed() const override { return state_.path.is_relayed(); }
   TimePoint opened_at() const override { return {}; }
+  TimePoint last_activity() const override { return {}; }
   std::size_t datagram_max() const override { return 0; }
   std::shared_ptr<SessionKeys> keys() const override { return nullptr; }
 
@@ -147,7 +148,7 @@ TEST(Status, ATraceOfACircuitShowsWhatIsKnownOfASecondRelay) {
   const json::array chosen = trace_json(session, {}, {true, {}});
   ASSERT_EQ(chosen.size(), 2u);
   EXPECT_EQ(chosen[0].at("why"),
-            "relay: its circuit leads to the target, maybe through one more that it chose");
+            "relay: its circuit leads to the target through one more, its choice");
   const json::array named = trace_json(session, {}, {true, second});
   ASSERT_EQ(named.size(), 3u);
   EXPECT_EQ(named[1].at("address"), json::value(second.hex()));

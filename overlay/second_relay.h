@@ -1,0 +1,14 @@
+// What the end of a circuit knows of what lies behind its first relay: what it asked for, and how
+// many relays packets say that they have passed.
+#pragma once
+
+#include "base/address.h"
+
+namespace wow {
+
+struct SecondRelay {
+  bool is = false;  // there is one
+  Address node;     // whom the first was asked to take; zero: it chose by itself
+};
+
+}  // namespace wow
