@@ -64,11 +64,11 @@ wall 'iifname lan tcp dport != { 1080, 3129 } drop' 'iifname lan meta l4proto !=
 http=http://lab:secret@198.51.100.8:3129 socks=socks5://lab:secret@198.51.100.8:1080 nobody=http://198.51.100.8:9
 by_http='^stream (TLS 198[0-9.]*:443 through proxy http://198.51.100.8:3129)$'
 by_socks='^stream (TCP 198[0-9.]*:4433 through proxy socks5://198.51.100.8:1080)$'
-environment=(https_proxy=$http HTTPS_PROXY=$nobody all_proxy=$socks ALL_PROXY=$nobody http_proxy=$nobody)
+environment=(https_proxy="$http" HTTPS_PROXY="$nobody" all_proxy="$socks" ALL_PROXY="$nobody" http_proxy="$nobody")
 joins_by host "https_proxy before all others, with a password" "$by_http"
-environment=(http_proxy=$nobody https_proxy= all_proxy=$socks ALL_PROXY=$nobody)
+environment=(http_proxy="$nobody" https_proxy= all_proxy="$socks" ALL_PROXY="$nobody")
 joins_by host "all_proxy, SOCKS 5 with a password" "$by_socks"
-environment=(https_proxy=$nobody all_proxy=$nobody)
+environment=(https_proxy="$nobody" all_proxy="$nobody")
 joins_by host "but what the command says counts more" "$by_socks" --proxy $socks
 wall 'iifname lan tcp dport != 443 drop' 'iifname lan meta l4proto != tcp drop'
 joins_by host "and it may say that there is none" '^stream (TLS 198[0-9.]*:443)$' --proxy off
