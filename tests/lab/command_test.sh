@@ -85,6 +85,7 @@ refused "a wrong value" "nat must be MAPPING" set home nat=cone
 refused "a wrong key" "did you mean \"delay_ms\"" set home delay_m=3
 refused "an address" "cannot be changed while it runs" set home wan=198.51.100.99
 refused "no value" "KEY=VALUE" set home delay_ms
+refused "more than its interfaces take" "take less than that" set home mtu=9000
 refused "a plain cable" "plain cable.*delay_ms" set office delay_ms=5
 "$wow" lab cut office
 ! "$wow" lab exec office1 ping -c 1 -W 0.3 198.51.100.7 >/dev/null || fail "cut, but a ping came"

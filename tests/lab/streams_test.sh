@@ -11,6 +11,8 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 # shellcheck source-path=SCRIPTDIR
 source "$here/../../tools/lab/lab.sh"
 source "$here/checks.sh"
+# shellcheck source-path=SCRIPTDIR
+source "$here/walls.sh"
 lab_reexec "$@"
 lab_new
 
@@ -32,56 +34,45 @@ lab_spawn p "$LAB_LOGS/proxy" wow lab proxy --port 3128 >/dev/null
 lab_spawn p "$LAB_LOGS/proxy-password" wow lab proxy --port 3129 --login lab:secret >/dev/null
 lab_spawn p "$LAB_LOGS/proxy-socks" microsocks -p 1080 -u lab -P secret >/dev/null
 
-# wall RULE...: what the site's router lets out now; flows that are open do not outlive it.
-wall() { wall_of home "$@"; }
-wall_of() {
-  local site=$1
-  shift
-  lab_exec "$site" nft delete table inet wall 2>/dev/null || :
-  [[ $# == 0 ]] || lab_exec "$site" nft "table inet wall { chain out { type filter hook forward priority -10
-    $(printf '%s\n' "$@")
-  }
-}"
-}
-# paths HOST: how its peers are reached.
-paths() { lab_exec "$1" wow peers lab --json | jq -r '.peers[].path'; }
 # path_to_peer: how the host reaches the peer. Not asked by name: names are in the store, and may take a while.
 path_to_peer() { lab_exec host wow peers lab --json | jq -r --arg peer "$peer" '.peers[] | select(.address == $peer) | .path'; }
 is_stream() { [[ $(path_to_peer) == "stream (TCP"* ]]; }
 is_udp() { [[ $(path_to_peer) =~ ^[0-9] ]]; }
 
-# joins_by DESCRIPTION PATTERN [OPTION...]: the host comes up behind the wall as it is, by streams like PATTERN, and reaches the peer.
-joins_by() {
-  local what=$1 pattern=$2 begun now
-  shift 2
-  begun=$(lab_now_ms)
-  timeout 20 "$LAB_DIR/bin/wow" lab exec host wow up lab "$@" >"$LAB_DIR/said" 2>&1 || fail "$what: $(cat "$LAB_DIR/said")"
-  now=$(lab_now_ms)
-  lab_wait 10 "the peer's answer" lab_exec host ping -c 1 -W 1 "$peer_ip" || fail "$what: the peer does not answer"
-  if paths host | grep -q "$pattern" && ! paths host | grep -q '^[0-9]'; then
-    echo "ok: $what: up after $((now - begun)) ms"
-  else
-    fail "$what: $(paths host)"
-  fi
-  lab_exec host wow down lab >/dev/null
-}
+wall() { wall_of home "$@"; }
 
 peer=$(lab_exec peer wow status lab --json | jq -r .address)
 peer_ip=$(lab_exec peer wow status lab --json | jq -r .lease.ip)
 
 echo "--- walls"
 wall 'iifname lan meta l4proto udp drop'
-joins_by "UDP blocked" '^stream (TCP 198'
+joins_by host "UDP blocked" '^stream (TCP 198'
 wall 'iifname lan tcp dport != 443 drop' 'iifname lan meta l4proto != tcp drop'
-joins_by "443 only" '^stream (TLS 198[0-9.]*:443)'
+joins_by host "443 only" '^stream (TLS 198[0-9.]*:443)'
 wall 'iifname lan tcp dport != 3128 drop' 'iifname lan meta l4proto != tcp drop'
-joins_by "through a proxy" '^stream (TLS 198[0-9.]*:443 through proxy http://198.51.100.8:3128)' --proxy http://198.51.100.8:3128
+joins_by host "through a proxy" '^stream (TLS 198[0-9.]*:443 through proxy http://198.51.100.8:3128)' --proxy http://198.51.100.8:3128
 wall 'iifname lan tcp dport != 3129 drop' 'iifname lan meta l4proto != tcp drop'
-joins_by "through a proxy with a password" 'through proxy http://198.51.100.8:3129)' \
+joins_by host "through a proxy with a password" 'through proxy http://198.51.100.8:3129)' \
   --proxy http://lab:secret@198.51.100.8:3129
 wall 'iifname lan tcp dport != 1080 drop' 'iifname lan meta l4proto != tcp drop'
-joins_by "through SOCKS 5 with a password" '^stream (TCP 198[0-9.]*:4433 through proxy socks5://198.51.100.8:1080)' \
+joins_by host "through SOCKS 5 with a password" '^stream (TCP 198[0-9.]*:4433 through proxy socks5://198.51.100.8:1080)' \
   --proxy socks5://lab:secret@198.51.100.8:1080
+
+echo "--- proxies that the daemon's environment names"
+# Both proxies can be reached: which one is taken tells whose word counts. Nobody listens on port 9.
+wall 'iifname lan tcp dport != { 1080, 3129 } drop' 'iifname lan meta l4proto != tcp drop'
+http=http://lab:secret@198.51.100.8:3129 socks=socks5://lab:secret@198.51.100.8:1080 nobody=http://198.51.100.8:9
+by_http='^stream (TLS 198[0-9.]*:443 through proxy http://198.51.100.8:3129)$'
+by_socks='^stream (TCP 198[0-9.]*:4433 through proxy socks5://198.51.100.8:1080)$'
+environment=(https_proxy="$http" HTTPS_PROXY="$nobody" all_proxy="$socks" ALL_PROXY="$nobody" http_proxy="$nobody")
+joins_by host "https_proxy before all others, with a password" "$by_http"
+environment=(http_proxy="$nobody" https_proxy= all_proxy="$socks" ALL_PROXY="$nobody")
+joins_by host "all_proxy, SOCKS 5 with a password" "$by_socks"
+environment=(https_proxy="$nobody" all_proxy="$nobody")
+joins_by host "but what the command says counts more" "$by_socks" --proxy $socks
+wall 'iifname lan tcp dport != 443 drop' 'iifname lan meta l4proto != tcp drop'
+joins_by host "and it may say that there is none" '^stream (TLS 198[0-9.]*:443)$' --proxy off
+environment=()
 
 echo "--- UDP goes and comes back"
 wall

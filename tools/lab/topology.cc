@@ -64,8 +64,8 @@ LineQuality line_fields(Fields& fields, LineQuality line) {
   if (const auto percent = fields.number("loss_percent", 0, 100)) line.loss = *percent / 100;
   if (const auto mbit = fields.number("rate_mbit", 0, 100'000))
     line.bits_per_second = static_cast<std::uint64_t>(std::llround(*mbit * 1e6));
-  if (const auto mtu = fields.number("mtu", 0, 1500)) {
-    if (*mtu != 0 && *mtu < 68) fields.fail("mtu", "must be 0 for any, or from 68 to 1500");
+  if (const auto mtu = fields.number("mtu", 0, kMtuMax)) {
+    if (*mtu != 0 && *mtu < 68) fields.fail("mtu", "must be 0 for any, or from 68 to 9000");
     line.mtu = static_cast<std::size_t>(*mtu);
   }
   if (const auto reorder = fields.flag("reorder")) line.reorder = *reorder;

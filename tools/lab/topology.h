@@ -34,6 +34,9 @@ inline constexpr const char* kInternet = "internet";
 inline constexpr const char* kInternetPrefix = "198.51.100.0/24";
 inline constexpr const char* kInternetPrefix6 = "2001:db8::/64";
 
+// What interfaces take unless a line is told more; and the most it may be told ("jumbo frames").
+inline constexpr std::size_t kMtuUsual = 1500, kMtuMax = 9000;
+
 // A cable that is more than a cable; the same both ways.
 struct LineQuality {
   Duration delay{};                   // one way

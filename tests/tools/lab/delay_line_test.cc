@@ -74,6 +74,8 @@ TEST(DelayLine, SwallowsWhatIsTooLarge) {
   quality.mtu = 1280;
   EXPECT_EQ(line.admit(quality, 1280 + kEthernetHeaderBytes, kStart).fate, Fate::kPasses);
   EXPECT_EQ(line.admit(quality, 1281 + kEthernetHeaderBytes, kStart).fate, Fate::kTooLarge);
+  quality.mtu = kMtuMax;
+  EXPECT_EQ(line.admit(quality, kMtuMax + kEthernetHeaderBytes, kStart).fate, Fate::kPasses);
 }
 
 }  // namespace

@@ -56,6 +56,10 @@ std::string bridge(const char* name, const IpAddress& ip) {
 
 std::string router_of(const std::string& site) { return site == kInternet ? kNet : site; }
 std::string bridge_of(const std::string& site) { return site == kInternet ? kInternet : "lan"; }
+// Says what the interfaces at the ends of a node's cable take.
+fs::path interface_mtu_of(const std::string& node) {
+  return kLabFolder / "lines" / (node + ".mtu");
+}
 
 // In a router's network: forwards, believes any source, sends no redirects.
 void set_router_sysctls(const Namespaces& network, const std::optional<std::chrono::seconds>& udp) {
@@ -191,12 +195,23 @@ void Laboratory::make_internet() {
   const Namespaces network = network_of(kNet);
   set_router_sysctls(network, std::nullopt);
   const Prefix prefix = *Prefix::parse(kInternetPrefix), prefix6 = *Prefix::parse(kInternetPrefix6);
-  std::string batch = bridge(kInternet, prefix.at(1)) + "addr add " + prefix.at(1).text() +
-                      bits(prefix) + " dev " + kInternet + "\nroute add blackhole default\n";
+  std::string batch = bridge(kInternet, prefix.at(1)) + "link set " + kInternet + " mtu " +
+                      std::to_string(kMtuMax) + "\naddr add " + prefix.at(1).text() + bits(prefix) +
+                      " dev " + kInternet + "\nroute add blackhole default\n";
   if (fs::exists("/proc/sys/net/ipv6"))
     batch += "addr add " + ipv6_like(prefix6, prefix.at(1)) + bits(prefix6) + " dev " + kInternet +
              " nodad\n";
   run_program({"ip", "-batch", "-"}, batch, &network);
+}
+
+// What interfaces at the end of such a cable take: of a line that was made for less than usual
+// they take more than passes it, so that the rest vanishes in silence.
+std::size_t Laboratory::mtu_of(const std::optional<LineQuality>& line) {
+  return line ? std::max(kMtuUsual, line->mtu) : kMtuUsual;
+}
+
+std::size_t Laboratory::mtu_within(const std::string& site) const {
+  return site == kInternet ? kMtuUsual : mtu_of(topology_.sites.at(site).line);
 }
 
 void Laboratory::lay_cable(const std::string& node, const std::string& device,
@@ -214,14 +229,21 @@ void Laboratory::lay_cable(const std::string& node, const std::string& device,
                       std::to_string(pid_of(node)) + " type veth peer name " + node + " netns " +
                       std::to_string(pid_of(router)) + "\n";
   }
-  batches.nodes[router] += "link set dev " + node + " master " + bridge_of(site) + " up\n";
+  std::size_t mtu = mtu_within(site);
+  if (line && line->mtu != 0) mtu = mtu_of(line);
+  const std::string set_mtu = " mtu " + std::to_string(mtu);
+  batches.nodes[node] += "link set dev " + device + set_mtu + "\n";
+  batches.nodes[router] +=
+      "link set dev " + node + set_mtu + " master " + bridge_of(site) + " up\n";
+  if (line) write_text(interface_mtu_of(node), std::to_string(mtu) + "\n");
 }
 
 void Laboratory::make_router(const Site& site, Batches& batches) {
   lay_cable(site.name, "wan", site.uplink, site.line, batches);
   const Prefix upper = topology_.prefix_of(site.uplink);
   std::string& batch = batches.nodes[site.name];
-  std::string lower = bridge("lan", site.wan) + "link set wan up\n";
+  std::string lower = bridge("lan", site.wan) + "link set lan mtu " +
+                      std::to_string(mtu_of(site.line)) + "\nlink set wan up\n";
   if (site.ipv4) {
     lower += "addr add " + site.wan.text() + bits(upper) + " dev wan\naddr add " +
              site.lan.at(1).text() + bits(site.lan) + " dev lan\nroute add default via " +
@@ -347,6 +369,7 @@ void Laboratory::end_line(const std::string& node) const {
   kill_and_wait(static_cast<pid_t>(std::stol(read_text(file))));
   fs::remove(file);
   fs::remove(file.string() + ".settings");
+  fs::remove(interface_mtu_of(node));
 }
 
 void Laboratory::end_node(const std::string& node) const {
@@ -412,6 +435,9 @@ void Laboratory::change(const std::string& node, const json::object& fields) {
   const auto line = is_site ? parsed->sites.at(node).line : parsed->hosts.at(node).line;
   if (line && !line_now)
     throw LabError(node + " has a plain cable: give it a \"delay_ms\" in the file, 0 will do");
+  if (line && line->mtu > kMtuUsual && line->mtu > std::stoul(read_text(interface_mtu_of(node))))
+    throw LabError(node +
+                   "'s interfaces take less than that: say \"mtu\" in the file, and less here");
   topology_ = std::move(*parsed);
   if (line && line != line_now)
     change_line((kLabFolder / "lines" / node).string() + ".settings", *line);

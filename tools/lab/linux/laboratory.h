@@ -62,6 +62,9 @@ class Laboratory {
   // internet.
   void lay_cable(const std::string& node, const std::string& device, const std::string& site,
                  const std::optional<LineQuality>& line, Batches& batches);
+  static std::size_t mtu_of(const std::optional<LineQuality>& line);
+  // Of what is behind a site's router, or on the internet.
+  std::size_t mtu_within(const std::string& site) const;
   void load_rules(const Site& site) const;
   // Kills a node's first process, and with it the node; returns when it is gone.
   void end_node(const std::string& node) const;

@@ -15,6 +15,7 @@
 #include <cstring>
 #include <memory>
 #include <queue>
+#include <vector>
 
 #include "tools/lab/delay_line.h"
 
@@ -24,7 +25,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr std::size_t kFrameBytesMax = 2'048;  // interfaces of a line have an MTU of 1500
+constexpr std::size_t kFrameBytesMax = kMtuMax + kEthernetHeaderBytes + 4;  // a VLAN's tag
 constexpr int kNice = -15;
 constexpr int kBatch = 64;  // frames taken in before those due go out
 
@@ -90,13 +91,13 @@ Fd make_tap(const LineEnd& end) {
   return tap;
 }
 
-using Frame = std::array<std::uint8_t, kFrameBytesMax>;
+// Not as an array of the largest size: 32,768 of them would be 300 MB.
+using Frame = std::vector<std::uint8_t>;
 
 struct Waiting {
   TimePoint due;
   std::uint64_t number;  // those due at once keep their order
-  std::size_t bytes;
-  std::unique_ptr<Frame> frame;
+  Frame frame;
 };
 struct Later {
   bool operator()(const Waiting& a, const Waiting& b) const {
@@ -113,7 +114,7 @@ class Direction {
     while (!waiting_.empty() && waiting_.top().due <= now()) {
       // The queue shows its first element as constant; it is popped at once.
       auto& first = const_cast<Waiting&>(waiting_.top());
-      [[maybe_unused]] const auto written = ::write(to_, first.frame->data(), first.bytes);
+      [[maybe_unused]] const auto written = ::write(to_, first.frame.data(), first.frame.size());
       spare_.push_back(std::move(first.frame));
       waiting_.pop();
     }
@@ -122,20 +123,16 @@ class Direction {
   // Returns whether there may be more to take.
   bool take(const LineQuality& quality, Settings& counts) {
     for (int i = 0; i < kBatch; ++i) {
-      std::unique_ptr<Frame> frame = spare_frame();
-      const ssize_t bytes = ::read(from_, frame->data(), frame->size());
-      if (bytes <= 0) {
-        spare_.push_back(std::move(frame));
-        return false;
-      }
-      auto [fate, due] = line_.admit(quality, static_cast<std::size_t>(bytes), now());
+      const ssize_t got = ::read(from_, read_.data(), read_.size());
+      if (got <= 0) return false;
+      auto [fate, due] = line_.admit(quality, static_cast<std::size_t>(got), now());
       if (fate == DelayLine::Fate::kPasses && waiting_.size() >= kFramesOnLineMax)
         fate = DelayLine::Fate::kQueueFull;
       count(fate, counts);
-      if (fate == DelayLine::Fate::kPasses)
-        waiting_.push({due, number_++, static_cast<std::size_t>(bytes), std::move(frame)});
-      else
-        spare_.push_back(std::move(frame));
+      if (fate != DelayLine::Fate::kPasses) continue;
+      Frame frame = spare_frame();
+      frame.assign(read_.begin(), read_.begin() + got);
+      waiting_.push({due, number_++, std::move(frame)});
     }
     return true;
   }
@@ -161,9 +158,9 @@ class Direction {
         break;
     }
   }
-  std::unique_ptr<Frame> spare_frame() {
-    if (spare_.empty()) return std::make_unique<Frame>();
-    auto out = std::move(spare_.back());
+  Frame spare_frame() {
+    if (spare_.empty()) return {};
+    Frame out = std::move(spare_.back());
     spare_.pop_back();
     return out;
   }
@@ -172,7 +169,8 @@ class Direction {
   DelayLine line_;
   std::uint64_t number_ = 0;
   std::priority_queue<Waiting, std::vector<Waiting>, Later> waiting_;
-  std::vector<std::unique_ptr<Frame>> spare_;
+  std::vector<Frame> spare_;
+  std::array<std::uint8_t, kFrameBytesMax> read_;
 };
 
 [[noreturn]] void carry(int a, int b, Settings& settings) {
