@@ -309,6 +309,7 @@ struct Client::List {
 struct Client::Lists {
   std::string prefix;
   Bytes digest;  // that the caller has
+  bool look_up = false;
   TimePoint deadline{};
   Dht::Listed done;
   std::uint32_t next = 0;
@@ -318,16 +319,17 @@ struct Client::Lists {
   bool failed = false;
 };
 
-void Client::list(const std::string& prefix, const Bytes& digest, Dht::Listed done) {
+void Client::list(const std::string& prefix, const Bytes& digest, Dht::Listed done, bool look_up) {
   if (prefix.size() > kDhtKeyBytesMax) {
     return done(Error{ErrorCode::kInvalidArgument, "a prefix has at most 255 bytes"}, {});
   }
   if (context_.options.shards <= 1 || prefix.find('/') != std::string::npos) {
-    return list_shard(shard_of_key(prefix), prefix, digest, deadline(), std::move(done));
+    return list_shard(shard_of_key(prefix), prefix, digest, look_up, deadline(), std::move(done));
   }
   auto lists = std::make_shared<Lists>();
   lists->prefix = prefix;
   lists->digest = digest;
+  lists->look_up = look_up;
   lists->deadline = deadline();
   lists->done = std::move(done);
   for (std::size_t i = 0; i < kShardsListedAtOnce; ++i) list_next_shard(lists);
@@ -358,16 +360,17 @@ void Client::list_next_shard(const std::shared_ptr<Lists>& lists) {
     std::ranges::sort(lists->records, {}, &DhtRecord::key);
     lists->done(std::move(lists->records), std::move(whole));
   };
-  list_shard(shard, lists->prefix, {}, lists->deadline, std::move(answered));
+  list_shard(shard, lists->prefix, {}, lists->look_up, lists->deadline, std::move(answered));
 }
 
 void Client::list_shard(std::uint32_t shard, const std::string& prefix, const Bytes& digest,
-                        TimePoint deadline, Dht::Listed done) {
+                        bool look_up, TimePoint deadline, Dht::Listed done) {
   auto list = std::make_shared<List>();
   list->shard = shard;
   list->request.set_op(pb::ClientRequest::LIST);
   list->request.set_key(prefix);
   list->request.set_digest(to_string(digest));
+  list->request.set_look_up(look_up);
   list->deadline = deadline;
   list->done = std::move(done);
   next_page(std::move(list));

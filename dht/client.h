@@ -25,7 +25,7 @@ class Client {
              Dht::Done done);
   void renew(const std::string& key, Duration ttl, Dht::Done done);
   void remove(const std::string& key, Dht::Done done);
-  void list(const std::string& prefix, const Bytes& digest, Dht::Listed done);
+  void list(const std::string& prefix, const Bytes& digest, Dht::Listed done, bool look_up = false);
   void stat(const std::string& key, Dht::Stated done);
 
   void on_reply(const ReplicaId& from, const pb::DhtMessage& message);
@@ -60,7 +60,7 @@ class Client {
   // Reads our own record of the key first; `then` is called with it.
   void with_own(const std::string& key, TimePoint deadline, Dht::Done done,
                 std::function<void(DhtRecord own)> then);
-  void list_shard(std::uint32_t shard, const std::string& prefix, const Bytes& digest,
+  void list_shard(std::uint32_t shard, const std::string& prefix, const Bytes& digest, bool look_up,
                   TimePoint deadline, Dht::Listed done);
   void list_next_shard(const std::shared_ptr<Lists>& lists);
   void next_page(std::shared_ptr<List> list);

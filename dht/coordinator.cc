@@ -257,6 +257,7 @@ void Coordinator::list(const Group& group, const pb::ClientRequest& request, Ans
   }
   const auto made = snapshots_.find(prefix);
   if (!request.after_key().empty() && made != snapshots_.end() &&
+      made->second.look_up == request.look_up() &&
       context_.clock.now() - made->second.made < kSnapshotLife) {
     return answer(page(made->second, request));
   }
@@ -264,7 +265,7 @@ void Coordinator::list(const Group& group, const pb::ClientRequest& request, Ans
   auto ended = [this, id, group, request, answer = std::move(answer)](const Listing::Keys* keys) {
     bury(id);
     if (!keys) return answer(status_reply(pb::ClientReply::UNAVAILABLE));
-    gather(group, request.key(), *keys, [this, request, answer](const Snapshot* snapshot) {
+    gather(group, request, *keys, [this, request, answer](const Snapshot* snapshot) {
       answer(snapshot ? page(*snapshot, request) : status_reply(pb::ClientReply::UNAVAILABLE));
     });
   };
@@ -284,19 +285,23 @@ struct Coordinator::Gathering {
 
 // What is settled is taken from our own registers, at once; the rest is written to a majority
 // first, as any reader does.
-void Coordinator::gather(const Group& group, const std::string& prefix, const Listing::Keys& keys,
-                         std::function<void(const Snapshot*)> done) {
+void Coordinator::gather(const Group& group, const pb::ClientRequest& request,
+                         const Listing::Keys& keys, std::function<void(const Snapshot*)> done) {
   const Epoch* epoch = replica_.held(group.id);
   if (!epoch) return done(nullptr);
   const TimePoint now = context_.clock.now();
-  auto gathering = std::make_shared<Gathering>(Gathering{group, prefix, std::move(done), {}});
+  auto gathering =
+      std::make_shared<Gathering>(Gathering{group, request.key(), std::move(done), {}});
+  gathering->snapshot.look_up = request.look_up();
   auto& shown = gathering->snapshot.records;
   std::vector<std::string> unsettled;
   for (const auto& [key, found] : keys) {
     if (Listing::is_dead(found)) continue;
     const auto own = epoch->registers.find(key);
     const bool is_ours = own != epoch->registers.end() && own->second.accepted == found.latest;
-    if (!is_ours || !Listing::is_settled(found, group)) {
+    const bool is_enough =
+        Listing::is_settled(found, group) || (request.look_up() && Listing::is_alike(found, group));
+    if (!is_ours || !is_enough) {
       unsettled.push_back(key);
       continue;
     }
@@ -331,13 +336,20 @@ void Coordinator::end_gathering(Gathering& gathering) {
   gathering.done(&keep(gathering.prefix, std::move(gathering.snapshot)));
 }
 
+// Many may list at once, and rounds about one key get in each other's way.
 void Coordinator::refresh(const Group& group, const std::string& key, Round::Done done) {
+  auto& waiting = refreshing_[key];
+  waiting.push_back(std::move(done));
+  if (waiting.size() > 1) return;
   auto change = [this](const Seen& seen) {
     auto out = decide(is_held(seen) ? pb::ClientReply::OK : pb::ClientReply::NOT_FOUND, seen);
     out.rewrite = out.force = true;
     return out;
   };
-  start_round(group, key, false, change, std::move(done));
+  start_round(group, key, false, change, [this, key](const pb::ClientReply& reply) {
+    const auto waiting = std::move(refreshing_.extract(key).mapped());
+    for (const Round::Done& each : waiting) each(reply);
+  });
 }
 
 void Coordinator::refresh(const Group& group, const std::string& key) {

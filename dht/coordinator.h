@@ -47,6 +47,7 @@ class Coordinator {
   struct Snapshot {
     std::map<std::string, Shown> records;
     std::string digest;
+    bool look_up = false;  // made for a directory
     std::size_t bytes = 0;
     TimePoint made{};
   };
@@ -55,7 +56,7 @@ class Coordinator {
   void run(const Address& from, const Group& group, const pb::ClientRequest& request,
            Answer answer);
   void list(const Group& group, const pb::ClientRequest& request, Answer answer);
-  void gather(const Group& group, const std::string& prefix, const Listing::Keys& keys,
+  void gather(const Group& group, const pb::ClientRequest& request, const Listing::Keys& keys,
               std::function<void(const Snapshot*)> done);
   void end_gathering(Gathering& gathering);
   const Snapshot& keep(const std::string& prefix, Snapshot snapshot);
@@ -79,6 +80,7 @@ class Coordinator {
   std::map<std::uint64_t, std::unique_ptr<Listing>> listings_;
   std::map<std::string, Snapshot> snapshots_;
   std::set<std::pair<Address, std::uint64_t>> in_progress_;
+  std::map<std::string, std::vector<Round::Done>> refreshing_;  // who waits for each
   std::set<std::string> settling_;  // keys that were looked up, and are being written once more
   // Ended, maybe inside their own calls: destroyed on the next turn.
   std::vector<std::unique_ptr<Round>> ended_rounds_;

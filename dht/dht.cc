@@ -253,6 +253,9 @@ void Dht::remove(const std::string& key, Done done) {
 void Dht::list(const std::string& prefix, const Bytes& digest, Listed done) {
   impl_->client().list(prefix, digest, std::move(done));
 }
+void Dht::look_up_all(const std::string& prefix, const Bytes& digest, Listed done) {
+  impl_->client().list(prefix, digest, std::move(done), true);
+}
 
 void Dht::stat(const std::string& key, Stated done) { impl_->client().stat(key, std::move(done)); }
 void Dht::on_lineage_change(std::function<void(const DhtLineageChange&)> observer) {

@@ -136,6 +136,8 @@ class Dht {
   // Live keys that start with `prefix`. With the digest of an earlier answer that still holds: an
   // empty list and the same digest.
   void list(const std::string& prefix, const Bytes& digest, Listed done);
+  // To list() as look_up() is to get().
+  void look_up_all(const std::string& prefix, const Bytes& digest, Listed done);
 
   // Reads the key, and says who answered. Only kInvalidArgument: without an answer within
   // kDhtOperationLimit it says what is known.

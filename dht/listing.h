@@ -39,6 +39,10 @@ class Listing {
         found.latest.epoch == group.id.epoch && found.holders >= group.majority();
     return is_chosen || found.holders == group.members.size();
   }
+  // Enough for a directory, whose readers may be corrected.
+  static bool is_alike(const Found& found, const Group& group) {
+    return found.holders >= group.majority() && !found.mixed;
+  }
   // Nobody has anything to show: some have forgotten it already, which is no reason to write it.
   static bool is_dead(const Found& found) { return !found.live && !found.mixed; }
 

@@ -28,7 +28,7 @@ DhtCalls calls_of(Dht& dht, std::weak_ptr<void> alive) {
                               auto done) { dht.remove(key, guarded(alive, std::move(done))); },
       .list = [&dht, alive](
                   auto& prefix, auto& digest,
-                  auto done) { dht.list(prefix, digest, guarded(alive, std::move(done))); },
+                  auto done) { dht.look_up_all(prefix, digest, guarded(alive, std::move(done))); },
   };
 }
 

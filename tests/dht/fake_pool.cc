@@ -272,4 +272,13 @@ Result<std::vector<DhtRecord>> FakePool::list(int node, const std::string& prefi
   return *answer->records;
 }
 
+Result<std::vector<DhtRecord>> FakePool::look_up_all(int node, const std::string& prefix) {
+  auto answer = std::make_shared<std::optional<Result<std::vector<DhtRecord>>>>();
+  dht(node).look_up_all(prefix, {},
+                        [answer](auto records, Bytes) { *answer = std::move(records); });
+  run_until([&] { return answer->has_value(); }, 2 * kDhtOperationLimit);
+  if (!*answer) return Error{ErrorCode::kIo, "the operation did not end"};
+  return **answer;
+}
+
 }  // namespace wow

@@ -102,6 +102,7 @@ class FakePool final : public Clock {
   Result<DhtRecord> renew(int node, const std::string& key, Duration ttl = 1h);
   Result<DhtRecord> remove(int node, const std::string& key);
   Result<std::vector<DhtRecord>> list(int node, const std::string& prefix, Bytes& digest);
+  Result<std::vector<DhtRecord>> look_up_all(int node, const std::string& prefix);
 
   void run_for(Duration span);
   bool run_until(const std::function<bool()>& done, Duration limit);

@@ -82,6 +82,35 @@ TEST(DhtGroup, WhoLooksUpWhatWasInstalledDoesNotWaitForItsWriting) {
       << "it was written meanwhile";
 }
 
+// Where a member is silent nothing that was only installed is held by all, and whoever lists in
+// full has it all written once more, from each member that is asked. Directories list all the time.
+TEST(DhtGroup, DirectoriesCostNoWritesWhenTheGroupHasChanged) {
+  constexpr int kKeys = 100;
+  FakePool pool(3, founded_by_first());
+  pool.add_all(3);
+  ASSERT_TRUE(pool.run_until_group(3, 5s));
+  for (int i = 0; i < kKeys; ++i) ASSERT_TRUE(pool.create(2, "key/" + std::to_string(i), "x"));
+  pool.add_all(5);
+  ASSERT_TRUE(pool.run_until_group(5, 30s));
+  pool.run_for(15s);
+  const auto nearest = pool.nearest();
+  pool.crash(nearest[4]);
+  std::size_t messages = 0;
+  pool.delivering = [&](int, int, ByteView) { ++messages; };
+  for (int i = 5; i < 8; ++i) {
+    const auto all = pool.look_up_all(nearest[static_cast<std::size_t>(i)], "key/");
+    ASSERT_TRUE(all);
+    EXPECT_EQ(all->size(), static_cast<std::size_t>(kKeys));
+  }
+  EXPECT_LT(messages, 200u);
+  Bytes digest;
+  const TimePoint begun = pool.now();
+  const auto all = pool.list(nearest[5], "key/", digest);
+  EXPECT_TRUE(all && all->size() == kKeys);
+  EXPECT_LT(pool.now() - begun, kDhtOperationLimit);
+  EXPECT_GT(messages, 1000u) << "a full one has to write";
+}
+
 TEST(DhtGroup, GrowsFromTheFounderToThreeAndFiveAndKeepsWhatItHolds) {
   FakePool pool(3, founded_by_first());
   pool.add();
