@@ -4,7 +4,6 @@
 #include <iterator>
 #include <utility>
 
-#include "overlay/limits.h"
 #include "overlay/node.h"
 
 namespace wow {
@@ -44,7 +43,9 @@ void HopAcks::on_acks(const Address& from, ByteView numbers) {
   for (std::size_t at = 0; at < numbers.size(); at += kNumberBytes) {
     const auto number = static_cast<std::uint16_t>(get_big_endian(numbers.data() + at, 2));
     const auto it = waiting_.find(number);
-    if (it != waiting_.end() && it->second.next == from) waiting_.erase(it);
+    if (it == waiting_.end() || it->second.next != from) continue;
+    waiting_.erase(it);
+    again_ = std::min(again_ + ring::kAgainPerAck, ring::kAgainMax);
   }
   silent_.erase(from);
   if (waiting_.empty()) wait_.cancel();
@@ -98,9 +99,13 @@ void HopAcks::check() {
       ++it;
       continue;
     }
-    w.packet.tried.push_back(w.next);
-    silent_[w.next] = now + ring::kSilentFor;
-    packets.push_back(std::move(w.packet));
+    // Else it is on its way, late, or lost.
+    if (again_ >= 1) {
+      again_ -= 1;
+      w.packet.tried.push_back(w.next);
+      silent_[w.next] = now + ring::kSilentFor;
+      packets.push_back(std::move(w.packet));
+    }
     it = waiting_.erase(it);
   }
   hub_.metrics.add(Metric::kRoutedAgain, packets.size());

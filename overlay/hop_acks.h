@@ -1,6 +1,9 @@
 // Acknowledged hops: what we pass on is kept until the next hop has said that it came, and sent
 // another way if it does not. Under churn one route in a hundred meets a node that died a moment
-// ago and whom nobody misses yet. Bounded: beyond kUnackedMax packets go unacknowledged.
+// ago and whom nobody misses yet. Bounded: beyond kUnackedMax packets go unacknowledged. And what
+// is sent again is at most a part of what was acknowledged in time, for where machines or lines are
+// full all acknowledgements are late, and packets that each hop sends again keep them full (a retry
+// budget: "Addressing Cascading Failures" in Beyer et al., "Site Reliability Engineering", 2016).
 #pragma once
 
 #include <functional>
@@ -9,6 +12,7 @@
 #include <vector>
 
 #include "overlay/hub.h"
+#include "overlay/limits.h"
 
 namespace wow {
 
@@ -55,6 +59,7 @@ class HopAcks {
   std::map<std::uint16_t, Waiting> waiting_;
   std::map<Address, TimePoint> silent_;  // until
   std::map<Address, std::vector<std::uint16_t>> owed_;
+  double again_ = ring::kAgainMax;  // packets that may be
   std::uint16_t last_ = 0;
   Timer wait_, tell_;
 };

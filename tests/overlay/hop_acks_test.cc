@@ -57,5 +57,22 @@ TEST_F(HopAcksTest, NothingIsSentTwiceWhereNothingIsLost) {
   EXPECT_EQ(pool_.total(Metric::kRoutedAgain), before);
 }
 
+// As on machines or lines that are full: every acknowledgement is late. What each hop sends again
+// would keep them full.
+TEST_F(HopAcksTest, WhereEverythingIsLateLittleIsSentTwice) {
+  add_many(60);
+  ASSERT_TRUE(becomes_whole(20s));
+  world_.run_for(30s);
+  const auto again = pool_.total(Metric::kRoutedAgain);
+  const auto forwarded = pool_.total(Metric::kRoutedForwarded);
+  world_.set_link([](const SimHost&, const SimHost&) { return ::wow::Link{.latency = 400ms}; });
+  for (int i = 0; i < 6000; ++i) {
+    pool_[i % 60]->locate(pool_[(i * 37 + i / 60) % 60].address(), [](auto) {});
+    if (i % 6 == 0) world_.run_for(10ms);
+  }
+  EXPECT_LT((pool_.total(Metric::kRoutedAgain) - again) * 4,
+            pool_.total(Metric::kRoutedForwarded) - forwarded);
+}
+
 }  // namespace
 }  // namespace wow
