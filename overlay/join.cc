@@ -205,9 +205,9 @@ void Join::dial_streams(Carrier carrier) {
   if (hub_.edges.on_ring() || has_leaf()) return;
   const auto own = hub_.transport.local_endpoints();
   std::size_t dialled = 0;
-  // Others have their turn with the next tick.
-  if (carrier == Carrier::kTcp && starts_.size() > 1)
-    std::rotate(starts_.begin(), starts_.begin() + 1, starts_.end());
+  // The next ones have their turn with the next tick.
+  if (carrier == Carrier::kTcp && starts_.size() > ring::kStreamStarts)
+    std::rotate(starts_.begin(), starts_.begin() + ring::kStreamStarts, starts_.end());
   for (const Start& start : starts_) {
     const bool ours = std::any_of(own.begin(), own.end(), [&](const Endpoint& o) {
       return std::find(start.endpoints.begin(), start.endpoints.end(), o) != start.endpoints.end();

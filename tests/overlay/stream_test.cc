@@ -56,6 +56,25 @@ class StreamTest : public PoolTest {
   Site& other_nat_ = world_.add_nat("203.0.113.2");
 };
 
+// Three are tried at a time, and who is tried next must not be those again.
+TEST_F(StreamTest, OneBootstrapOfNineLives) {
+  for (std::size_t live = 0; live < 9; ++live) {
+    const std::string number = std::to_string(live + 1);
+    Site& site = world_.add_nat("203.0.114." + number);
+    SimHost& host = world_.add_host("192.168." + number + ".10", site);
+    host.block_udp(true);
+    NodeOptions options;
+    options.streams = true;
+    for (std::size_t i = 0; i < 9; ++i) {
+      const auto dead = *IpAddress::parse("203.0.113.1" + std::to_string(i));
+      options.bootstraps.push_back(i == live ? pool_[0].host.endpoint()
+                                             : Endpoint{dead, SimHost::kPort});
+    }
+    SimNode& node = pool_.add(host, options);
+    EXPECT_TRUE(becomes([&] { return path(node, pool_[0]).is_stream(); }, 6s)) << live;
+  }
+}
+
 TEST_F(StreamTest, AHostWithoutUdpJoinsWithinTwoSeconds) {
   SimNode& blocked = add_blocked(nat_);
   EXPECT_TRUE(becomes([&] { return blocked->joined() && !blocked->alone(); }, 2s));
