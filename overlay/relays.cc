@@ -441,6 +441,14 @@ void Relays::compare(const Session& session, End& end) {
   }
 }
 
+// Since it was quickest, or was found to be slow before: somebody loads it.
+bool Relays::has_slowed(const Session& session, End& end) {
+  const Duration now = session.path().round_trip;
+  const bool slowed = end.round_trip > Duration() && now > 2 * end.round_trip + ring::kRelayGain;
+  if (slowed || end.round_trip == Duration() || now < end.round_trip) end.round_trip = now;
+  return slowed;
+}
+
 // What neither end has a role for and nobody speaks on would keep the edges to its relay alive for
 // nothing, and their entries in our NAT.
 bool Relays::serves(const Session& session) const {
@@ -459,7 +467,9 @@ void Relays::sweep() {
     if (is_open(session) && session->path().path == Path::relayed(end.relay, id) &&
         serves(*session)) {
       end.used = now;
-      if (end.ours && end.compare <= now) compare(*session, end);
+      const bool slowed = has_slowed(*session, end);
+      if (slowed) end.pause = ring::kRelayCompare;
+      if (end.ours && (slowed || end.compare <= now)) compare(*session, end);
     }
     if (now - end.used >= ring::kRelayUnused) unused.push_back(id);
   }

@@ -77,9 +77,10 @@ class Relays {
   };
   struct End {
     Address relay, far_end;
-    Address second{};   // whom we asked the relay to pass, too
-    bool ours = false;  // we have asked for it, and look for a better one
-    TimePoint used{};   // when it was last seen to be the session's path
+    Address second{};       // whom we asked the relay to pass, too
+    bool ours = false;      // we have asked for it, and look for a better one
+    TimePoint used{};       // when it was last seen to be the session's path
+    Duration round_trip{};  // of the path, at its least since it was found to be slow
     TimePoint compare{};
     Duration pause = ring::kRelayCompare;
   };
@@ -109,6 +110,7 @@ class Relays {
   bool take(std::uint32_t id, const Address& relay, const Address& far_end, bool ours);
   void compare(const Session& session, End& end);
   bool serves(const Session& session) const;
+  static bool has_slowed(const Session& session, End& end);
   // Closed by us; or by them, after what they sent last.
   void remove(std::uint32_t id, bool ours);
   void sweep();

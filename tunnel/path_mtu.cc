@@ -30,7 +30,7 @@ std::vector<PathMtu::Probe> PathMtu::due(TimePoint now, Duration round_trip, Ran
   if (searching() && tries_ == kTries) end_round(now);
   if (!searching()) begin_round(now);
   std::vector<Probe> out;
-  for (const std::size_t size : asked_now()) out.push_back({size, random.u64()});
+  for (const std::size_t size : asked_now()) out.push_back({size, random.u64(), now});
   probes_.insert(probes_.end(), out.begin(), out.end());
   if (probes_.size() > kProbesMax) {
     probes_.erase(probes_.begin(), probes_.end() - static_cast<std::ptrdiff_t>(kProbesMax));
@@ -87,26 +87,29 @@ void PathMtu::end_round(TimePoint now) {
   if (raise_at_ == TimePoint()) raise_at_ = now + kRaise;
 }
 
-bool PathMtu::on_answer(std::uint64_t token, TimePoint now) {
+std::optional<Duration> PathMtu::on_answer(std::uint64_t token, TimePoint now) {
   const auto found = std::ranges::find(probes_, token, &Probe::token);
-  if (found == probes_.end()) return false;
-  const std::size_t size = found->size;
+  if (found == probes_.end()) return std::nullopt;
+  const Probe probe = *found;
   probes_.erase(found);
-  if (!searching()) return true;  // late, or once more
+  if (searching()) take_answer(probe.size, now);  // else it is late, or comes once more
+  return std::max<Duration>(now - probe.sent_at, 1us);
+}
+
+void PathMtu::take_answer(std::size_t size, TimePoint now) {
   if (size < low_) {
     spare_ = std::max(spare_, size);
-    return true;
+    return;
   }
   low_ = size;
   if (low_ >= high_) high_ = wanted_ + 1;  // that was a lost packet, then
   if (!first_look_) max_ = std::max(max_, low_);
   std::erase_if(sizes_, [&](std::size_t asked) { return asked <= size; });
-  if (searching()) return true;
+  if (searching()) return;
   first_look_ = false;
   max_ = low_;
   const bool more = high_ - low_ > kGranule && low_ < wanted_;
   next_ = more ? now : now + kConfirm;
-  return true;
 }
 
 }  // namespace wow

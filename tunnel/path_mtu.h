@@ -7,6 +7,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "base/clock.h"
@@ -36,14 +37,16 @@ class PathMtu {
   struct Probe {
     std::size_t size;
     std::uint64_t token;
+    TimePoint sent_at{};
   };
   // What to send now, if anything; and asks to be called again at next().
   std::vector<Probe> due(TimePoint now, Duration round_trip, Random& random);
   TimePoint next() const { return next_; }
-  // A challenge was answered. False: not one of ours.
-  bool on_answer(std::uint64_t token, TimePoint now);
+  // A challenge was answered, so long after it was sent. Nothing: not one of ours.
+  std::optional<Duration> on_answer(std::uint64_t token, TimePoint now);
 
  private:
+  void take_answer(std::size_t size, TimePoint now);
   void begin_round(TimePoint now);
   void end_round(TimePoint now);
   bool searching() const { return !sizes_.empty(); }

@@ -39,6 +39,18 @@ void Sessions::Impl::search_mtu(LiveSession& s) {
   tell_mtu(s);
 }
 
+// While frames go out nothing else measures the path, and its load is what a better one is looked
+// for by.
+void Sessions::Impl::on_mtu_answer(LiveSession& s, Duration round_trip) {
+  PathRecord* record = s.path_set.find(s.mtu_search->mtu.path());
+  if (record != nullptr && record->state.validated) {
+    s.path_set.prove(*record, round_trip, parts.now());
+    arm_prober(s);
+  }
+  tell_mtu(s);
+  update_path(s);
+}
+
 void Sessions::Impl::tell_mtu(LiveSession& s) {
   if (s.mtu_search->told == s.mtu_search->mtu.datagram_max()) return;
   s.mtu_search->told = s.mtu_search->mtu.datagram_max();

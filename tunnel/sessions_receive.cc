@@ -164,7 +164,10 @@ void Sessions::Impl::on_challenge(LiveSession& s, KeySet& keys, const PathMessag
 
 void Sessions::Impl::on_response(LiveSession& s, const PathMessage& message) {
   const TimePoint now = parts.now();
-  if (s.mtu_search && s.mtu_search->mtu.on_answer(message.token, now)) return tell_mtu(s);
+  if (s.mtu_search) {
+    if (const auto took = s.mtu_search->mtu.on_answer(message.token, now))
+      return on_mtu_answer(s, *took);
+  }
   const auto answer = s.path_set.answered(message.token, now);
   if (!answer) return;
   PathRecord& record = s.path_set.add(answer->path, now);

@@ -2,9 +2,7 @@
 # A relay whose line fills up is left for another. Two hosts that no check brings together, both behind random ports, are relayed by the
 # nearer of two members; then somebody's download fills that one's line, and packets wait there for a tenth of a second.
 #
-# No test of tools/test yet, for it may take minutes: of 12 runs of 48 to 90 s under load seven moved after 18 to 21 s and five did not. Sessions
-# measure their round trip when they ask whether the peer lives, which they rarely do while data flow, and take an eighth of each answer: so
-# ways may be compared by a round trip from before. By hand: bash tests/system/relay_load.sh
+# No test of tools/test: it loads the machine for a minute. By hand: bash tests/system/relay_load.sh
 #
 #   r1 (2 ms, 20 Mbit/s)    r2 (10 ms)    source: sends to r1
 #     |                       |
