@@ -17,6 +17,11 @@ class RelayedTest : public PoolTest {
       return is_blocked(from.id(), to.id(), part, seed);
     });
   }
+  void block(SimNode& a, SimNode& b) {
+    world_.set_blocked([&a, &b](const SimHost& from, const SimHost& to) {
+      return (&from == &a.host && &to == &b.host) || (&from == &b.host && &to == &a.host);
+    });
+  }
   static bool is_blocked(std::uint32_t a, std::uint32_t b, double part, std::uint64_t seed) {
     const auto [low, high] = std::minmax(a, b);
     SeededRandom random(seed << 40 ^ std::uint64_t{high} << 20 ^ low);
@@ -105,9 +110,7 @@ TEST_F(RelayedTest, NeighboursThatCannotLinkGetARelayedEdge) {
   add_many(12);
   SimNode& a = *pool_.ring()[3];
   SimNode& b = *pool_.ring()[4];
-  world_.set_blocked([&](const SimHost& from, const SimHost& to) {
-    return (&from == &a.host && &to == &b.host) || (&from == &b.host && &to == &a.host);
-  });
+  block(a, b);
   ASSERT_TRUE(becomes_whole(4s));
   ASSERT_NE(edge(a, b), nullptr);
   EXPECT_TRUE(edge(a, b)->relayed);
@@ -135,9 +138,7 @@ TEST_F(RelayedTest, WhoIsANeighbourNoMoreIsNotRelayedForLong) {
   add_many(12);
   SimNode& a = *pool_.ring()[3];
   SimNode& b = *pool_.ring()[4];
-  world_.set_blocked([&](const SimHost& from, const SimHost& to) {
-    return (&from == &a.host && &to == &b.host) || (&from == &b.host && &to == &a.host);
-  });
+  block(a, b);
   ASSERT_TRUE(becomes_whole(4s));
   ASSERT_TRUE(edge(a, b) != nullptr && edge(a, b)->relayed);
   add_many(80);
@@ -154,9 +155,7 @@ TEST_F(RelayedTest, WhenTheRelayDiesAnotherIsChosenAtOnce) {
   add_many(12);
   SimNode& a = *pool_.ring()[3];
   SimNode& b = *pool_.ring()[4];
-  world_.set_blocked([&](const SimHost& from, const SimHost& to) {
-    return (&from == &a.host && &to == &b.host) || (&from == &b.host && &to == &a.host);
-  });
+  block(a, b);
   ASSERT_TRUE(becomes_whole(4s));
   world_.run_for(30s);
   for (int round = 0; round < 3; ++round) {
