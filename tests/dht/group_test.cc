@@ -111,6 +111,30 @@ TEST(DhtGroup, DirectoriesCostNoWritesWhenTheGroupHasChanged) {
   EXPECT_GT(messages, 1000u) << "a full one has to write";
 }
 
+// Its record cannot be written once more, which a list would do where a member is silent.
+TEST(DhtGroup, WhatAnExpelledMemberHeldIsNotListed) {
+  FakePool pool(3, founded_by_first());
+  pool.add_all(3);
+  ASSERT_TRUE(pool.run_until_group(3, 5s));
+  constexpr int kExpelled = 2;
+  ASSERT_TRUE(pool.create(1, "key/stays", "x"));
+  ASSERT_TRUE(pool.create(kExpelled, "key/goes", "x"));
+  pool.add_all(5);
+  ASSERT_TRUE(pool.run_until_group(5, 30s));
+  pool.run_for(15s);
+  const auto nearest = pool.nearest();
+  pool.crash(nearest[4]);
+  for (int i = 0; i < pool.size(); ++i) {
+    ASSERT_TRUE(pool.credentials(i).adopt_settings(
+        FakeCredentials::make_settings(2, {pool.address(kExpelled)})));
+  }
+  Bytes digest;
+  const auto all = pool.list(nearest[5], "key/", digest);
+  ASSERT_TRUE(all);
+  ASSERT_EQ(all->size(), 1u);
+  EXPECT_EQ(all->front().key, "key/stays");
+}
+
 TEST(DhtGroup, GrowsFromTheFounderToThreeAndFiveAndKeepsWhatItHolds) {
   FakePool pool(3, founded_by_first());
   pool.add();
