@@ -301,12 +301,11 @@ void Coordinator::gather(const Group& group, const pb::ClientRequest& request,
     const bool is_ours = own != epoch->registers.end() && own->second.accepted == found.latest;
     const bool is_enough =
         Listing::is_settled(found, group) || (request.look_up() && Listing::is_alike(found, group));
-    // Who was sent away holds nothing, and no replica takes what was his once more.
-    const bool is_void =
-        is_ours && own->second.value && !checker_.authentic(own->second.record, *own->second.value);
-    if (is_void) continue;
     if (!is_ours || !is_enough) {
-      unsettled.push_back(key);
+      // Who was sent away holds nothing, and no replica takes what was his once more.
+      const bool is_void = is_ours && own->second.value &&
+                           !checker_.authentic(own->second.record, *own->second.value);
+      if (!is_void) unsettled.push_back(key);
       continue;
     }
     const Register& state = own->second;
