@@ -103,15 +103,12 @@ void Coordinator::get(const Group& group, const std::string& key, bool look_up, 
   };
   start_round(group, key, true, change,
               [this, group, key, unsettled, answer = std::move(answer)](pb::ClientReply reply) {
+                const bool settles = *unsettled && reply.status() == pb::ClientReply::OK;
                 answer(std::move(reply));
-                if (*unsettled) settle(group, key);
+                // Who looks it up next need not wait for it either.
+                if (settles && refreshing_.size() < kSettlingMax && !refreshing_.contains(key))
+                  refresh(group, key);
               });
-}
-
-// As any reader does who waits for it; the next one need not.
-void Coordinator::settle(const Group& group, const std::string& key) {
-  if (settling_.size() >= kSettlingMax || !settling_.insert(key).second) return;
-  get(group, key, false, [this, key](const pb::ClientReply&) { settling_.erase(key); });
 }
 
 bool Coordinator::is_held(const Seen& seen) {

@@ -62,7 +62,6 @@ class Coordinator {
   const Snapshot& keep(const std::string& prefix, Snapshot snapshot);
   pb::ClientReply page(const Snapshot& snapshot, const pb::ClientRequest& request);
   void get(const Group& group, const std::string& key, bool look_up, Answer answer);
-  void settle(const Group& group, const std::string& key);
   void refresh(const Group& group, const std::string& key, Round::Done done);
   void start_round(const Group& group, const std::string& key, bool read_first,
                    Round::Change change, Round::Done done);
@@ -81,7 +80,6 @@ class Coordinator {
   std::map<std::string, Snapshot> snapshots_;
   std::set<std::pair<Address, std::uint64_t>> in_progress_;
   std::map<std::string, std::vector<Round::Done>> refreshing_;  // who waits for each
-  std::set<std::string> settling_;  // keys that were looked up, and are being written once more
   // Ended, maybe inside their own calls: destroyed on the next turn.
   std::vector<std::unique_ptr<Round>> ended_rounds_;
   std::vector<std::unique_ptr<Listing>> ended_listings_;

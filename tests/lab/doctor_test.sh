@@ -131,12 +131,12 @@ echo "--- proxies"
 # odd PORT ANSWER: one that answers every request so, or nothing.
 odd() {
   lab_spawn p "$LAB_LOGS/proxy-odd" python3 -c '
-import socketserver, sys, time
+import socketserver, sys
 class Odd(socketserver.BaseRequestHandler):
     def handle(self):
         self.request.recv(8192)
         self.request.sendall(sys.argv[2].encode())
-        time.sleep(20)
+        while self.request.recv(8192): pass # until the other end hangs up
 socketserver.ThreadingTCPServer(("", int(sys.argv[1])), Odd).serve_forever()' "$1" "$2" >/dev/null
 }
 lab_spawn p "$LAB_LOGS/proxy" wow lab proxy --port 3128 >/dev/null
