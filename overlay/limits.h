@@ -219,7 +219,7 @@ inline constexpr std::size_t kIngressMax = 1024;  // sources whose way in a gate
 inline constexpr Duration kIngressLife = 30s;
 
 // Messages of services.
-inline constexpr std::size_t kPieceBytes = 1200;  // + 159 of headers when nested: below 1,452
+inline constexpr std::size_t kPieceBytes = 1072;  // + 159 of headers when nested: 1,280 over IPv6
 inline constexpr std::size_t kPartialsPerPeer = 8;
 inline constexpr std::size_t kPartialBytesMax = 8 * 1024 * 1024;  // of all peers
 inline constexpr Duration kPartialLife = 5s;

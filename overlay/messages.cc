@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "overlay/limits.h"
+#include "overlay/node.h"
 
 namespace wow {
 
@@ -12,6 +13,14 @@ void Messages::send(const Address& to, std::uint8_t service, ByteView message, A
   } else {
     stage(to, service, message);
   }
+}
+
+void Messages::send_frame(const Address& to, ByteView frame, std::uint8_t facts) {
+  Bytes message{facts};
+  message.insert(message.end(), frame.begin(), frame.end());
+  transmit_pieces(to, static_cast<std::uint8_t>(Service::kFrame), message, [&](ByteView piece) {
+    hub_.sessions.send(to, DataKind::kFrame, piece, kFactPiece);
+  });
 }
 
 void Messages::on_open(const Address& peer) {
@@ -35,6 +44,13 @@ bool Messages::is_open(const Address& peer) const {
 }
 
 void Messages::transmit(const Address& to, std::uint8_t service, ByteView message, Answer answer) {
+  transmit_pieces(to, service, message, [&](ByteView piece) {
+    hub_.sessions.send(to, DataKind::kControl, piece, 0, answer);
+  });
+}
+
+void Messages::transmit_pieces(const Address& to, std::uint8_t service, ByteView message,
+                               const std::function<void(ByteView piece)>& out) {
   MessageHeader header;
   header.service = service;
   // From anywhere: a session that replaces another must not repeat its numbers.
@@ -50,7 +66,7 @@ void Messages::transmit(const Address& to, std::uint8_t service, ByteView messag
     packet.resize(MessageHeader::kBytes);
     header.write(packet.data());
     packet.insert(packet.end(), piece.begin(), piece.end());
-    hub_.sessions.send(to, DataKind::kControl, packet, 0, answer);
+    out(packet);
   }
 }
 

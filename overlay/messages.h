@@ -20,6 +20,9 @@ class Messages {
   // In an open session at once, else when it opens. At most Node::kMessageBytesMax.
   void send(const Address& to, std::uint8_t service, ByteView message,
             Answer answer = Answer::kExpected);
+  // A frame that the path does not carry whole (RFC 8200, 5 wants that of links), in an open
+  // session: a message of Service::kFrame, | facts 1 | frame |, whose pieces count as frames.
+  void send_frame(const Address& to, ByteView frame, std::uint8_t facts);
   void on_open(const Address& peer);
   // Its session ended: half-received messages are forgotten.
   void on_closed(const Address& peer) { forget(peer); }
@@ -53,6 +56,8 @@ class Messages {
 
   bool is_open(const Address& peer) const;
   void transmit(const Address& to, std::uint8_t service, ByteView message, Answer answer);
+  void transmit_pieces(const Address& to, std::uint8_t service, ByteView message,
+                       const std::function<void(ByteView piece)>& out);
   void stage(const Address& to, std::uint8_t service, ByteView message);
   void drop_oldest(Outbox& outbox, Metric why);
   Partial& partial_of(const Address& from, const MessageHeader& header);

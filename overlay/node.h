@@ -38,6 +38,7 @@ enum class Service : std::uint8_t {
   kHopAcks = 4,
   kBroadcast = 5,
   kNat = 6,
+  kFrame = 7,
   kUserFirst = 16
 };
 

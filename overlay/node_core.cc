@@ -171,6 +171,12 @@ void Node::Impl::send(const Address& to, Service service, ByteView message) {
 }
 
 bool Node::Impl::send_frame(const Address& peer, ByteView frame, std::uint8_t facts) {
+  const Session* session = sessions_.find(peer);
+  const std::size_t most = session == nullptr ? 0 : session->datagram_max();
+  if (most != 0 && frame.size() + kDataOverheadBytes > most) {
+    messages_.send_frame(peer, frame, facts);
+    return true;
+  }
   if (sessions_.send(peer, DataKind::kFrame, frame, facts)) return true;
   if (peer == self) return false;
   linker_.connect({peer, {}}, EdgeRole::kNone);
@@ -316,6 +322,7 @@ void Node::Impl::on_control(Session& session, ByteView piece) {
 }
 
 void Node::Impl::on_frame(Session& session, ByteView frame, std::uint8_t facts) {
+  if ((facts & kFactPiece) != 0) return messages_.on_piece(session.peer(), frame);
   if (frame_handler_) frame_handler_(session, frame, facts);
 }
 
@@ -346,6 +353,13 @@ void Node::Impl::deliver(const Address& from, std::uint8_t service, ByteView mes
   }
   if (service == static_cast<std::uint8_t>(Service::kNat)) {
     return nat_answers_.on_errand(from, message);
+  }
+  if (service == static_cast<std::uint8_t>(Service::kFrame)) {
+    Session* const session = sessions_.find(from);
+    if (session != nullptr && !message.empty()) {
+      on_frame(*session, message.subspan(1), message[0] & ~kFactPiece);
+    }
+    return;
   }
   const auto it = handlers_.find(service);
   if (it == handlers_.end() || !it->second) return metrics.add(Metric::kDropMalformed);

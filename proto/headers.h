@@ -59,6 +59,8 @@ enum class DataKind : std::uint8_t {
 inline constexpr std::uint8_t kDataKindMask = 0x0f;
 inline constexpr std::uint8_t kFactChecksumPartial =
     0x10;  // frame: the sender's TAP left the checksum to us
+inline constexpr std::uint8_t kFactPiece =
+    0x20;  // frame: a MessageHeader, then a piece of one that the path does not carry whole
 
 // | type 1 | nonce 12 | sealed under the pool key: version 1, flight 1, fragment 1, sender index 4,
 // receiver index 4,

@@ -94,6 +94,49 @@ TEST_F(MessageTest, AMissingPieceLosesItsMessageOnly) {
   EXPECT_EQ(b->tables().partial_bytes, 0u);
 }
 
+// On a path that swallows in silence what is larger, over IPv4 and IPv6.
+TEST_F(MessageTest, AFrameThatThePathDoesNotCarryArrivesInPieces) {
+  for (const bool six : {false, true}) {
+    NodeOptions options;
+    options.limits.datagram_wanted = 1394 + kDataOverheadBytes;
+    const auto host = [&](int n) -> SimHost& {
+      return world_.add_host((six ? "2001:db8::" : "198.51.100.") + std::to_string(n));
+    };
+    SimPool pool(world_);
+    SimNode& a = pool.add(host(1), options);
+    SimNode& b = pool.add(host(2), options);
+    ::wow::Link link{.latency = kLatency};
+    link.payload_max = six ? 1232 : 1252;
+    link.drops_fragments = true;
+    world_.set_link(link);
+    ASSERT_TRUE(becomes([&] { return pool.ring_is_whole(); }, 2s));
+    std::vector<std::pair<Bytes, std::uint8_t>> got;
+    b->set_frame_handler([&](Session& from, ByteView frame, std::uint8_t facts) {
+      EXPECT_EQ(from.peer(), a.address());
+      got.emplace_back(to_bytes(frame), facts);
+    });
+    for (int i = 0; i < 50; ++i) {
+      a->send_frame(b.address(), Bytes(60), 0);
+      world_.run_for(20ms);
+    }
+    got.clear();
+    Bytes large(1394);
+    for (std::size_t i = 0; i < large.size(); ++i) large[i] = static_cast<std::uint8_t>(i * 7);
+    a->send_frame(b.address(), large, kFactChecksumPartial);
+    world_.run_for(1s);
+    ASSERT_EQ(got.size(), 1u) << (six ? "over IPv6" : "over IPv4");
+    EXPECT_EQ(got.front(), std::pair(large, kFactChecksumPartial));
+    // What the next few are lost of does not stay.
+    link.loss = 0.5;
+    world_.set_link(link);
+    for (int i = 0; i < 20; ++i) a->send_frame(b.address(), large, 0);
+    link.loss = 0;
+    world_.set_link(link);
+    world_.run_for(2min);
+    EXPECT_EQ(b->tables().partial_bytes, 0u);
+  }
+}
+
 TEST_F(MessageTest, ToOurselvesArrivesLater) {
   SimNode& a = add_public();
   count_messages(a);

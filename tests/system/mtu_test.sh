@@ -50,6 +50,13 @@ eventually "home1 knows what fits" mtu_is home1 narrow1 1205
 went "and out of it" "$(transfer narrow1 home1 3 50)" 10000000
 eventually "narrow1 knows, too" mtu_is narrow1 home1 1205
 
+echo "--- what may be cut, or must be carried (IPv6, 1280 bytes): in pieces"
+six=$(pool_json narrow1 status | jq -er .lease.ip6)
+may_be_cut() { pool_ping "$1" "$2" -M "dont" -s 1300 -c 20 -i 0.05; }
+must_be_carried() { lab_exec "$1" ping -n -6 -M "do" -s 1232 -c 20 -i 0.05 -W 5 "$2"; }
+yes "IPv4 packets of 1328 bytes, there and back: none lost" grep -q " 0% packet loss" <(may_be_cut home1 narrow1)
+yes "IPv6 packets of 1280 bytes: none lost" grep -q " 0% packet loss" <(must_be_carried home1 "$six")
+
 echo "--- a path that carried all, and then does not"
 went "1400 bytes of one that carried 1500" "$(transfer home1 wide1 6 20 wide 1400)" 10000000
 eventually "home1 knows what fits" mtu_is home1 wide1 1325
