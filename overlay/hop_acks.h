@@ -37,6 +37,8 @@ class HopAcks {
   void on_acks(const Address& from, ByteView numbers);
   // Its session ended, or its path: what waits for it goes another way at once.
   void lost(const Address& peer);
+  // Whoever else may lead there is asked first for a moment.
+  void avoid(const Address& peer) { silent_[peer] = hub_.clock.now() + ring::kSilentFor; }
   // A packet with this number came from `peer`: it will be told.
   void acknowledge(const Address& peer, std::uint16_t number);
   // Peers that owed us an acknowledgement a moment ago: not the first choice for what comes now.

@@ -5,11 +5,13 @@
 #include <array>
 #include <atomic>
 #include <cstdint>
+#include <deque>
 #include <memory>
 
 #include "base/endpoint.h"
 #include "base/quiet_points.h"
 #include "base/shared_table.h"
+#include "tunnel/sent_lately.h"
 #include "tunnel/session.h"
 
 namespace wow {
@@ -42,11 +44,16 @@ struct ReceiveEntry {
 
 // The control thread changes them; worker n reads them as reader n of `readers`.
 struct ForwardingTables {
-  explicit ForwardingTables(int workers) : readers(workers) {}
+  static constexpr std::size_t kSentLatelyMax = 1024;  // packets of each worker
+
+  explicit ForwardingTables(int workers) : readers(workers) {
+    for (int i = 0; i < workers; ++i) sent_lately.emplace_back(kSentLatelyMax);
+  }
 
   QuietPoints readers;
   SharedTable<SendEntry> by_mac{readers};       // mac_key() of the destination
   SharedTable<ReceiveEntry> by_index{readers};  // our receiver index
+  std::deque<SentLately> sent_lately;           // each worker's own, read when a relay dies
   std::uint64_t own_mac = 0;                    // set before the first worker begins
   // IpAddress::v4_value(): frames for another IPv4 address go to the control thread. 0: none is
   // ours now, and all do.

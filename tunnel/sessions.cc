@@ -7,6 +7,15 @@
 #include "tunnel/sessions_impl.h"
 
 namespace wow {
+namespace {
+
+// Of packets by circuit: what nobody repeats of himself.
+bool is_worth_keeping(std::uint8_t kind) {
+  const auto what = static_cast<DataKind>(kind & kDataKindMask);
+  return what == DataKind::kFrame || what == DataKind::kControl;
+}
+
+}  // namespace
 
 Sessions::Impl::Impl(Credentials& credentials, Clock& clock, Random& random, Transport& transport,
                      MetricSlot& metrics, Listener& listener, const SessionLimits& limits)
@@ -172,6 +181,8 @@ void Sessions::Impl::transmit(LiveSession& s, KeySet& keys, const Path& path, st
     if (sealer.seal(buffer)) {
       keys.keys->bytes_out.fetch_add(buffer.size(), std::memory_order_relaxed);
       if (path.is_direct()) count_direct(kind, buffer.size());
+      if (path.is_relayed() && is_worth_keeping(kind))
+        sent_lately_.add(path.circuit, buffer.view(), parts.now().time_since_epoch().count());
       ++send_depth_;
       parts.send(s.peer(), path, buffer.view(), padded_to != 0);
       --send_depth_;
@@ -284,6 +295,10 @@ void Sessions::doubt_relayed_path(Session& session, const Path& path) {
 void Sessions::drop_path(Session& session, const Path& path) {
   Impl::Entry entry(*impl_);
   impl_->drop_path(live(session), path);
+}
+
+void Sessions::set_sent_lately(std::vector<SentLately*> workers) {
+  impl_->sent_by_workers = std::move(workers);
 }
 
 CircuitTable& Sessions::circuits() { return impl_->circuits; }

@@ -23,6 +23,8 @@
 
 namespace wow {
 
+class SentLately;
+
 // A first flight to where somebody is said to be: a third of the largest handshake packet, so that
 // an answer of one packet comes at once (RFC 9000, 8.1), and no more than that, for somebody pays.
 inline constexpr std::size_t kNamedFlightBytes = 420;
@@ -105,6 +107,8 @@ class Sessions {
     // The path was silent for long, the peer has taken to another one by itself, and yet it answers
     // on this one when we ask.
     virtual void on_silence_ended(Session& session, const Path& path) { (void)session, (void)path; }
+    // Somebody is no longer reached through it: it may be dead, or the other end.
+    virtual void on_relay_doubted(const Address& relay) { (void)relay; }
     // Busy: members that a newcomer may ask instead, at most kReferralsMax.
     virtual std::vector<Endpoint> referrals() { return {}; }
     // Whom we dialled at `path`, whoever it is, is busy and names these, in so many bytes.
@@ -148,6 +152,9 @@ class Sessions {
   void doubt_relayed_path(Session& session, const Path& path);
   // Its circuit is gone.
   void drop_path(Session& session, const Path& path);
+  // What workers sent by circuits, to be sent again when a relay dies. They outlive this, or are
+  // taken back by an empty list.
+  void set_sent_lately(std::vector<SentLately*> workers);
   // The circuits that end or are passed on here: filled above, looked up for each relay packet.
   CircuitTable& circuits();
 

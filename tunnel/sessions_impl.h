@@ -11,6 +11,7 @@
 #include "tunnel/handshaker.h"
 #include "tunnel/live_session.h"
 #include "tunnel/rate_limit.h"
+#include "tunnel/sent_lately.h"
 
 namespace wow {
 
@@ -71,6 +72,7 @@ class Sessions::Impl final : public Handshaker::Events {
   std::unordered_map<Address, std::unique_ptr<LiveSession>, AddressHash> sessions;
   Handshaker handshaker;
   CircuitTable circuits{parts.limits.circuit_packets_per_second};
+  std::vector<SentLately*> sent_by_workers;
 
  private:
   struct Receiver {
@@ -79,6 +81,9 @@ class Sessions::Impl final : public Handshaker::Events {
   };
   // A routed packet may leave inside another session's; more than this is a loop.
   static constexpr int kSendDepthMax = 4;
+  static constexpr std::size_t kSentLatelyMax = 128;
+  // What was sent longer ago than this is of no use to anybody.
+  static constexpr Duration kAgainWithin = 2s;
 
   // Packets out.
   void count_direct(std::uint8_t kind, std::size_t bytes);
@@ -91,6 +96,7 @@ class Sessions::Impl final : public Handshaker::Events {
   static Path path_of(const CircuitLeg& leg, std::uint32_t id);
   void send_relayed(const Path& path, ByteView packet, bool dont_fragment);
   void pass_on(MutableBytes packet, RelayHeader header, CircuitLeg& leg);
+  void send_again(LiveSession& s, const Path& lost, TimePoint since);
 
   bool is_roomy() const { return sessions.size() < parts.limits.sessions_max; }
   LiveSession* longest_idle() const;
@@ -141,6 +147,7 @@ class Sessions::Impl final : public Handshaker::Events {
   TimePoint rekey_due(const LiveSession& s) const;
 
   std::unordered_map<std::uint32_t, Receiver> by_index_;
+  SentLately sent_lately_{kSentLatelyMax};  // by this thread
   std::vector<std::unique_ptr<LiveSession>> graveyard_;
   std::vector<LiveSession*> talking_;  // those that `talk`, in the order in which they began
   RateLimit unknown_index_replies_;

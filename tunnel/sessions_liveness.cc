@@ -138,7 +138,15 @@ void Sessions::Impl::on_stream_closed(LiveSession& s, const Path& path) {
 
 // Uses the best path there is, and tells the listener if that changed anything for it.
 void Sessions::Impl::update_path(LiveSession& s) {
+  const PathRecord* was = s.path_set.best();
+  const bool doubted = was != nullptr && was->suspect && was->state.path.is_relayed();
+  const PathRecord left = doubted ? *was : PathRecord();
   s.path_set.choose();
+  if (doubted && s.path().path != left.state.path) {
+    parts.listener.on_relay_doubted(left.state.path.via);
+    const TimePoint alive = std::max(left.last_heard, left.state.last_answer);
+    send_again(s, left.state.path, alive - 2 * left.state.round_trip);
+  }
   if (!s.is_open()) return;
   const bool linked = s.is_linked();
   if (s.path_set.changes() == s.told_path && linked == s.told_linked) return;

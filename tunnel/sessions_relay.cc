@@ -78,10 +78,33 @@ void Sessions::Impl::doubt_path(LiveSession& s, const Path& path) {
 }
 
 void Sessions::Impl::drop_path(LiveSession& s, const Path& path) {
-  if (s.path_set.find(path) == nullptr) return;
+  const PathRecord* record = s.path_set.find(path);
+  if (record == nullptr) return;
+  const Duration round_trip = record->state.round_trip;
+  const bool in_use = record == s.path_set.best();
   s.path_set.forget(path);
   arm_prober(s);
   update_path(s);
+  // What was on its way when the relay closed the circuit.
+  if (in_use && path.is_relayed()) send_again(s, path, parts.now() - 2 * round_trip);
+}
+
+// The same packets: what did arrive is a replay there.
+void Sessions::Impl::send_again(LiveSession& s, const Path& lost, TimePoint since) {
+  if (!s.is_open() || send_depth_ >= kSendDepthMax) return;
+  const TimePoint from = std::max(since, parts.now() - kAgainWithin);
+  const Path path = s.path().path;
+  if (path.kind == PathKind::kNone) return;
+  std::vector<SentLately*> all = sent_by_workers;
+  all.push_back(&sent_lately_);
+  ++send_depth_;
+  for (SentLately* sent : all) {
+    for (const Bytes& packet : sent->take(lost.circuit, from.time_since_epoch().count())) {
+      parts.metrics.add(Metric::kRelayedAgain);
+      parts.send(s.peer(), path, packet);
+    }
+  }
+  --send_depth_;
 }
 
 }  // namespace wow

@@ -1,5 +1,7 @@
 // Two hosts behind NATs that no check opens, not neighbours on the ring: who passes their packets
 // on, how soon, and what becomes of it when the relay is slow, dies or lies.
+#include <set>
+
 #include "overlay/limits.h"
 #include "proto/headers.h"
 #include "tests/overlay/pool_fixture.h"
@@ -48,7 +50,7 @@ class RelayChoice : public PoolTest {
   std::size_t talk(Duration span) {
     std::size_t sent = 0;
     for (TimePoint end = world_.now() + span; world_.now() < end; world_.run_for(10ms), ++sent)
-      (*a_)->send(b_->address(), Service::kUserFirst, view_of("x"));
+      (*a_)->send(b_->address(), Service::kUserFirst, view_of(std::to_string(said_++)));
     return sent;
   }
   // What is done to the packets that this node is to pass on, before it sees them.
@@ -61,6 +63,7 @@ class RelayChoice : public PoolTest {
 
   SimNode* a_ = nullptr;
   SimNode* b_ = nullptr;
+  int said_ = 0;
 };
 
 class RelayedSoon : public RelayChoice, public testing::WithParamInterface<int> {
@@ -128,7 +131,7 @@ TEST_F(RelayChoice, NothingIsLostWhenTheRelayLeaves) {
   EXPECT_NE(relay(), &first);
 }
 
-TEST_F(RelayChoice, OnlyWhatIsOnItsWayIsLostWhenTheRelayLeavesInHaste) {
+TEST_F(RelayChoice, NothingIsLostWhenTheRelayLeavesInHaste) {
   link();
   count_messages(*b_);
   std::size_t sent = talk(1s);
@@ -136,7 +139,7 @@ TEST_F(RelayChoice, OnlyWhatIsOnItsWayIsLostWhenTheRelayLeavesInHaste) {
   pool_.leave(first);
   sent += talk(5s);
   world_.run_for(1s);
-  EXPECT_GE(received(*b_) + 2, sent) << "20 ms to and fro, one each 10 ms";
+  EXPECT_EQ(received(*b_), sent) << "what was on its way is sent again";
   ASSERT_TRUE(relayed());
   EXPECT_NE(relay(), &first);
 }
@@ -151,8 +154,10 @@ TEST_F(RelayChoice, ADeadRelayIsReplacedWithinASecond) {
   std::size_t before = received(*b_);
   talk(3s);
   EXPECT_TRUE(relayed());
-  const std::size_t lost = 300 - std::min<std::size_t>(300, received(*b_) - before);
-  EXPECT_LT(lost, 100u) << "so many times 10 ms of silence";
+  EXPECT_GE(received(*b_) - before, 300u) << "none is lost, the last before it died included";
+  std::set<std::string> all;
+  for (const auto& [from, message] : received_[b_])
+    EXPECT_TRUE(all.insert(message).second) << message << " came twice";
   EXPECT_GT(world_.now(), died);
 }
 

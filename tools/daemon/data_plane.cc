@@ -47,6 +47,7 @@ DataPlane::DataPlane(NodeHost& host, std::vector<TapQueue> taps, Duration poll_f
 
 DataPlane::~DataPlane() {
   host_.set_stream_taker(nullptr);
+  host_.node().sessions().set_sent_lately({});
   workers_.clear();
 }
 
@@ -58,6 +59,9 @@ void DataPlane::start(VirtualNetwork& network) {
         i, count, host_.socket(i), taps_[static_cast<std::size_t>(i)], tables_, punts_, streams_,
         host_.metrics().add_slot(), host_.random(), poll_for_}));
   }
+  std::vector<SentLately*> sent;
+  for (SentLately& one : tables_.sent_lately) sent.push_back(&one);
+  host_.node().sessions().set_sent_lately(std::move(sent));
   host_.set_stream_taker(
       [this](MutableBytes packet, const Endpoint& from) { return take_from_stream(packet, from); });
 }

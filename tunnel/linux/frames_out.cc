@@ -34,6 +34,7 @@ FramesOut::FramesOut(const TapQueue& tap, std::size_t lane, SendBatch& batch, Pu
 
 bool FramesOut::turn(const ForwardingTables& tables, std::int64_t now_ns) {
   now_ns_ = now_ns;
+  batch_.set_now(now_ns);
   int count = 0;
   for (; count < kFramesPerTurn; ++count) {
     LeftToUs left;

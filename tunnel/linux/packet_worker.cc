@@ -31,7 +31,7 @@ class PacketWorker::Loop {
  public:
   explicit Loop(const Parts& parts)
       : p_(parts),
-        batch_(parts.socket, parts.streams, parts.metrics),
+        batch_(parts.socket, parts.streams, parts.tables.sent_lately[parts.number], parts.metrics),
         in_(parts.socket, parts.tap, parts.punts, parts.metrics),
         out_(parts.tap, static_cast<std::size_t>(parts.number) + 1, batch_, parts.punts,
              parts.metrics, parts.random) {

@@ -1,11 +1,14 @@
 #include "tunnel/linux/send_batch.h"
 
+#include "proto/headers.h"
+
 namespace wow {
 
 void SendBatch::add(const Endpoint& to, std::size_t bytes, std::uint32_t session,
                     std::uint8_t ecn) {
   const ByteView packet(storage_.get() + used_, bytes);
   used_ += bytes;
+  has_relayed_ |= packet[0] == static_cast<std::uint8_t>(PacketType::kRelay);
   if (!messages_.empty()) {
     Datagram& message = messages_.back();
     if (!last_.is_full && last_.session == session && bytes <= last_.first_bytes &&
@@ -23,6 +26,8 @@ void SendBatch::add(const Endpoint& to, std::size_t bytes, std::uint32_t session
 }
 
 void SendBatch::flush() {
+  if (has_relayed_) by_circuit_.add(messages_, now_ns_);
+  has_relayed_ = false;
   if (has_streams_) hand_to_streams();
   if (!messages_.empty()) socket_.send(messages_, metrics_);
   messages_.clear();

@@ -9,6 +9,7 @@
 #include "base/asio/udp_socket.h"
 #include "base/metrics.h"
 #include "tunnel/linux/stream_outlet.h"
+#include "tunnel/sent_lately.h"
 
 namespace wow {
 
@@ -18,9 +19,11 @@ class SendBatch {
   static constexpr std::size_t kFlushBytes = 60 * 1024;
   static constexpr std::size_t kPacketBytesMax = 66 * 1024;
 
-  SendBatch(const UdpSocket& socket, StreamOutlet& streams, MetricSlot& metrics)
+  SendBatch(const UdpSocket& socket, StreamOutlet& streams, SentLately& by_circuit,
+            MetricSlot& metrics)
       : socket_(socket),
         streams_(streams),
+        by_circuit_(by_circuit),
         metrics_(metrics),
         storage_(new std::uint8_t[kFlushBytes + kPacketBytesMax]) {
     messages_.reserve(UdpSocket::kBatch);
@@ -34,6 +37,7 @@ class SendBatch {
   // The packet in the last place is for `to`; `session`: packets of another never share a message.
   void add(const Endpoint& to, std::size_t bytes, std::uint32_t session, std::uint8_t ecn);
   void flush();
+  void set_now(std::int64_t now_ns) { now_ns_ = now_ns; }
 
  private:
   struct Last {
@@ -47,8 +51,10 @@ class SendBatch {
 
   const UdpSocket& socket_;
   StreamOutlet& streams_;
+  SentLately& by_circuit_;
   MetricSlot& metrics_;
-  bool has_streams_ = false;  // among the messages
+  bool has_streams_ = false, has_relayed_ = false;  // among the messages
+  std::int64_t now_ns_ = 0;
   std::unique_ptr<std::uint8_t[]> storage_;
   std::size_t used_ = 0;
   std::vector<Datagram> messages_;

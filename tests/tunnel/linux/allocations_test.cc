@@ -42,7 +42,7 @@ class AllocationsTest : public WorkerWorld {
 };
 
 TEST_F(AllocationsTest, NoneForFramesOut) {
-  SendBatch batch(sockets_[0], streams_, slot_);
+  SendBatch batch(sockets_[0], streams_, tables_.sent_lately[0], slot_);
   FramesOut out({queue_ends_[0], 1394, false, false}, 1, batch, punts_, slot_, random_);
   const Bytes small = frame(even_.to_it()), large = frame(even_.to_it(std::string(1300, 'x')));
   Bytes sink(70000);
