@@ -5,6 +5,11 @@
 #include "nat/check_list.h"
 
 namespace wow {
+namespace {
+
+constexpr std::size_t kPrefixBytes = 8;  // of an IPv6 network (RFC 4291, 2.5.4)
+
+}  // namespace
 
 LanDiscovery::LanDiscovery(Credentials& credentials, Clock& clock, Random& random,
                            const Transport& transport, MetricSlot& metrics, Handlers handlers)
@@ -58,11 +63,14 @@ void LanDiscovery::on_packet(MutableBytes packet, const IpAddress& from) {
   if (!beacon) return metrics_.add(Metric::kDropMalformed);
   Member& member = beacon->member;
   if (member.address == credentials_.address()) return;
+  // What lies elsewhere may be a victim's: only the sender's own address and those of our networks.
+  std::erase_if(member.endpoints,
+                [&](const Endpoint& e) { return e.ip != from && !is_here(e.ip); });
   // The one that it came from first. Link-local ones come from no router, and need no such proof.
   const auto source = std::ranges::find(member.endpoints, from, &Endpoint::ip);
   if (source != member.endpoints.end()) {
     std::rotate(member.endpoints.begin(), source, source + 1);
-  } else if (!from.is_link_local()) {
+  } else if (!from.is_link_local() || member.endpoints.empty()) {
     return metrics_.add(Metric::kDropMalformed);
   }
   if (beacon->seeks) {
@@ -73,6 +81,17 @@ void LanDiscovery::on_packet(MutableBytes packet, const IpAddress& from) {
   }
   if (!found_.take(member.address, clock_.now())) return metrics_.add(Metric::kDropRateLimited);
   handlers_.found(member);
+}
+
+// Where whoever is on our link could send without us: a private address, or one of our own /64.
+bool LanDiscovery::is_here(const IpAddress& ip) const {
+  if (ip.is_private()) return true;
+  if (ip.is_v4()) return false;
+  const auto own = transport_.local_endpoints();
+  return std::ranges::any_of(own, [&](const Endpoint& e) {
+    return !e.ip.is_v4() &&
+           std::ranges::equal(e.ip.mapped().first(kPrefixBytes), ip.mapped().first(kPrefixBytes));
+  });
 }
 
 void LanDiscovery::answer_soon() {

@@ -48,6 +48,7 @@ class LanDiscovery {
   void tick();
   void announce();
   void answer_soon();
+  bool is_here(const IpAddress& ip) const;
 
   Credentials& credentials_;
   Clock& clock_;

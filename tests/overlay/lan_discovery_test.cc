@@ -72,6 +72,33 @@ TEST_F(LanDiscoveryTest, BeaconsComeBackAsTheyWere) {
   EXPECT_FALSE(LanBeacon::parse(longer));
 }
 
+// A beacon is no way to have a whole LAN send to somebody on the Internet (RFC 8445, 19.5.1).
+TEST_F(LanDiscoveryTest, OnlyAddressesOfTheLanAreBelieved) {
+  Machine& machine = add();
+  FakeCredentials other(7, {});
+  PoolSeal seal(other.pool_key(), machine.host.random());
+  const auto heard = [&](const char* from, std::initializer_list<const char*> endpoints) {
+    LanBeacon beacon{false, {other.address(), {}}};
+    for (const char* text : endpoints) beacon.member.endpoints.push_back(*Endpoint::parse(text));
+    Bytes packet = seal.seal(PacketType::kBeacon, beacon.write());
+    machine.found.clear();
+    world_.run_for(10s);
+    machine.discovery->on_packet(packet, *IpAddress::parse(from));
+    std::vector<std::string> out;
+    for (const Member& member : machine.found)
+      for (const Endpoint& e : member.endpoints) out.push_back(e.text());
+    return out;
+  };
+  using Texts = std::vector<std::string>;
+  EXPECT_EQ(heard("192.168.1.7", {"198.51.100.9:53", "192.168.1.7:4433", "[2001:db8::9]:53"}),
+            Texts{"192.168.1.7:4433"});
+  EXPECT_EQ(heard("203.0.113.7", {"203.0.113.7:4433", "198.51.100.9:53"}),
+            Texts{"203.0.113.7:4433"});
+  EXPECT_EQ(heard("fe80::7", {"198.51.100.9:53", "192.168.1.7:4433"}), Texts{"192.168.1.7:4433"});
+  EXPECT_EQ(heard("fe80::7", {"198.51.100.9:53"}), Texts{});
+  EXPECT_EQ(machine.slot.get(Metric::kDropMalformed), 1u);
+}
+
 TEST_F(LanDiscoveryTest, WhoComesLaterIsToldAtOnce) {
   Machine& first = add(false);
   world_.run_for(10min);
