@@ -311,15 +311,24 @@ void StreamTransport::Impl::take(tcp::socket socket, const tcp::endpoint& from, 
 bool StreamTransport::Impl::make_room(const Endpoint& from) {
   const IpAddress source = source_of(from);
   std::size_t unproven = 0, of_source = 0;
-  StreamPtr oldest;
+  StreamPtr oldest, oldest_of_source;
+  const auto keep_older = [](StreamPtr& known, const StreamPtr& stream) {
+    if (known == nullptr || stream->begun < known->begun) known = stream;
+  };
   for (const auto& [far, stream] : streams_) {
     if (far.carrier != Carrier::kAccepted || stream->proven) continue;
     ++unproven;
-    of_source += source_of(far) == source;
-    if (oldest == nullptr || stream->begun < oldest->begun) oldest = stream;
+    keep_older(oldest, stream);
+    if (source_of(far) != source) continue;
+    ++of_source;
+    keep_older(oldest_of_source, stream);
   }
-  if (of_source >= options_.limits.unproven_per_source) return false;
-  if (unproven >= options_.limits.unproven_max) {
+  // Not the newcomer: behind one proxy or carrier's NAT there are many, and only one may be
+  // hostile.
+  if (of_source >= options_.limits.unproven_per_source) {
+    metrics_.add(Metric::kStreamsRefused);
+    end(oldest_of_source);
+  } else if (unproven >= options_.limits.unproven_max) {
     metrics_.add(Metric::kStreamsRefused);
     end(oldest);
   }

@@ -13,6 +13,20 @@ namespace asio = boost::asio;
 
 class StreamTransportTest : public StreamFixture {
  protected:
+  void crowd_keeps_nobody_out(Carrier carrier, const StreamOptions& options, std::size_t most) {
+    b_.proves_all = false;
+    const Endpoint b = start_listening(b_, carrier, options);
+    std::vector<asio::ip::tcp::socket> crowd;
+    for (int i = 0; i < 2000; ++i) {
+      crowd.push_back(stranger(b));
+      if (i % 50 == 0) io_.poll();
+      ASSERT_LE(b_.transport->size(), most);
+    }
+    start(a_);
+    send(a_, b, "hello");
+    EXPECT_TRUE(becomes([&] { return b_.received.size() == 1; }));
+    EXPECT_GT(b_.metrics.get(Metric::kStreamsRefused), 1900u);
+  }
   // A question and its answer, on one stream.
   void talk(Carrier carrier) {
     const Endpoint b = start_listening(b_, carrier);
@@ -146,18 +160,16 @@ TEST_F(StreamTransportTest, ThousandsOfHalfOpenStreamsKeepNobodyOut) {
   StreamOptions options;
   options.limits.unproven_max = 20;
   options.limits.unproven_per_source = 1000;
-  b_.proves_all = false;
-  const Endpoint b = start_listening(b_, Carrier::kTcp, options);
-  std::vector<asio::ip::tcp::socket> crowd;
-  for (int i = 0; i < 2000; ++i) {
-    crowd.push_back(stranger(b));
-    if (i % 50 == 0) io_.poll();
-    ASSERT_LE(b_.transport->size(), 20u);
-  }
-  start(a_);
-  send(a_, b, "hello");
-  EXPECT_TRUE(becomes([&] { return b_.received.size() == 1; }));
-  EXPECT_GT(b_.metrics.get(Metric::kStreamsRefused), 1900u);
+  crowd_keeps_nobody_out(Carrier::kTcp, options, 20);
+}
+
+// From the same address as the member, too, as behind one proxy.
+TEST_F(StreamTransportTest, NorThoseBesideWhomItSits) {
+  crowd_keeps_nobody_out(Carrier::kTcp, {}, StreamLimits().unproven_per_source);
+}
+
+TEST_F(StreamTransportTest, NorByTls) {
+  crowd_keeps_nobody_out(Carrier::kTls, {}, StreamLimits().unproven_per_source);
 }
 
 TEST_F(StreamTransportTest, OneSourceHasOnlySoMany) {
