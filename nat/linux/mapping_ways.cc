@@ -201,12 +201,7 @@ std::optional<MappedPort> map_by_upnp(const MappingRequest& request, std::string
       upnpDiscover(kDiscoverMs, nullptr, nullptr, UPNP_LOCAL_PORT_ANY, 0, 2, &error));
   why = "no device answered";
   if (!devices) return std::nullopt;
-  for (const UPNPDev* device = devices.get(); device != nullptr; device = device->pNext) {
-    if (device->descURL == nullptr || !is_local_url(device->descURL)) {
-      why = "a device names an address that is not on this network";
-      return std::nullopt;
-    }
-  }
+  // Those that lie elsewhere than on this network are passed over: numeric_getaddrinfo.cc.
   UPNPUrls urls{};
   IGDdatas data{};
   char own[64] = "";
