@@ -120,6 +120,8 @@ bool Layer2::learn(const Address& peer, const MacAddress& mac) {
     --macs_of_[before.peer];
     learnt_.erase(known);
   }
+  // Nor one that a lease or a guest's record gives to somebody else.
+  if (resolver_.is_of_another(mac, peer)) return false;
   if (macs_of_[peer] >= kMacsPerPeerMax) {
     std::erase_if(learnt_, [&](auto& one) {
       const bool old = one.second.peer == peer && now - one.second.at >= kKept;

@@ -110,6 +110,12 @@ void Resolver::sweep(const std::function<bool(const Address& node)>& in_use) {
   for (const IpAddress& ip : old) ask(ip, nullptr);
 }
 
+bool Resolver::is_of_another(const MacAddress& mac, const Address& node) const {
+  return std::ranges::any_of(by_node_, [&](const auto& one) {
+    return one.first != node && entries_.at(one.second).binding->mac == mac;
+  });
+}
+
 const Binding* Resolver::of(const Address& node) const {
   for (auto i = by_node_.lower_bound({node, IpAddress()}); i != by_node_.end() && i->first == node;
        ++i) {

@@ -58,6 +58,8 @@ class Resolver {
   const Binding* find(const IpAddress& ip) const;  // valid, in the cache
   // The lowest address that `node` holds, as far as the cache knows.
   const Binding* of(const Address& node) const;
+  // Whether `mac` is another's than this node's, or of another's guest, as far as the cache knows.
+  bool is_of_another(const MacAddress& mac, const Address& node) const;
   // `node` says that it does not hold `ip`. True if we thought so and it is now forgotten.
   bool refute(const IpAddress& ip, const Address& node);
   // What we know ourselves: a guest of ours.

@@ -308,6 +308,28 @@ TEST_F(BridgeTest, WhatStaysAtHomeAndWhatMayNotCome) {
   world_.hosts.erase(third.address);
 }
 
+// Frames without an address of the pool inside, too: VLAN tags, protocols of other networks.
+TEST_F(BridgeTest, TheMacOfAnotherHostOrItsGuestIsNobodysToUse) {
+  world_.dht.set_lease("10.128.0.9", plain_.address);
+  a_.bridge.take(announcement(kGuest, "10.128.5.5"));
+  BridgeHost third(world_, 7);
+  b_.bridge.take(announcement(kOther, "10.128.6.6"));
+  b_.bridge.take(question(kOther, "10.128.6.6", "10.128.0.9"));
+  b_.bridge.take(question(kOther, "10.128.6.6", "10.128.5.5"));
+  pass();
+  b_.to_lan.clear();
+  const auto from = [&](const Address& peer, const MacAddress& mac) {
+    b_.bridge.take_from(peer, write_ethernet(kBroadcast, mac, kVlan, Bytes(60)));
+    return std::exchange(b_.to_lan, {}).size();
+  };
+  const auto before = count(b_, Metric::kDropSourceCheck);
+  EXPECT_EQ(from(third.address, kGuest), 0u);
+  EXPECT_EQ(from(third.address, mac_of(plain_.address)), 0u);
+  EXPECT_EQ(count(b_, Metric::kDropSourceCheck), before + 2);
+  EXPECT_EQ(from(a_.address, kGuest), 1u);
+  world_.hosts.erase(third.address);
+}
+
 TEST_F(BridgeTest, BroadcastPacketsNeedASourceThatIsTheSenders) {
   const auto to_all = [](const MacAddress& mac, const std::string& from) {
     return write_ethernet(kBroadcast, mac, EtherType::kIpv4,
