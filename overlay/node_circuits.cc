@@ -51,14 +51,29 @@ bool Node::Impl::lacks_path(const Address& peer) const {
   return std::find(near.begin(), near.end(), peer) != near.end();
 }
 
-// Where a NAT gives each peer another port checks open nothing, or late: for traffic a relay is
-// looked for at once, not when they have failed.
+// No UDP that both ends have: known as soon as the peer has told its candidates.
+bool Node::Impl::has_no_common_udp(const Edge& edge) {
+  if (sessions_.udp_is_silent()) return true;
+  if (edge.endpoints.empty()) return false;
+  PathStory story;
+  story.path = PathKind::kRouted;
+  story.ours = whereabouts_.candidates();
+  story.theirs = edge.endpoints;
+  const WhyNot why = why_not_better(story);
+  return why == WhyNot::kNoCommonFamily || why == WhyNot::kUntold;
+}
+
+// Where a NAT gives each peer another port checks open nothing, or late, and elsewhere they cannot
+// even be tried: for traffic a relay is looked for at once, not when they have failed.
 void Node::Impl::hurry_relay(const Address& peer) {
   const Edge* edge = edges_.find(peer);
   const Roles held = edge == nullptr ? Roles{0} : static_cast<Roles>(edge->ours | edge->theirs);
   if (((linker_.wanted(peer) | held) & kShortcutBit) == 0) return;
   const NatMapping theirs = edge == nullptr ? relays_.told_nat(peer) : edge->nat;
-  if (theirs == NatMapping::kDependent || own_nat() == NatMapping::kDependent) relays_.want(peer);
+  if (theirs == NatMapping::kDependent || own_nat() == NatMapping::kDependent ||
+      (edge != nullptr && has_no_common_udp(*edge))) {
+    relays_.want(peer);
+  }
 }
 
 void Node::Impl::want_shortcut(const Address& peer, ByteView word) {

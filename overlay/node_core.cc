@@ -385,7 +385,7 @@ void Node::Impl::on_link(const Address& from, ByteView message) {
     case pb::Link::kCandidates:
       if (Session* session = sessions_.find(from))
         whereabouts_.on_told(*session, link.candidates());
-      return;
+      return hurry_relay(from);
     case pb::Link::kRoles:
       return roles_.on_roles(from, link.roles());
     case pb::Link::kSettings:

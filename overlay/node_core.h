@@ -119,6 +119,7 @@ class Node::Impl final : public Hub, public Sessions::Listener {
   std::vector<Member> known_around(const Address& peer) const;
   std::vector<Member> direct_peers() const;
   void on_introduced(const Ctm& ctm);
+  bool has_no_common_udp(const Edge& edge);
   void hurry_relay(const Address& peer);
   void want_shortcut(const Address& peer, ByteView word);
   void on_broadcast(const Address& origin, std::uint8_t service, ByteView payload,

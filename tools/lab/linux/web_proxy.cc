@@ -78,6 +78,8 @@ asio::awaitable<void> serve(PairPtr pair, std::string login) {
     if (error || request.size() >= kRequestBytesMax) co_return;
     request += next;
   }
+  // As real ones do: what is small is not held back until the other end has acknowledged.
+  pair->near.set_option(tcp::no_delay(true));
   std::string answer;
   const Endpoint to = wanted_by(request, login, answer);
   bool reached = false;
@@ -85,6 +87,7 @@ asio::awaitable<void> serve(PairPtr pair, std::string login) {
     const auto [error] =
         co_await pair->far.async_connect({asio::ip::make_address(to.ip.text()), to.port}, kQuietly);
     reached = !error;
+    if (reached) pair->far.set_option(tcp::no_delay(true));
     answer = reached ? "200 Connection established" : "502 Bad Gateway";
   }
   answer = "HTTP/1.1 " + answer + "\r\n\r\n";
