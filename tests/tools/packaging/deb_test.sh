@@ -11,7 +11,8 @@ fail() {
 list=$(dpkg-deb -c "${deb[0]}")
 for file in ./usr/bin/wow ./lib/systemd/system/wow@.service ./lib/systemd/system/wow-router@.service \
   ./usr/lib/sysusers.d/wow.conf ./usr/share/man/man1/wow.1.gz ./usr/share/man/man5/wow.conf.5.gz \
-  ./usr/share/doc/wow/operating.md ./usr/share/doc/wow/copyright ./etc/wow/; do
+  ./usr/share/doc/wow/operating.md ./usr/share/doc/wow/copyright ./etc/wow/ \
+  ./usr/share/doc/wow/examples/slurm/join-cluster ./usr/share/doc/wow/examples/mpi/kernels.c ./usr/share/doc/wow/examples/qmp; do
   grep -qE " $file\$" <<<"$list" || fail "$file is not in the package"$'\n'"$list"
 done
 grep -vqE '^[d-]rw[x-]r-[x-]r-[x-] root/root ' <<<"$list" && fail "modes or owners:"$'\n'"$list"
@@ -31,4 +32,10 @@ if command -v systemd-analyze >/dev/null; then
   said=$(systemd-analyze verify "$dir"/lib/systemd/system/*.service 2>&1 | grep -v 'is not executable' | grep -F "$dir" || true)
   [[ ! $said ]] || fail "$said"
 fi
+for page in "$dir"/usr/share/doc/wow/*.md; do
+  while read -r link; do
+    [[ -e ${page%/*}/$link ]] || fail "${page##*/} points at $link, which is not in the package"
+  done < <(grep -o ']([^):#]*)' "$page" | sed 's/^](//; s/)$//' | grep -v '^\.\./')
+done
+[[ -x $dir/usr/share/doc/wow/examples/slurm/join-cluster ]] || fail "join-cluster cannot be run"
 echo "the package is whole"
