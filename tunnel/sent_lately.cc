@@ -16,9 +16,9 @@ void SentLately::add(std::span<const Datagram> messages, std::int64_t now_ns) {
   for (const Datagram& message : messages) {
     ByteView rest = message.body;
     while (!rest.empty()) {
-      const std::size_t bytes =
-          message.segment_bytes == 0 ? rest.size()
-                                     : std::min<std::size_t>(message.segment_bytes, rest.size());
+      const std::size_t bytes = message.segment_bytes == 0
+                                    ? rest.size()
+                                    : std::min<std::size_t>(message.segment_bytes, rest.size());
       if (const auto header = RelayHeader::parse(rest.first(bytes))) {
         keep(header->circuit, rest.first(bytes).subspan(RelayHeader::kBytes), now_ns);
       }
