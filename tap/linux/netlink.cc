@@ -245,9 +245,20 @@ int interface_of(const nlmsghdr* message) {
   }
 }
 
+bool tells_its_peers(const nlmsghdr* message) {
+  if (message->nlmsg_type != RTM_NEWLINK) return false;
+  auto* link = static_cast<ifinfomsg*>(NLMSG_DATA(message));
+  int left = static_cast<int>(IFLA_PAYLOAD(message));
+  for (auto* a = IFLA_RTA(link); RTA_OK(a, left); a = RTA_NEXT(a, left)) {
+    if (a->rta_type == IFLA_EVENT && RTA_PAYLOAD(a) >= sizeof(std::uint32_t))
+      return *static_cast<std::uint32_t*>(RTA_DATA(a)) == IFLA_EVENT_NOTIFY_PEERS;
+  }
+  return false;
+}
+
 }  // namespace
 
-bool NetworkMonitor::drain(int own_index) {
+bool NetworkMonitor::drain(int own_index, bool* moved) {
   bool changed = false;
   alignas(nlmsghdr) std::array<std::uint8_t, 32768> buffer;
   for (;;) {
@@ -263,7 +274,9 @@ bool NetworkMonitor::drain(int own_index) {
     for (auto* m = reinterpret_cast<nlmsghdr*>(buffer.data()); NLMSG_OK(m, left);
          m = NLMSG_NEXT(m, left)) {
       const int index = interface_of(m);
-      if (index != 0 && index != own_index) changed = true;
+      if (index == 0 || index == own_index) continue;
+      changed = true;
+      if (moved != nullptr && tells_its_peers(m)) *moved = true;
     }
   }
 }

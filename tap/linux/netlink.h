@@ -43,8 +43,11 @@ class NetworkMonitor {
   ~NetworkMonitor();
 
   int fd() const { return fd_; }
-  // Reads what is there; true if another interface than `own_index` changed.
-  bool drain(int own_index);
+  // Reads what is there; true if another interface than `own_index` changed. `moved`: one of them
+  // made itself known to its network again, as a virtual machine's does where it goes on after a
+  // migration or a suspension (NETDEV_NOTIFY_PEERS; virtio 1.2, 5.1.6.5.4), its addresses
+  // unchanged.
+  bool drain(int own_index, bool* moved = nullptr);
 
  private:
   explicit NetworkMonitor(int fd) : fd_(fd) {}

@@ -170,9 +170,13 @@ class Daemon {
       host_side_->start([this](const Result<std::string>& result) { tell_ready(result); });
     host_->start();
     if (mapper_) {
-      mapping_ = std::make_unique<PortMapping>(
-          io_.get_executor(), std::move(mapper_), host_->port(),
-          [this](std::optional<Endpoint> outside) { host_->node().set_mapped_endpoint(outside); });
+      mapping_ =
+          std::make_unique<PortMapping>(io_.get_executor(), std::move(mapper_), host_->port(),
+                                        [this](std::optional<Endpoint> outside) {
+                                          if (!outside)
+                                            host_->metric_slot().add(Metric::kPortMapFailed);
+                                          host_->node().set_mapped_endpoint(outside);
+                                        });
       control_->mapping = mapping_.get();
     }
     log_info("started", {{"pool", options_.pool},
@@ -222,9 +226,11 @@ class Daemon {
   // every path.
   void look_at_network() {
     auto now = network_now();
-    if (now == network_) return;
+    const bool moved = std::exchange(moved_, false);
+    if (now == network_ && !moved) return;
     network_ = std::move(now);
-    log_info("network changed", {{"addresses", network_.first.size()}});
+    log_info(moved ? "moved to another host, or another port" : "network changed",
+             {{"addresses", network_.first.size()}});
     begin_anew();
   }
   // Its addresses may be the same: NATs have forgotten it, and so have its peers.
@@ -262,7 +268,8 @@ class Daemon {
     monitor_wait_.async_wait(
         asio::posix::stream_descriptor::wait_read, [this](const boost::system::error_code& error) {
           if (error) return;
-          const bool changed = monitor_->drain(host_side_ ? host_side_->interface_index() : 0);
+          const bool changed =
+              monitor_->drain(host_side_ ? host_side_->interface_index() : 0, &moved_);
           if (changed && !settle_timer_->is_set()) {
             settle_timer_->after(kNetworkSettle, [this] { look_at_network(); });
           }
@@ -300,6 +307,7 @@ class Daemon {
   std::unique_ptr<Timer> stop_timer_, settle_timer_, log_timer_;
   std::unique_ptr<ResumeWatch> resume_watch_;
   std::unique_ptr<GenerationWatch> generation_watch_;
+  bool moved_ = false;  // as the network card said, not looked at yet
   std::pair<std::vector<IpAddress>, std::string> network_;  // addresses and default routes
   bool told_ = false;
   bool failed_ = false;
