@@ -269,6 +269,7 @@ asio::awaitable<void> StreamTransport::Impl::run_dialled(std::shared_ptr<Impl> s
 }
 
 void StreamTransport::Impl::note_failure(const Endpoint& far) {
+  if (dialler_.proxy_for(far) != nullptr) metrics_.add(Metric::kProxyFailed);
   if (!failures_.contains(far) && failures_.size() >= options_.limits.redials_max)
     failures_.erase(failures_.begin());
   Failure& failure = failures_[far];

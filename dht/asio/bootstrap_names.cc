@@ -57,6 +57,7 @@ void BootstrapNames::ask() {
 void BootstrapNames::on_answer(Name& name, Result<std::vector<IpAddress>> result) {
   name.asking = false;
   if (!result) {
+    handlers_.failed();
     if (name.trouble == result.error().message) return;
     name.trouble = result.error().message;
     return log_warn("bootstrap does not resolve",

@@ -22,6 +22,7 @@ class BootstrapNames {
   struct Handlers {
     std::function<void(const std::vector<Endpoint>&)> tell;  // what all names together stand for
     std::function<bool()> needed;                            // nobody who was reached is enough
+    std::function<void()> failed = [] {};                    // a name has no address
   };
   // `names`: "NAME:PORT"; those that are not are said in the log. `servers`: as for NameResolver.
   BootstrapNames(boost::asio::any_io_executor executor, Clock& clock,

@@ -25,6 +25,7 @@ name office1 198.51.100.99
 pool_routers r1 r2
 pool_up home1
 eventually "by a name with two addresses, one of them dead" pool_is_whole r1 r2 home1
+yes "the one that does not resolve is counted" jq -en "$(pool_json home1 status | jq .counters.names_failed) > 0"
 yes "the one that does not resolve is in the log" grep -q 'bootstrap does not resolve.*gone\.example' "$LAB_DIR/hosts/home1/var/lib/wow/lab/log"
 
 echo "--- a name that stands for something else later"

@@ -198,6 +198,7 @@ TEST_F(ProxyTest, HttpRefusals) {
     a_.transport.reset();
     a_.closed.clear();
   }
+  EXPECT_EQ(a_.metrics.get(Metric::kProxyFailed), 5u);
 }
 
 TEST_F(ProxyTest, Socks5ForPlainTcpToo) {
