@@ -21,7 +21,7 @@ void Forwarder::send(const Address& to, RoutedPayload kind, ByteView payload, co
   const Edge* edge = hub_.edges.find(to);
   const Address way = !via.is_zero() ? via : via_to(to);
   if (way.is_zero() || way == hub_.self || way == to || (edge != nullptr && edge->usable()) ||
-      is_silent(way)) {
+      acks_.is_doubted(way)) {
     route(header, payload, {});
     return;
   }
@@ -126,12 +126,6 @@ void Forwarder::forget_old() {
   ctm_rates_.sweep(now);
   std::erase_if(vias_, [&](const auto& v) { return v.second.until <= now; });
   gateway_.forget_old();
-}
-
-// A neighbour that answers no more: who is silent for us passes nothing on.
-bool Forwarder::is_silent(const Address& peer) const {
-  const Edge* edge = hub_.edges.find(peer);
-  return edge != nullptr && edge->is_edge() && !edge->usable();
 }
 
 Address Forwarder::via_to(const Address& peer) {

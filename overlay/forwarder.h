@@ -42,8 +42,9 @@ class Forwarder {
   void on_acks(const Address& from, ByteView numbers) { acks_.on_acks(from, numbers); }
   // No more packets can be handed to this peer.
   void lost(const Address& peer) { acks_.lost(peer); }
-  // It may be dead: whoever else leads on is asked first for a moment.
-  void avoid(const Address& peer) { acks_.avoid(peer); }
+  // It may be dead; it is heard again.
+  void doubt(const Address& peer) { acks_.doubt(peer); }
+  void trust(const Address& peer) { acks_.trust(peer); }
   // Where a packet with this header goes from here; `came_from` zero: our own.
   // `tried`: next hops that did not answer.
   Route route_of(const RoutedHeader& header, const Address& came_from,
@@ -63,7 +64,6 @@ class Forwarder {
     TimePoint until;
   };
 
-  bool is_silent(const Address& peer) const;
   Address via_to(const Address& peer);
   bool route(const RoutedHeader& header, ByteView payload, const Address& came_from,
              const std::vector<Address>& tried = {});

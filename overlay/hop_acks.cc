@@ -19,6 +19,7 @@ void HopAcks::stop() {
   waiting_.clear();
   owed_.clear();
   silent_.clear();
+  doubted_.clear();
 }
 
 std::optional<std::uint16_t> HopAcks::expect(const Address& next, const RoutedHeader& header,
@@ -48,7 +49,21 @@ void HopAcks::on_acks(const Address& from, ByteView numbers) {
     again_ = std::min(again_ + ring::kAgainPerAck, ring::kAgainMax);
   }
   silent_.erase(from);
+  doubted_.erase(from);
   if (waiting_.empty()) wait_.cancel();
+}
+
+void HopAcks::doubt(const Address& peer) {
+  const TimePoint now = hub_.clock.now();
+  for (auto* list : {&silent_, &doubted_})
+    std::erase_if(*list, [&](const auto& one) { return one.second <= now; });
+  silent_[peer] = now + ring::kSilentFor;
+  doubted_[peer] = now + ring::kDoubtedFor;
+}
+
+bool HopAcks::is_doubted(const Address& peer) const {
+  const auto doubted = doubted_.find(peer);
+  return doubted != doubted_.end() && doubted->second > hub_.clock.now();
 }
 
 void HopAcks::lost(const Address& peer) {

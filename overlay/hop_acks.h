@@ -37,8 +37,11 @@ class HopAcks {
   void on_acks(const Address& from, ByteView numbers);
   // Its session ended, or its path: what waits for it goes another way at once.
   void lost(const Address& peer);
-  // Whoever else may lead there is asked first for a moment.
-  void avoid(const Address& peer) { silent_[peer] = hub_.clock.now() + ring::kSilentFor; }
+  // It fell silent on its path. Whoever else may lead on is asked first for a moment, and for
+  // longer it is doubted: what must pass it would be lost. Until it is heard of again.
+  void doubt(const Address& peer);
+  void trust(const Address& peer) { doubted_.erase(peer); }
+  bool is_doubted(const Address& peer) const;
   // A packet with this number came from `peer`: it will be told.
   void acknowledge(const Address& peer, std::uint16_t number);
   // Peers that owed us an acknowledgement a moment ago: not the first choice for what comes now.
@@ -59,7 +62,7 @@ class HopAcks {
   Hub& hub_;
   std::function<void(Packet)> resend_;
   std::map<std::uint16_t, Waiting> waiting_;
-  std::map<Address, TimePoint> silent_;  // until
+  std::map<Address, TimePoint> silent_, doubted_;  // until
   std::map<Address, std::vector<std::uint16_t>> owed_;
   double again_ = ring::kAgainMax;  // packets that may be
   std::uint16_t last_ = 0;

@@ -187,6 +187,7 @@ inline constexpr Duration kAckPatience = 150ms;  // plus one and a half round tr
 // up.
 inline constexpr double kAgainPerAck = 0.2;
 inline constexpr double kAgainMax = 32;
+inline constexpr Duration kDoubtedFor = 5s;  // nothing of ours is nested through who fell silent
 inline constexpr Duration kSilentFor = 1s;   // after a missed one, others are preferred
 inline constexpr Duration kAckDelay = 10ms;  // acknowledgements to one peer go together
 inline constexpr std::size_t kAcksPerMessage = 64;

@@ -53,7 +53,8 @@ bool Node::Impl::lacks_path(const Address& peer) const {
 
 // No UDP that both ends have: known as soon as the peer has told its candidates.
 bool Node::Impl::has_no_common_udp(const Edge& edge) {
-  if (sessions_.udp_is_silent()) return true;
+  // Not merely silent: on a full machine UDP is, and searches would make that worse.
+  if (sessions_.has_only_streams()) return true;
   if (edge.endpoints.empty()) return false;
   PathStory story;
   story.path = PathKind::kRouted;

@@ -419,6 +419,7 @@ void Node::Impl::note_usable(Edge& edge) {
     if (usable) {
       log_info("edge up",
                {{"peer", edge.peer.short_hex()}, {"roles", roles_text(edge.ours | edge.theirs)}});
+      forwarder_.trust(edge.peer);
       ring_.welcome(edge.peer);
       lists_.tell(edge, true);
       join_.on_edge_usable(edge);

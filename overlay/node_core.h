@@ -85,7 +85,7 @@ class Node::Impl final : public Hub, public Sessions::Listener {
   void on_path_changed(Session& session) override;
   void on_routed(Session& session, ByteView packet) override;
   void on_control(Session& session, ByteView piece) override;
-  void on_relay_doubted(const Address& relay) override { forwarder_.avoid(relay); }
+  void on_relay_doubted(const Address& relay) override { forwarder_.doubt(relay); }
   void on_frame(Session& session, ByteView frame, std::uint8_t facts) override;
   void on_reflexive(Session& session, const Endpoint& observed) override;
   void on_silence_ended(Session& session, const Path& path) override;

@@ -366,6 +366,18 @@ bool Sessions::udp_is_silent() const {
   return doubted || (by_stream && !by_udp);
 }
 
+bool Sessions::has_only_streams() const {
+  bool by_stream = false;
+  for (const auto& [peer, session] : impl_->sessions) {
+    for (const PathRecord& record : session->path_set.records()) {
+      if (!record.proven || !record.state.path.is_direct()) continue;
+      if (!record.state.path.is_stream()) return false;
+      by_stream = true;
+    }
+  }
+  return by_stream;
+}
+
 std::unordered_set<Endpoint, EndpointHash> Sessions::streams() const {
   std::unordered_set<Endpoint, EndpointHash> out;
   for (const auto& [peer, session] : impl_->sessions) {

@@ -186,6 +186,8 @@ class Sessions {
   // Whether there is reason to think that UDP gets nowhere at all: some path has stopped answering,
   // or all peers are reached over streams, and nobody was heard by UDP for half a second.
   bool udp_is_silent() const;
+  // Peers are reached by streams, and none directly by UDP, now or lately.
+  bool has_only_streams() const;
   // The streams that lead to a peer that has proven itself: others are a stranger's.
   std::unordered_set<Endpoint, EndpointHash> streams() const;
   // A data packet that a worker has opened (not a frame): kind byte and payload.

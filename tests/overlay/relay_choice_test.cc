@@ -201,9 +201,11 @@ TEST_F(RelayChoice, WhatARelayRepeatsIsTakenOnce) {
     at->on_datagram(again, from);
   });
   count_messages(*b_);
+  const std::uint64_t before = b_->metrics.total(Metric::kDropReplayed);
   const std::size_t sent = talk(2s);
   world_.run_for(1s);
   EXPECT_EQ(received(*b_), sent);
+  EXPECT_GE(b_->metrics.total(Metric::kDropReplayed), before + sent);
   EXPECT_TRUE(relayed());
 }
 
