@@ -44,6 +44,10 @@ holds "with one port for all at both ends, or a NAT that lets in everybody, it i
 holds "without UDP by a stream" 'all(.pairs[] | select(.from == "no-udp"); .path == "stream" and .direct_ms < 4000)'
 holds "where only 443, only a proxy or only IPv6 is, a third passes packets on" '
   all(.pairs[] | select(.from | test("^(tcp-443|proxy|ipv6)")); .path == "relayed")'
+# A NAT with another port for each peer, against one that lets in known addresses from any port.
+grid --kinds adm-adf,apdm-adf,apdm-apdf --against eim-adf --cells 3
+told
+holds "another port for each peer is no matter where addresses are filtered, not ports" 'all(.pairs[]; .path == "direct" and .direct_ms < 4000 and .lost == 0)'
 grep -q '</svg>' "$LAB_DIR/map.svg" || { echo "FAIL: no map" && failures=$((failures + 1)); }
 [[ $(pgrep -c -f '^wow-lab ') == "$before" ]] || { echo "FAIL: something stays behind" && failures=$((failures + 1)); }
 

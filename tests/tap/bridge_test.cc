@@ -229,6 +229,41 @@ TEST_F(BridgeTest, OneGuestCannotStarveTheOthers) {
   EXPECT_EQ(b_.bridge.guest_at(ip("10.128.5.5")), kGuest);
 }
 
+TEST_F(BridgeTest, AThousandGuestsAreServedAndMove) {
+  constexpr int kMany = GuestLeases::kGuestsMax - 1;  // and one who asks for them
+  const auto mac = [](int i) {
+    return MacAddress{
+        0x52, 0x54, 2, 0, static_cast<std::uint8_t>(i >> 8), static_cast<std::uint8_t>(i)};
+  };
+  const auto address = [](int i) {
+    return "10.128." + std::to_string(20 + i / 200) + "." + std::to_string(i % 200 + 1);
+  };
+  const auto arrive_at = [&](BridgeHost& host) {
+    // As guests do they speak again: a claim may find too many others.
+    for (int round = 0; round < 2; ++round) {
+      for (int i = 0; i < kMany; ++i) {
+        if (host.bridge.guest_at(ip(address(i)))) continue;
+        host.bridge.take(announcement(mac(i), address(i)));
+        pass(Duration(1s) / GuestLeases::kClaimsPerSecond);
+      }
+    }
+    pass(2s);
+    for (int i = 0; i < kMany; ++i) ASSERT_EQ(host.bridge.guest_at(ip(address(i))), mac(i)) << i;
+  };
+  arrive_at(a_);
+  b_.bridge.take(announcement(kGuest, "10.128.5.5"));
+  pass();
+  b_.to_lan.clear();
+  for (int i = 0; i < kMany; ++i) {
+    b_.bridge.take(question(kGuest, "10.128.5.5", address(i)));
+    pass(10ms);
+  }
+  pass();
+  EXPECT_EQ(arps(b_).size(), 1u * kMany) << "each is found from elsewhere";
+  arrive_at(b_);
+  EXPECT_EQ(a_.bridge.guests(), 0u);
+}
+
 TEST_F(BridgeTest, AnAddressThatIsAskedForAndNeverUsedIsGivenBack) {
   Writer out;
   out.u8(1).u8(1).u8(6).u8(0).u32(77).u16(0).u16(0).bytes(Bytes(16)).bytes(kGuest);
