@@ -1,8 +1,8 @@
 // miniupnpc asks getaddrinfo for the address in a device's URL. In a static program that of the C
 // library would load shared libraries, and ask name servers for whatever a device says; this one
-// takes its place and knows private IPv4 addresses in figures, nothing else: wherever a device
-// sends us, by the place of its description or by a URL in it, it stays on this network and off
-// this host.
+// takes its place and knows private IPv4 addresses in figures, and the group that devices are
+// searched in, nothing else: wherever a device sends us, by the place of its description or by a
+// URL in it, it stays on this network and off this host.
 #include <arpa/inet.h>
 #include <netdb.h>
 #include <netinet/in.h>
@@ -13,13 +13,23 @@
 
 #include "base/endpoint.h"
 
+namespace {
+
+// UPnP Device Architecture 1.1, 1.3.2: where SSDP's searches go.
+const auto kSearchGroup = wow::IpAddress::v4(0xEFFFFFFA);
+
+bool may_be_asked(const wow::IpAddress& ip) {
+  return ip == kSearchGroup || (ip.is_private() && !ip.is_loopback());
+}
+
+}  // namespace
+
 extern "C" {
 
 int getaddrinfo(const char* node, const char* service, const addrinfo* hints, addrinfo** result) {
   in_addr address{};
   if (node == nullptr || inet_pton(AF_INET, node, &address) != 1) return EAI_NONAME;
-  const auto ip = wow::IpAddress::v4(ntohl(address.s_addr));
-  if (!ip.is_private() || ip.is_loopback()) return EAI_NONAME;
+  if (!may_be_asked(wow::IpAddress::v4(ntohl(address.s_addr)))) return EAI_NONAME;
   if (hints != nullptr && hints->ai_family != AF_UNSPEC && hints->ai_family != AF_INET)
     return EAI_FAMILY;
   struct Both {

@@ -250,6 +250,12 @@ pool_is_direct() {
   [[ $(pool_path "$1" "$2") == direct* ]]
 }
 
+# pool_is_relayed A B ROUTER: by it, both ends' packets.
+pool_is_relayed() {
+  local via="not-direct relayed via ${node[$3]:0:8}"
+  [[ $(pool_path "$1" "$2") == "$via" && $(pool_path "$2" "$1") == "$via" ]]
+}
+
 # pool_transfer A B SECONDS MBIT CMD...: TCP both ways between two hosts, of which every byte must come; CMD is run in the middle.
 # Leaves in `silence` how many milliseconds the longer silence after CMD was.
 pool_transfer() {

@@ -15,11 +15,6 @@ pool_create
 pool_routers r1 r2
 pool_up left1 right1
 
-# relayed_by ROUTER: both ends' packets.
-relayed_by() {
-  local via="not-direct relayed via ${node[$1]:0:8}"
-  [[ $(pool_path left1 right1) == "$via" && $(pool_path right1 left1) == "$via" ]]
-}
 counter() { pool_json "$1" status | jq -er ".counters.$2"; }
 at_most_one_lost() { (($1 - $(sed -n 's/.* \([0-9]*\) received.*/\1/p' "$LAB_DIR/pings") <= 1)); }
 answered() { grep -q "icmp_seq=$1 " "$LAB_DIR/pings"; }
@@ -31,23 +26,23 @@ death() {
   lab_exec left1 ping -n -i "$3" -c "$count" -W 5 "${ip[right1]}" >"$LAB_DIR/pings" </dev/null &
   pings=$!
   lab_wait 10 "pings" answered $((count / 4)) || fail "the pings do not begin"
-  yes "$1 relays" relayed_by "$1"
+  yes "$1 relays" pool_is_relayed left1 right1 "$1"
   pool_kill "$1"
   wait "$pings" || :
   tail -n 2 "$LAB_DIR/pings"
   # None in most runs. One may go astray twice: sent again by a way whose first hop dies, too, for all it knows.
   yes "all of $count pings but one at most were answered" at_most_one_lost "$count"
   yes "and none twice" bash -c "! grep -q DUP '$LAB_DIR/pings'"
-  eventually "$2 relays" relayed_by "$2"
+  eventually "$2 relays" pool_is_relayed left1 right1 "$2"
 }
 
 lab_exec left1 ping -n -i 0.2 -c 300 "${ip[right1]}" >/dev/null </dev/null &
 keeps=$!
-eventually "the nearer one relays" relayed_by r1
+eventually "the nearer one relays" pool_is_relayed left1 right1 r1
 death r1 r2 0.02
 yes "what it took with it was sent again" jq -en "$(counter left1 relayed_again) > 0"
 pool_routers r1
-WAIT_S=200 eventually "back, it is found to be the nearer one" relayed_by r1
+WAIT_S=200 eventually "back, it is found to be the nearer one" pool_is_relayed left1 right1 r1
 death r1 r2 0.008
 kill "$keeps" 2>/dev/null || :
 echo "all passed"

@@ -22,17 +22,12 @@ pool_create
 pool_routers r1 r2
 pool_up left1 right1
 
-# relayed_by ROUTER: both ends' packets.
-relayed_by() {
-  local via="not-direct relayed via ${node[$1]:0:8}"
-  [[ $(pool_path left1 right1) == "$via" && $(pool_path right1 left1) == "$via" ]]
-}
 lab_spawn left1 "$LAB_DIR/pings" ping -n -i 0.05 "${ip[right1]}" >"$LAB_DIR/ping.pid"
 # newest FIELD: of the answers to these pings: icmp_seq, time.
 newest() { sed -n "s/.* $1=\\([0-9]*\\).*/\\1/p" "$LAB_DIR/pings" | tail -n 1; }
 slower_than() { (($(newest time) > $1)); }
 quicker_than() { (($(newest time) < $1)); }
-eventually "the nearer one relays" relayed_by r1
+eventually "the nearer one relays" pool_is_relayed left1 right1 r1
 quick() { quicker_than 90; }
 eventually "quickly" quick
 
@@ -45,14 +40,14 @@ loaded=$(lab_now_ms) first=$(newest icmp_seq)
 slow() { slower_than 100; }
 eventually "its queue is felt" slow
 # Ways are compared 20 s after a relay was taken, then 40 s after that; looked at each 10 s.
-WAIT_S=200 eventually "the other one relays" relayed_by r2
+WAIT_S=200 eventually "the other one relays" pool_is_relayed left1 right1 r2
 measured "after" $(($(lab_now_ms) - loaded)) 30000 200000
 eventually "quickly" quick
 moved=$(newest icmp_seq)
 two_seconds() { (($(newest icmp_seq) >= moved + 40)); }
 eventually "two seconds more" two_seconds
 kill "$(<"$LAB_DIR/iperf3.pid")"
-yes "it stays there" relayed_by r2
+yes "it stays there" pool_is_relayed left1 right1 r2
 
 # lost FROM TO: how many of these pings had no answer.
 lost() { sed -n 's/.*icmp_seq=\([0-9]*\) .* time=.*/\1/p' "$LAB_DIR/pings" | sort -nu | awk -v from="$1" -v to="$2" '$1 > from && $1 <= to { n++ } END { print to - from - n }'; }

@@ -107,14 +107,16 @@ class PortMapperTest : public testing::Test {
 };
 
 // What miniupnpc connects to, whatever a device has it read: never this host, never the Internet.
-TEST(UpnpAddresses, OnlyPrivateOnesCanBeConnectedTo) {
+TEST(UpnpAddresses, OnlyPrivateOnesAndSsdpsGroupAreAsked) {
   const auto is_found = [](const char* node) {
     addrinfo* found = nullptr;
     if (getaddrinfo(node, "5000", nullptr, &found) != 0) return false;
     freeaddrinfo(found);
     return true;
   };
-  for (const char* node : {"192.168.1.1", "10.0.0.1", "172.16.3.4"}) EXPECT_TRUE(is_found(node));
+  // The last is where SSDP searches for devices.
+  for (const char* node : {"192.168.1.1", "10.0.0.1", "172.16.3.4", "239.255.255.250"})
+    EXPECT_TRUE(is_found(node)) << node;
   for (const char* node : {"127.0.0.1", "0.0.0.0", "198.51.100.7", "169.254.169.254", "224.0.0.1",
                            "router.example", "::1", ""})
     EXPECT_FALSE(is_found(node)) << node;
