@@ -11,6 +11,7 @@ namespace {
 
 constexpr std::size_t kCallsMax = 1024;
 constexpr Duration kNextMemberAfter = 700ms;
+constexpr Duration kLateLeast = 100ms;
 constexpr Duration kPause = 100ms;    // the group is changing, or not known yet
 constexpr Duration kSilentFor = 10s;  // asked last
 constexpr std::size_t kListRecordsMax = 100'000;
@@ -90,12 +91,20 @@ void Client::send(Call& call) {
     shard_(call.shard).membership().look_up();
     return retry_after(call, kPause);
   }
+  // A read that is late may have lost a packet: it is asked for twice (Dean and Barroso, "The Tail
+  // at Scale", CACM 2013: hedged requests), and whoever answers first is believed. Writes are not:
+  // each is a round among all members.
+  const TimePoint now = context_.clock.now();
+  const Duration late = answer_time_.late_after(kLateLeast, kNextMemberAfter);
+  call.early =
+      call.request.op() == pb::ClientRequest::GET && call.tried.empty() && late < kNextMemberAfter;
+  if (call.tried.empty()) call.sent_at = now;
   call.asked = *member;
   call.tried.push_back(*member);
   pb::DhtMessage message;
   message.set_id(call.id);
   *message.mutable_client_request() = call.request;
-  retry_after(call, kNextMemberAfter);
+  retry_after(call, call.early ? late : kNextMemberAfter);
   shard_(call.shard).send(*member, message);
 }
 
@@ -109,7 +118,7 @@ void Client::retry_after(Call& call, Duration delay) {
       shard_(call.shard).membership().look_up();
       return end(id, nullptr);
     }
-    if (!call.asked.is_zero()) {
+    if (!call.asked.is_zero() && !call.early) {
       if (silent_.size() > kCallsMax) silent_.clear();
       silent_[call.asked] = context_.clock.now();
       shard_(call.shard).membership().look_up();
@@ -142,6 +151,9 @@ void Client::on_reply(const ReplicaId& from, const pb::DhtMessage& message) {
     return redirected ? retry_after(call, {}) : retry_after(call, kPause);
   }
   answered_ = from.address;
+  const bool is_list = call.request.op() == pb::ClientRequest::LIST;
+  // RFC 6298, 3 (Karn): not of what was sent twice.
+  if (call.tried.size() == 1 && !is_list) answer_time_.note(context_.clock.now() - call.sent_at);
   end(call.id, &reply);
 }
 

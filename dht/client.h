@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "dht/answer_time.h"
 #include "dht/shard.h"
 #include "dht/version_memory.h"
 
@@ -40,6 +41,8 @@ class Client {
     pb::ClientRequest request;
     Handler handler;
     TimePoint deadline{};
+    TimePoint sent_at{};
+    bool early = false;  // another is asked beside it if the answer is later than most
     Address asked;
     std::vector<Address> tried;  // in this turn through the members
     Timer timer;
@@ -75,6 +78,7 @@ class Client {
   ShardOf shard_;
   std::map<std::uint64_t, std::unique_ptr<Call>> calls_;
   std::map<Address, TimePoint> silent_;  // members that did not answer lately
+  AnswerTime answer_time_;
   VersionMemory versions_;
   std::map<std::uint32_t, Lineage> lineages_;  // that versions_ are of
   std::uint64_t last_version_ = 0;

@@ -72,8 +72,8 @@ class Hub {
   virtual Address own_via() const = 0;
   virtual double size_estimate() const = 0;
   virtual NatMapping own_nat() const = 0;
-  // Whether our NAT forgets silent flows sooner than most.
-  virtual bool flows_are_short() const = 0;
+  // FlowTimeout::keepalive().
+  virtual Duration flow_keepalive() const = 0;
   // Whether so many bytes may go to `endpoint`, where `peer`, or somebody for it, says that it is:
   // they are paid for (NamedCredit), and count as sent, unless we know it to be there.
   virtual bool pays(const Address& peer, const Endpoint& endpoint, std::size_t bytes) = 0;

@@ -110,7 +110,7 @@ std::vector<Address> Node::nearest_known(const Address& target, std::size_t coun
 std::vector<NodeOptions::Remembered> Node::remember() const { return impl_->remember(); }
 std::vector<Endpoint> Node::own_candidates() const { return impl_->whereabouts_.candidates(); }
 NatMapping Node::nat_mapping() const { return impl_->whereabouts_.mapping(); }
-bool Node::flows_are_short() const { return impl_->flows_are_short(); }
+Duration Node::flow_keepalive() const { return impl_->flow_keepalive(); }
 double Node::size_estimate() const { return impl_->ring_.size(); }
 NodeTables Node::tables() const {
   return {impl_->sessions_.size(),

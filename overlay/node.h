@@ -182,8 +182,9 @@ class Node {
   std::vector<NodeOptions::Remembered> remember() const;
   std::vector<Endpoint> own_candidates() const;
   NatMapping nat_mapping() const;
-  // Whether our NAT or firewall forgets flows that are silent for as long as edges mostly are.
-  bool flows_are_short() const;
+  // Where our NAT or firewall forgets flows that are silent for as long as edges mostly are: after
+  // what silence we send a packet to keep them. Else zero.
+  Duration flow_keepalive() const;
   // The network size as the density of near neighbours suggests; at least 1.
   double size_estimate() const;
   NodeTables tables() const;

@@ -332,10 +332,11 @@ void Node::Impl::on_reflexive(Session& session, const Endpoint& observed) {
   whereabouts_.on_reflexive(session, observed);
 }
 
-void Node::Impl::on_silence_ended(Session&, const Path& path) {
+void Node::Impl::on_silence_ended(const Path& path, Duration silence) {
   if (!path.is_direct() || path.is_stream()) return;
-  if (!flow_timeout_.on_missed(clock.now())) return;
-  log_info("the NAT or firewall forgets flows that are silent for 25 s", {});
+  if (!flow_timeout_.on_missed(silence, clock.now())) return;
+  log_info("the NAT or firewall forgets silent flows soon",
+           {{"kept_open_each_s", std::to_string(to_seconds(flow_keepalive()))}});
   ring_.changed();
 }
 

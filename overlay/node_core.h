@@ -75,7 +75,7 @@ class Node::Impl final : public Hub, public Sessions::Listener {
   Address own_via() const override;
   double size_estimate() const override { return ring_.size(); }
   NatMapping own_nat() const override { return whereabouts_.mapping(); }
-  bool flows_are_short() const override { return flow_timeout_.is_short(clock.now()); }
+  Duration flow_keepalive() const override { return flow_timeout_.keepalive(clock.now()); }
   bool pays(const Address& peer, const Endpoint& endpoint, std::size_t bytes) override;
   void lend(const Address& from, const Address& to, std::size_t bytes) override;
 
@@ -88,7 +88,7 @@ class Node::Impl final : public Hub, public Sessions::Listener {
   void on_relay_doubted(const Address& relay) override { forwarder_.doubt(relay); }
   void on_frame(Session& session, ByteView frame, std::uint8_t facts) override;
   void on_reflexive(Session& session, const Endpoint& observed) override;
-  void on_silence_ended(Session& session, const Path& path) override;
+  void on_silence_ended(const Path& path, Duration silence) override;
   std::vector<Endpoint> referrals() override;
   void on_referred(const Path& path, const std::vector<Endpoint>& endpoints,
                    std::size_t bytes) override {

@@ -122,6 +122,7 @@ std::vector<RelayWay> Relays::known_ways(const Address& peer) const {
     spared[relay] =
         edge.load * ring::kRelayPerLoad + (edge.is_leaf() ? ring::kRelaySpared : Duration::zero());
   }
+  for (const auto& [relay, until] : lossy_) spared[relay] += ring::kRelayPerLossy;
   const auto told = told_.find(peer);
   if (told != told_.end()) add(peer, told->second.direct_peers);
   return relay_ways(hub_.self, peer, links, spared);
@@ -404,7 +405,13 @@ SecondRelay Relays::second_relay(std::uint32_t circuit) const {
   const auto end = ends_.find(circuit);
   const CircuitLeg* leg = hub_.sessions.circuits().find(circuit);
   if (end == ends_.end() || leg == nullptr || leg->relays < 2) return {};
-  return {true, end->second.second};
+  SecondRelay out{true, end->second.second, {}};
+  if (const Edge* first = hub_.edges.find(end->second.relay)) {
+    for (const Member& m : first->members()) {
+      if (m.address == out.node) out.beyond = m.round_trip;
+    }
+  }
+  return out;
 }
 
 std::size_t Relays::outstanding(const Address& peer) const {
@@ -433,7 +440,8 @@ void Relays::compare(const Session& session, End& end) {
   if (!session.is_relayed() || outstanding(end.far_end) > 0) return;
   const Edge* relay = hub_.edges.find(end.relay);
   const Duration busy = (relay == nullptr ? 0 : relay->load) * ring::kRelayPerLoad;
-  const Duration used = session.path().round_trip + kRelayCost + busy;
+  const Duration lossy = session.path().is_lossy() ? ring::kRelayPerLossy : Duration::zero();
+  const Duration used = session.path().round_trip + kRelayCost + busy + lossy;
   for (const RelayWay& way : known_ways(end.far_end)) {
     if (has_end(way.first, end.far_end)) continue;
     if (way.cost + ring::kRelayGain + used / 4 < used) ask(end.far_end, way, Way::kKnowsBoth, true);
@@ -449,6 +457,12 @@ bool Relays::has_slowed(const Session& session, End& end) {
   return slowed;
 }
 
+// Each relay is left for this once in a while: it may be our own line that loses.
+bool Relays::has_become_lossy(const Session& session, const Address& relay) {
+  if (!session.path().is_lossy() || lossy_.size() >= ring::kRelaysLossyMax) return false;
+  return lossy_.try_emplace(relay, hub_.clock.now() + ring::kRelayLossyFor).second;
+}
+
 // What neither end has a role for and nobody speaks on would keep the edges to its relay alive for
 // nothing, and their entries in our NAT.
 bool Relays::serves(const Session& session) const {
@@ -461,15 +475,16 @@ void Relays::sweep() {
   const TimePoint now = hub_.clock.now();
   swept_ = now;
   opens_.sweep(now);
+  std::erase_if(lossy_, [now](const auto& l) { return l.second <= now; });
   std::vector<std::uint32_t> unused;
   for (auto& [id, end] : ends_) {
     const Session* session = hub_.sessions.find(end.far_end);
     if (is_open(session) && session->path().path == Path::relayed(end.relay, id) &&
         serves(*session)) {
       end.used = now;
-      const bool slowed = has_slowed(*session, end);
-      if (slowed) end.pause = ring::kRelayCompare;
-      if (end.ours && (slowed || end.compare <= now)) compare(*session, end);
+      const bool worse = has_slowed(*session, end) || has_become_lossy(*session, end.relay);
+      if (worse) end.pause = ring::kRelayCompare;
+      if (end.ours && (worse || end.compare <= now)) compare(*session, end);
     }
     if (now - end.used >= ring::kRelayUnused) unused.push_back(id);
   }

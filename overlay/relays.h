@@ -111,6 +111,7 @@ class Relays {
   void compare(const Session& session, End& end);
   bool serves(const Session& session) const;
   static bool has_slowed(const Session& session, End& end);
+  bool has_become_lossy(const Session& session, const Address& relay);
   // Closed by us; or by them, after what they sent last.
   void remove(std::uint32_t id, bool ours);
   void sweep();
@@ -121,6 +122,7 @@ class Relays {
   std::map<std::uint32_t, Ask> asks_;
   std::map<std::uint32_t, End> ends_;
   std::map<Address, Told> told_;
+  std::map<Address, TimePoint> lossy_;  // relays that packets were lost through; until when
   RateTable opens_{ring::kOpensPerSecond, ring::kOpensBurst};
   TimePoint swept_{};
   Timer timer_;

@@ -168,7 +168,8 @@ void Ring::set_keepalives(const std::vector<Address>& near) {
     Duration wanted{};
     const bool first = hub_.self > peer;
     if (edge.is_edge()) wanted = first ? ring::kKeepaliveEdge : ring::kKeepaliveEdgeOther;
-    if (edge.is_edge() && hub_.flows_are_short()) wanted = ring::kKeepaliveShort;
+    const Duration flow = hub_.flow_keepalive();
+    if (edge.is_edge() && flow != Duration::zero()) wanted = flow;
     if (adjacent.contains(peer)) {
       wanted = first ? ring::kKeepaliveAdjacent : ring::kKeepaliveAdjacentOther;
     }

@@ -87,6 +87,16 @@ void PathMtu::end_round(TimePoint now) {
   if (raise_at_ == TimePoint()) raise_at_ = now + kRaise;
 }
 
+std::size_t PathMtu::take_lost(TimePoint now) {
+  std::size_t lost = 0;
+  std::erase_if(probes_, [&](const Probe& probe) {
+    const bool late = now - probe.sent_at > kLostAfter;
+    if (late && probe.size <= low_) ++lost;
+    return late;
+  });
+  return lost;
+}
+
 std::optional<Duration> PathMtu::on_answer(std::uint64_t token, TimePoint now) {
   const auto found = std::ranges::find(probes_, token, &Probe::token);
   if (found == probes_.end()) return std::nullopt;

@@ -11,6 +11,7 @@ constexpr float kLossGain = 0.125F;
 // A rival must be this much quicker before traffic moves to it, so that noise moves nothing.
 constexpr Duration kHysteresis = 2ms;
 constexpr int kHysteresisDivisor = 5;
+constexpr Duration kPerLossy = 1s;
 // A path without a measured round trip comes after those with one.
 constexpr Duration kUnmeasured = 1s;
 
@@ -29,7 +30,8 @@ int rank(const PathRecord& r) {
 }
 
 Duration measured(const PathRecord& r) {
-  return r.state.round_trip == Duration() ? kUnmeasured : r.state.round_trip;
+  const Duration lossy = r.state.is_lossy() ? kPerLossy : Duration::zero();
+  return lossy + (r.state.round_trip == Duration() ? kUnmeasured : r.state.round_trip);
 }
 
 bool better(const PathRecord& a, const PathRecord& b) {
@@ -139,12 +141,17 @@ bool PathSet::is_challenged(const Path& path) const {
   return std::ranges::find(challenges_, path, &Challenge::path) != challenges_.end();
 }
 
+void PathSet::note_loss(PathRecord& record, bool lost) {
+  float& loss = record.state.loss;
+  loss += ((lost ? 1.0F : 0.0F) - loss) * kLossGain;
+}
+
 std::optional<PathSet::Answer> PathSet::answered(std::uint64_t token, TimePoint now) {
   forget_challenges(now);
   const auto found = std::ranges::find(challenges_, token, &Challenge::token);
   if (found == challenges_.end()) return std::nullopt;
   const Answer out{found->path, std::max<Duration>(now - found->sent_at, 1us)};
-  if (PathRecord* record = find(out.path)) record->state.loss *= 1 - kLossGain;
+  if (PathRecord* record = find(out.path)) note_loss(*record, false);
   challenges_.erase(found);
   if (challenges_.empty()) challenges_.shrink_to_fit();  // sessions are many, and mostly idle
   return out;
@@ -153,9 +160,7 @@ std::optional<PathSet::Answer> PathSet::answered(std::uint64_t token, TimePoint 
 void PathSet::forget_challenges(TimePoint now) {
   std::erase_if(challenges_, [&](const Challenge& c) {
     if (now - c.sent_at <= kChallengeLife) return false;
-    if (PathRecord* record = find(c.path)) {
-      record->state.loss += (1 - record->state.loss) * kLossGain;
-    }
+    if (PathRecord* record = find(c.path)) note_loss(*record, true);
     return true;
   });
   if (challenges_.empty()) challenges_.shrink_to_fit();

@@ -23,7 +23,7 @@ struct PathRecord {
   int unanswered = 0;
   int excused = 0;  // looks that came too late to judge by, of this probing
   TimePoint next_probe{};
-  bool left_in_silence = false;  // by the peer, when nothing had been heard here for long
+  Duration left_after{};  // what silence the peer left it, if that was long
 
   // Along the ring every node can be tried; any other way must have shown that it leads there.
   bool is_usable() const { return proven || state.path.is_routed(); }
@@ -64,7 +64,8 @@ class PathSet {
   // Grows whenever another path is in use than before.
   std::uint32_t changes() const { return changes_; }
   // Looks for a better one than is in use. Order: proven direct paths by round trip, streams,
-  // proven relayed ones likewise, routed ones, then suspect ones of each kind.
+  // proven relayed ones likewise, routed ones, then suspect ones of each kind; of one kind lossy
+  // ones last.
   void choose();
   // Uses `path`, if it is as good in kind as the one in use and not so slow that choose() would go
   // back.
@@ -78,6 +79,8 @@ class PathSet {
     Path path;
     Duration round_trip;
   };
+  // A packet that was to be answered was, or was not.
+  static void note_loss(PathRecord& record, bool lost);
   // What was challenged with this token, once; nothing for a token that we did not send.
   std::optional<Answer> answered(std::uint64_t token, TimePoint now);
   // The path has proven itself: it answered after `round_trip` (zero: not measured).

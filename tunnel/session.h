@@ -48,6 +48,9 @@ struct PathState {
   Duration round_trip{};   // smoothed; zero: not measured
   TimePoint since{};       // when it was validated
   TimePoint last_answer{};
+
+  // A path that loses one in 100 seems so once in a day, one that loses one in three at once.
+  bool is_lossy() const { return loss > 0.25F; }
 };
 
 enum class SessionState : std::uint8_t { kConnecting, kOpen, kClosed };

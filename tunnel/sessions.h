@@ -106,7 +106,7 @@ class Sessions {
     virtual void on_reflexive(Session& session, const Endpoint& observed) = 0;
     // The path was silent for long, the peer has taken to another one by itself, and yet it answers
     // on this one when we ask.
-    virtual void on_silence_ended(Session& session, const Path& path) { (void)session, (void)path; }
+    virtual void on_silence_ended(const Path& path, Duration silence) { (void)path, (void)silence; }
     // Somebody is no longer reached through it: it may be dead, or the other end.
     virtual void on_relay_doubted(const Address& relay) { (void)relay; }
     // Busy: members that a newcomer may ask instead, at most kReferralsMax.

@@ -128,6 +128,7 @@ class Sessions::Impl final : public Handshaker::Events {
   // Sizes.
   void look_after_mtu(LiveSession& s);
   void search_mtu(LiveSession& s);
+  void count_lost(LiveSession& s);
   void on_mtu_answer(LiveSession& s, Duration round_trip);
   void tell_mtu(LiveSession& s);
 

@@ -25,6 +25,7 @@ void Sessions::Impl::search_mtu(LiveSession& s) {
         std::make_unique<MtuSearch>(path.path, parts.limits.datagram_wanted, parts.clock);
   }
   MtuSearch& search = *s.mtu_search;
+  count_lost(s);
   const auto probes = search.mtu.due(now, path.round_trip, parts.random);
   search.timer.after(std::max<Duration>(search.mtu.next() - now, kSearchMin), [this, &s] {
     Entry entry(*this);
@@ -39,12 +40,20 @@ void Sessions::Impl::search_mtu(LiveSession& s) {
   tell_mtu(s);
 }
 
-// While frames go out nothing else measures the path, and its load is what a better one is looked
-// for by.
+// While frames go out nothing else measures the path: its load and loss are what a better one is
+// looked for by.
+void Sessions::Impl::count_lost(LiveSession& s) {
+  PathRecord* record = s.path_set.find(s.mtu_search->mtu.path());
+  std::size_t lost = s.mtu_search->mtu.take_lost(parts.now());
+  if (record == nullptr) return;
+  for (; lost > 0; --lost) PathSet::note_loss(*record, true);
+}
+
 void Sessions::Impl::on_mtu_answer(LiveSession& s, Duration round_trip) {
   PathRecord* record = s.path_set.find(s.mtu_search->mtu.path());
   if (record != nullptr && record->state.validated) {
     s.path_set.prove(*record, round_trip, parts.now());
+    PathSet::note_loss(*record, false);
     arm_prober(s);
   }
   tell_mtu(s);

@@ -11,7 +11,7 @@ constexpr int kHintsUntilRedial = 2;
 // RFC 9000, 9.3.3: a path that the peer has left; looked after once it has been silent this long.
 constexpr Duration kLeftBehind = 1s;
 // Longer than traffic pauses, and a flow may be forgotten meanwhile.
-constexpr Duration kLongSilence = 15s;
+constexpr Duration kLongSilence = 3s;
 
 // What the peer looks like from here: of a stream that it opened, where that came from.
 std::optional<Endpoint> seen_at(const Path& path) {
@@ -112,7 +112,8 @@ void Sessions::Impl::note_heard(LiveSession& s, KeySet& keys, const Path& path, 
   }
   if (best != nullptr && best->state.path != path && !best->state.path.is_routed()) {
     const Duration silent = now - s.heard_on(*best);
-    if (!path.is_direct() && silent > kLongSilence) best->left_in_silence = true;
+    if (!path.is_direct() && silent > kLongSilence && best->left_after == Duration::zero())
+      best->left_after = silent;
     if (is_new || silent > kLeftBehind) start_probing(s, *best);
   }
   update_path(s);
@@ -172,12 +173,12 @@ void Sessions::Impl::on_response(LiveSession& s, const PathMessage& message) {
   if (!answer) return;
   PathRecord& record = s.path_set.add(answer->path, now);
   record.state.answered = true;
-  const bool silence_ended = std::exchange(record.left_in_silence, false);
+  const Duration silence = std::exchange(record.left_after, Duration::zero());
   s.path_set.prove(record, answer->round_trip, now);
   arm_prober(s);
   update_path(s);
   if (s.is_closed()) return;
-  if (silence_ended) parts.listener.on_silence_ended(s, answer->path);
+  if (silence != Duration::zero()) parts.listener.on_silence_ended(answer->path, silence);
   if (message.observed.empty() || !answer->path.is_direct()) return;
   const auto observed = Endpoint::from_bytes(message.observed);
   if (observed && observed->carrier == answer->path.endpoint.carrier)

@@ -119,6 +119,24 @@ TEST_F(DhtValues, ReadingWhatIsNotThereWritesNothing) {
   EXPECT_EQ(pool_.store(0).writes, writes);
 }
 
+TEST_F(DhtValues, ALostReadIsAskedForAgainAsSoonAsItIsLate) {
+  ASSERT_TRUE(pool_.create(other_, "k", "v"));
+  for (int i = 0; i < 10; ++i) ASSERT_TRUE(pool_.look_up(other_, "k"));
+  for (const bool answer_too : {false, true}) {
+    bool lost = false;
+    pool_.tamper = [&](int from, int to, Bytes&) {
+      const bool passes = lost || (answer_too ? to : from) != other_;
+      lost = lost || !passes;
+      return passes;
+    };
+    const TimePoint asked = pool_.now();
+    EXPECT_TRUE(pool_.look_up(other_, "k"));
+    EXPECT_TRUE(lost);
+    EXPECT_LT(pool_.now() - asked, 300ms) << "700 ms for one that is silent";
+    pool_.tamper = nullptr;
+  }
+}
+
 TEST_F(DhtValues, NamespacesHaveRules) {
   const auto ok = ErrorCode{-1};
   EXPECT_EQ(create_error(0, "ip/10.128.0.9"), ok);

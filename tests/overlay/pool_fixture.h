@@ -34,6 +34,7 @@ class PoolTest : public testing::Test {
   SimNode& behind(Site& site, std::string_view ip) {
     NodeOptions options;
     options.bootstraps = {pool_[0].host.endpoint(), pool_[1].host.endpoint()};
+    options.limits.datagram_wanted = datagram_wanted_;
     return pool_.add(world_.add_host(ip, site), options);
   }
   bool becomes(const std::function<bool()>& done, Duration limit) {
@@ -53,6 +54,7 @@ class PoolTest : public testing::Test {
   World world_;
   SimPool pool_;
   int public_hosts_ = 0;
+  std::size_t datagram_wanted_ = 0;  // of hosts behind NATs: as SessionLimits
   std::map<SimNode*, std::vector<std::pair<Address, std::string>>> received_;
 };
 

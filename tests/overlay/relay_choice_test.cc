@@ -11,7 +11,7 @@ namespace {
 
 class RelayChoice : public PoolTest {
  protected:
-  explicit RelayChoice(std::uint64_t seed = 1) : PoolTest(seed) {}
+  explicit RelayChoice(std::uint64_t seed = 1) : PoolTest(seed) { datagram_wanted_ = 1427; }
 
   static constexpr NatRules kHard{.mapping = NatScope::kAddressPortDependent,
                                   .preserve_port = false};
@@ -173,6 +173,38 @@ TEST_F(RelayChoice, ARelayThatDropsIsLeft) {
   const std::size_t sent = talk(2s);
   world_.run_for(1s);
   EXPECT_EQ(received(*b_), sent);
+}
+
+// Some come through, so nothing falls silent.
+TEST_F(RelayChoice, ARelayThatDropsSomeIsLeft) {
+  link();
+  SimNode& liar = *relay();
+  int passed = 0;
+  tamper(liar, [&passed](SimNode& at, Bytes packet, const Endpoint& from) {
+    if (++passed % 3 != 0) at->on_datagram(packet, from);
+  });
+  const auto converse = [this](Duration span) {
+    std::size_t heard = 0, said = 0;
+    (*b_)->set_frame_handler([&](Session&, ByteView, std::uint8_t) { ++heard; });
+    for (const TimePoint end = world_.now() + span; world_.now() < end; ++said) {
+      (*a_)->send_frame(b_->address(), Bytes(100), 0);
+      (*b_)->send_frame(a_->address(), Bytes(100), 0);
+      world_.run_for(20ms);
+    }
+    world_.run_for(1s);
+    (*b_)->set_frame_handler({});
+    return said - heard;
+  };
+  EXPECT_GT(converse(1s), 10u);
+  const TimePoint begun = world_.now();
+  while (relay() == &liar && world_.now() - begun < 1min) converse(1s);
+  RecordProperty("left_after_s", std::to_string(to_seconds(world_.now() - begun)));
+  ASSERT_TRUE(relayed_at_both());
+  EXPECT_NE(relay(), &liar);
+  EXPECT_LT(world_.now() - begun, 40s);
+  EXPECT_EQ(converse(10s), 0u);
+  converse(3min);
+  EXPECT_NE(relay(), &liar) << "nor is it come back to";
 }
 
 TEST_F(RelayChoice, ARelayThatDelaysIsLeftForAQuickerOne) {

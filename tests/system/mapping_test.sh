@@ -14,13 +14,15 @@ lab_site home eim-apdf 198.51.100.21 192.168.1.0/24
 lab_site far apdm-apdf 198.51.100.22 10.20.0.0/24
 lab_site brief eim-apdf 198.51.100.23 192.168.3.0/24
 lab_site forgets eim-apdf 198.51.100.24 192.168.4.0/24
-pool_host home1 far1 brief1 brief2 forgets1
+lab_site elder eim-apdf 198.51.100.25 192.168.5.0/24
+pool_host home1 far1 brief1 brief2 forgets1 elder1
 
 # miniupnpd refuses documentation's addresses, of which the laboratory is made: each router that has one gets another address.
-declare -A outside=([home]=192.88.98.21 [brief]=192.88.98.23 [forgets]=192.88.98.24) wan=([home]=198.51.100.21 [brief]=198.51.100.23 [forgets]=198.51.100.24)
+declare -A outside=([home]=192.88.98.21 [brief]=192.88.98.23 [forgets]=192.88.98.24 [elder]=192.88.98.25)
+declare -A wan=([home]=198.51.100.21 [brief]=198.51.100.23 [forgets]=198.51.100.24 [elder]=198.51.100.25)
 for site in "${!outside[@]}"; do
   lab_exec "$site" ip addr add "${outside[$site]}/32" dev wan
-  for node in r1 r2 far home brief forgets; do
+  for node in r1 r2 far "${!outside[@]}"; do
     [[ $node == "$site" ]] || lab_exec "$node" ip route add "${outside[$site]}/32" via "${wan[$site]}"
   done
   lab_exec "$site" nft -f - <<'END'
@@ -77,6 +79,16 @@ end_serving() { # SITE [SIGNAL]
   serving[$1]=
 }
 lab_dead_in() { ! lab_exec "$1" kill -0 "$2"; }
+# A router from before PCP drops what has another version.
+becomes_old() {
+  lab_exec "$1" nft -f - <<'END'
+table inet old {
+ chain input { type filter hook input priority 0
+  udp dport 5351 @th,64,8 2 drop
+ }
+}
+END
+}
 # Of home1, if no other host is named.
 mapping() { pool_json "${1:-home1}" status | jq -er .port_mapping; }
 is_mapped() { [[ $(mapping "${2:-}") == "$1: ${outside[$(site_of "${2:-home1}")]}:"* ]]; }
@@ -89,12 +101,15 @@ serve home yes yes
 pool_create
 pool_routers r1 r2
 
-echo "--- routers that grant half a minute by PCP: asked again after 30 s, while all of the rest is tested"
+echo "--- routers that grant half a minute: asked again after 30 s, while all of the rest is tested"
 serve brief yes no 34
 serve forgets yes no 34
-pool_up brief1 forgets1
+serve elder yes no 34
+becomes_old elder
+pool_up brief1 forgets1 elder1
 eventually "brief1 has a port" is_mapped PCP brief1
 eventually "forgets1" is_mapped PCP forgets1
+eventually "elder1, of another kind" is_mapped NAT-PMP elder1
 granted=$(lab_now_ms)
 yes "brief1 is in the rules" has_rule brief1
 # RFC 6887, 7.1 and 11.1: MAP, an hour; its own address, a nonce, UDP, its port 5000, any outside one. It never asks again.
@@ -126,14 +141,8 @@ eventually "mapped again" is_mapped PCP
 pool_kill home1
 eventually "kill -9 removes it, too" has_no_rule
 
-echo "--- NAT-PMP: a router from before PCP drops what has another version"
-lab_exec home nft -f - <<'END'
-table inet old {
- chain input { type filter hook input priority 0
-  udp dport 5351 @th,64,8 2 drop
- }
-}
-END
+echo "--- NAT-PMP"
+becomes_old home
 pool_start home1 >>"$LAB_LOGS/commands.log"
 eventually "by NAT-PMP" is_mapped NAT-PMP
 yes "the router has the rule" has_rule
@@ -172,6 +181,7 @@ echo "--- half a minute later"
 eventually "who did not ask again has lost its port" has_no_rule brief2
 measured "that was after" $(($(lab_now_ms) - granted)) 35000 60000
 yes "brief1, whose port was granted before, has it still" has_rule brief1
+yes "elder1, too" has_rule elder1
 eventually "and the router that had forgotten was told anew" has_rule forgets1
 yes "as brief1's daemon knows" is_mapped PCP brief1
 echo "all passed"

@@ -77,9 +77,12 @@ void show_status(const json::object& s) {
          bold("begun anew " + human_duration(number(dht, "lineage_lost_ago")) +
               " ago: what was stored before is gone, addresses and names were asked for again"));
   }
+  const double kept_open = number(s, "nat_kept_open_each_s");
   line("network", "UDP port " + std::to_string(static_cast<long>(number(s, "port"))) +
                       ", NAT mapping " + text(s, "nat_mapping") +
-                      (s.at("nat_forgets_soon").as_bool() ? ", forgets silent flows soon" : ""));
+                      (kept_open > 0 ? ", forgets silent flows soon: a packet each " +
+                                           human_duration(kept_open)
+                                     : ""));
   line("port mapping", text(s, "port_mapping"));
   line("up for", human_duration(number(s, "up_for")));
   std::string drops;
@@ -194,7 +197,7 @@ void trace(const CommandContext& context, const std::string& host) {
     std::cout << text(row, "name") << " (" << text(row, "ip") << ", node "
               << text(row, "node").substr(0, 8) << "), "
               << (text(answer, "way") == "ring" ? "along the ring" : text(answer, "way")) << "\n";
-    // Along the ring each hop is asked for itself; a second relay is not.
+    // Along the ring each hop is asked for itself; a second relay is as far as the first says.
     const std::string not_measured = text(answer, "way") == "ring" ? "no answer" : "-";
     Table table({"HOP", "NAME", "NODE", "ROUND TRIP", "WHY THERE"});
     std::size_t hop = 0;

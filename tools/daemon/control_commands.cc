@@ -55,7 +55,7 @@ json::object status_json(const ControlContext& c) {
                    {"edges", edges},
                    {"size_estimate", std::round(node.size_estimate())},
                    {"nat_mapping", to_string(node.nat_mapping())},
-                   {"nat_forgets_soon", node.flows_are_short()},
+                   {"nat_kept_open_each_s", to_seconds(node.flow_keepalive())},
                    {"port_mapping", c.mapping ? c.mapping->state() : "off"},
                    {"up_for", to_seconds(c.host.clock().now() - c.started)},
                    {"dht", dht_json(c.host.dht().status())},
@@ -153,11 +153,11 @@ void trace(const ControlContext& c, const std::string& node, Reply reply) {
     if (session != nullptr && session->is_direct())
       return answer("direct", true, trace_json(*session, names));
     if (session != nullptr && session->is_relayed()) {
-      json::array hops =
-          trace_json(*session, names, overlay.second_relay(session->path().path.circuit));
-      if (const Session* relay = overlay.session(session->path().path.via))
-        hops[0].as_object()["round_trip"] = to_seconds(relay->path().round_trip);
-      return answer("relayed", true, std::move(hops));
+      const Path& path = session->path().path;
+      const Session* relay = overlay.session(path.via);
+      return answer("relayed", true,
+                    trace_json(*session, names, relay ? relay->path().round_trip : Duration(),
+                               overlay.second_relay(path.circuit)));
     }
     overlay.trace(*target, [=](const std::vector<TraceStep>& steps) {
       const bool arrived = !steps.empty() && steps.back().node == *target;

@@ -147,7 +147,8 @@ json::array trace_json(const std::vector<TraceStep>& steps, const NodeNames& nam
   return out;
 }
 
-json::array trace_json(const Session& session, const NodeNames& names, const SecondRelay& second) {
+json::array trace_json(const Session& session, const NodeNames& names, Duration relay,
+                       const SecondRelay& second) {
   const PathState& state = session.path();
   const auto hop = [&](const Address& node, Duration round_trip, const std::string& why) {
     json::object row{
@@ -161,11 +162,13 @@ json::array trace_json(const Session& session, const NodeNames& names, const Sec
   if (!state.path.is_relayed())
     return {hop(session.peer(), state.round_trip, "direct: " + state.path.text())};
   const bool chose = second.is && second.node.is_zero();
-  json::array out{hop(state.path.via, {},
+  json::array out{hop(state.path.via, relay,
                       chose ? "relay: its circuit leads to the target through one more, its choice"
                             : "relay: its circuit leads to the target")};
   if (second.is && !chose)
-    out.push_back(hop(second.node, {}, "second relay: the first was asked to go through it"));
+    out.push_back(hop(second.node,
+                      second.beyond > Duration::zero() ? relay + second.beyond : Duration::zero(),
+                      "second relay: the first was asked to go through it"));
   out.push_back(hop(session.peer(), state.round_trip, "end of the circuit"));
   return out;
 }

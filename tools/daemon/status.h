@@ -25,10 +25,10 @@ std::string counters_prometheus(const Metrics& metrics, const std::string& pool)
 // `via`: of a stream's far endpoint, what leads there ("through proxy ..."), or empty.
 boost::json::array peers_json(const std::vector<EdgeInfo>& edges, const NodeNames& names,
                               const std::function<std::string(const Endpoint&)>& via = {});
-// The hops of a trace along the ring; or of a path that is direct or relayed, with what is known of
-// a second relay.
+// The hops of a trace along the ring; or of a path that is direct or relayed, with the round trip
+// to its relay and what is known of a second one. Round trips of zero are not known.
 boost::json::array trace_json(const std::vector<TraceStep>& steps, const NodeNames& names);
-boost::json::array trace_json(const Session& session, const NodeNames& names,
+boost::json::array trace_json(const Session& session, const NodeNames& names, Duration relay = {},
                               const SecondRelay& second = {});
 boost::json::object dht_json(const DhtStatus& status);
 boost::json::object stat_json(const std::string& key, const DhtStat& stat);

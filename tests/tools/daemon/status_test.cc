@@ -145,15 +145,18 @@ TEST(Status, ATraceOfACircuitShowsWhatIsKnownOfASecondRelay) {
   EXPECT_EQ(one[0].at("why"), "relay: its circuit leads to the target");
   EXPECT_EQ(one[1].at("address"), json::value(kNode.hex()));
   EXPECT_EQ(one[1].at("round_trip"), 0.08);
-  const json::array chosen = trace_json(session, {}, {true, {}});
+  const json::array chosen = trace_json(session, {}, {}, {true, {}, {}});
   ASSERT_EQ(chosen.size(), 2u);
   EXPECT_EQ(chosen[0].at("why"),
             "relay: its circuit leads to the target through one more, its choice");
-  const json::array named = trace_json(session, {}, {true, second});
+  const json::array named = trace_json(session, {}, 20ms, {true, second, {}});
   ASSERT_EQ(named.size(), 3u);
   EXPECT_EQ(named[1].at("address"), json::value(second.hex()));
   EXPECT_EQ(named[1].at("why"), "second relay: the first was asked to go through it");
-  EXPECT_TRUE(named[1].at("round_trip").is_null());
+  EXPECT_EQ(named[0].at("round_trip"), 0.02);
+  EXPECT_TRUE(named[1].at("round_trip").is_null()) << "the first has not told";
+  const json::array told = trace_json(session, {}, 20ms, {true, second, 30ms});
+  EXPECT_EQ(told[1].at("round_trip"), 0.05);
 }
 
 TEST(Status, ARecordThatIsNoTextIsHexadecimal) {
