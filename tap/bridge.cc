@@ -124,7 +124,11 @@ void Bridge::take_from(const Address& peer, ByteView frame) { layer2_.take(peer,
 
 GuestLeases::Hooks Bridge::lease_hooks() {
   return {
-      .held = [this](const Binding& binding) { resolver_.learn(binding); },
+      .held =
+          [this](const Binding& binding) {
+            resolver_.learn(binding);
+            hooks_.announce(binding);
+          },
       .lost = [this](const IpAddress& ip) { resolver_.forget(ip); },
       .ask_others =
           [this](const MacAddress& mac, const IpAddress& ip) {

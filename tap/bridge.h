@@ -56,6 +56,8 @@ class Bridge {
   struct Hooks {
     std::function<void(ByteView frame)> to_lan;
     std::function<void(ByteView frame)> to_host;  // the host's own interface
+    // A guest has an address now: the host may have asked for it in vain a moment ago.
+    std::function<void(const Binding&)> announce;
     std::function<std::optional<IpAddress>()> own_ip, own_ip6;
     std::function<bool(const IpAddress&)> is_leasable;
     // The host's own interface to the bridge.

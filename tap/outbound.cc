@@ -140,7 +140,7 @@ bool Outbound::fits(const Address& node, ByteView frame) {
 void Outbound::announce(const Binding& binding) {
   const bool six = !binding.ip.is_v4();
   const auto own = six ? hooks_.own_ip6() : hooks_.own_ip();
-  if (!own || binding.node == self_) return;
+  if (!own || Holder{binding.node, binding.mac} == Holder{self_, own_mac_}) return;
   hooks_.to_host(six ? write_neighbour_advertisement(own_mac_, *own, binding.ip, binding.mac, false)
                      : write_arp_reply(own_mac_, *own, binding.ip, binding.mac));
 }

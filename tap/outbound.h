@@ -39,7 +39,8 @@ class Outbound {
   void take(ByteView frame, std::uint8_t facts);
   // A packet whose source was checked: the host's own, or a guest's on our bridge.
   void forward(ByteView frame, const IpAddress& to, std::uint8_t facts);
-  // An address has moved to another node: what the host's kernel knows of it follows.
+  // An address has moved to another node, or a guest of ours has it now: what the host's kernel
+  // knows of it follows.
   void announce(const Binding& binding);
 
  private:

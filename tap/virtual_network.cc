@@ -302,6 +302,7 @@ Bridge::Hooks VirtualNetwork::Impl::bridge_hooks(FramePort& lan, IsHostsOwn is_h
   return {
       .to_lan = [&lan](ByteView frame) { lan.write(std::array{frame}); },
       .to_host = [this](ByteView frame) { to_host(frame); },
+      .announce = [this](const Binding& binding) { outbound_.announce(binding); },
       .own_ip = [this] { return agent_.usable_ip(); },
       .own_ip6 = [this] { return own_ip6(); },
       .is_leasable =

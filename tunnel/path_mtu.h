@@ -24,7 +24,7 @@ class PathMtu {
   static constexpr Duration kTryPause = 120ms;  // between two tries; the last waits longer
   static constexpr Duration kConfirm = 1s;      // RFC 8899, 4.3: a black hole is noticed by asking
   static constexpr Duration kRaise = 10min;     // RFC 8899, 5.1.1: PMTU_RAISE_TIMER
-  static constexpr Duration kLostAfter = 2s;
+  static constexpr Duration kLostAfter = 5s;
   static constexpr std::size_t kProbesMax = 64;  // not answered yet; the oldest are forgotten
 
   // `wanted`: no larger datagrams are ever sent.

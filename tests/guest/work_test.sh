@@ -1,13 +1,13 @@
 #!/bin/bash
 # What people do with a machine goes on while QEMU migrates it live from a host behind a NAT to a host behind another, and back: an SCP
-# into it, an SCP out of it, a file that its kernel reads by NFS from a third site, and a job whose output streams by SSH. Nothing is
-# started again, no byte is wrong.
+# into it, an SCP out of it, a file that its kernel reads by NFS from a third site, and a job whose output streams by SSH; in the long
+# form also a file that its kernel writes by NFS, and an SCP that it asks for itself. Nothing is started again, no byte is wrong.
 #
 #   [home]        [office]      [meadow]
 #    home1         office1       meadow1      home1 and office1 run QEMU only; meadow1 is in the pool: SSH's client, NFS's server
 #    (guest) <---> (guest)                    campus1 is, too, and pings the guest each 20 ms
 #
-#   work_test.sh [N [MEGABYTES [FILE]]]     each of the four N times (1), with so much data (6); figures go to FILE, a line of JSON each
+#   work_test.sh [N [MEGABYTES [FILE]]]     each N times (1), with so much data (6); the long form: figures go to FILE, a line of JSON each
 set -euo pipefail
 # shellcheck source=tests/guest/guest.sh
 source "$(dirname "${BASH_SOURCE[0]}")/guest.sh"
@@ -28,10 +28,11 @@ echo '$(<"$LAB_DIR/ssh/id_ed25519")' >/root/key
 chmod 600 /root/key
 exec /bin/sshd -D -f /dev/null -h /root/key -o StrictModes=no -o UseDNS=no -o SetEnv=PATH=/bin -o 'Subsystem=sftp internal-sftp'
 START
-PROGRAMS=sshd MODULES='nfsv3 nfsv4' START=$LAB_DIR/start "$LAB_DIR/bin/wow" image guest -o "$LAB_DIR" >"$LAB_LOGS/image.log"
+PROGRAMS='sshd ssh scp' MODULES='nfsv3 nfsv4' START=$LAB_DIR/start "$LAB_DIR/bin/wow" image guest -o "$LAB_DIR" >"$LAB_LOGS/image.log"
 pool_create
 pool_routers r1 r2
 pool_up meadow1 campus1
+[[ ! $results ]] || lab_sshd meadow1
 guest_site home1
 guest_site office1
 
@@ -67,6 +68,10 @@ scp_in_right() { [[ $(in_guest 'sha256sum <large') == "$sum" ]]; }
 scp_out() { lab_exec meadow1 scp -q "${ip[guest]}:large" large; }
 scp_out_right() { cmp "$large" "$LAB_DIR/hosts/meadow1/root/large"; }
 nfs_read() { in_guest 'sha256sum </mnt/large' >"$LAB_DIR/nfs.sum"; }
+nfs_write() { in_guest 'cat large >/mnt/written && sync'; }
+nfs_write_right() { cmp "$large" "$LAB_DIR/hosts/meadow1/tmp/home/written"; }
+scp_by_itself() { in_guest "scp -q -S /bin/ssh -i key -o StrictHostKeyChecking=no ${ip[meadow1]}:/tmp/home/large got"; }
+scp_by_itself_right() { [[ $(in_guest 'sha256sum <got; rm got') == "$sum" ]]; }
 nfs_read_right() { [[ $(<"$LAB_DIR/nfs.sum") == "$sum" ]]; }
 job_streams() { in_guest "$job" >"$LAB_DIR/job.said"; }
 job_streams_right() { cmp "$LAB_DIR/job.wanted" "$LAB_DIR/job.said"; }
@@ -116,7 +121,9 @@ for ((i = 0; i < rounds; ++i)); do
     during 'NFS, read by its kernel' nfs_read
     yes "what was read is forgotten" in_guest 'umount /mnt'
     yes "and read again" mount_home
+    [[ ! $results ]] || during 'NFS, written by its kernel' nfs_write
   fi
+  [[ ! $results ]] || during 'SCP that it asks for' scp_by_itself
   during 'job that streams by SSH' job_streams
 done
 same "it kept its virtual address" "${ip[guest]}" "$(guest_ip | awk 'NR == 1 { print $1 }')"

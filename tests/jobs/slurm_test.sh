@@ -1,6 +1,6 @@
 #!/bin/bash
 # Slurm over three firewalled sites, used by PBS commands: head behind a NAT, nodes at every site, a shared home by NFS, a real
-# program that aligns sequences; a node that moves to another site keeps its job.
+# program that aligns sequences; a node that moves to another site keeps its job, and a controller that moves its cluster.
 set -euo pipefail
 # shellcheck source=tests/jobs/jobs.sh
 source "$(dirname "${BASH_SOURCE[0]}")/jobs.sh"
@@ -60,12 +60,20 @@ job=$(lab_exec home1 bash -c 'cd /tmp && printf "#!/bin/sh\nsleep 1000\n" >sleep
 yes "qdel" lab_exec home1 qdel "${job%%.*}"
 eventually "ends it" all_done
 
-echo "--- a node moves to another site, its job goes on"
-job=$(lab_exec home1 sbatch --parsable -w home2 -o /tmp/moved --wrap 'for i in 1 2 3 4 5 6; do echo $i; sleep 1; done; hostname')
-runs() { [[ $(lab_exec home1 squeue -h -j "$job" -o %T) == RUNNING ]]; }
-eventually "it runs" runs
-lab_move home2 office
-WAIT_S=60 eventually "it ends" all_done
-same "well, at the first try" "COMPLETED 0" "$(outcomes "$job")"
-same "with all that it wrote" "1 2 3 4 5 6 home2" "$(paste -sd' ' "$LAB_DIR/hosts/home2/tmp/moved")"
+echo "--- a node moves to another site, its job goes on; and so it does when the controller moves"
+# moves_in_a_job HOST SITE: the job is home2's.
+moves_in_a_job() {
+  local job
+  job=$(lab_exec home1 sbatch --parsable -w home2 -o "/tmp/moved-$1" --wrap 'for i in 1 2 3 4 5 6; do echo $i; sleep 1; done; hostname')
+  # shellcheck disable=SC2317
+  runs() { [[ $(lab_exec home1 squeue -h -j "$job" -o %T) == RUNNING ]]; }
+  eventually "it runs" runs
+  lab_move "$1" "$2"
+  WAIT_S=60 eventually "it ends" all_done
+  same "well, at the first try" "COMPLETED 0" "$(outcomes "$job")"
+  same "with all that it wrote" "1 2 3 4 5 6 home2" "$(paste -sd' ' "$LAB_DIR/hosts/home2/tmp/moved-$1")"
+}
+moves_in_a_job home2 office
+moves_in_a_job home1 campus
+yes "the next job finds its nodes" lab_exec home1 timeout 30 srun -N3 hostname
 echo "all passed"

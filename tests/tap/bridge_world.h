@@ -75,6 +75,7 @@ struct BridgeHost {
       metrics,
       {.to_lan = [this](ByteView frame) { to_lan.push_back(to_bytes(frame)); },
        .to_host = [this](ByteView frame) { to_host.push_back(to_bytes(frame)); },
+       .announce = [](auto&) {},
        .own_ip = [this] { return std::optional(ip("10.128.0." + std::to_string(number))); },
        .own_ip6 = [this] { return std::optional(inner_ipv6(subnet6, address)); },
        .is_leasable = [](auto&) { return true; },

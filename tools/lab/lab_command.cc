@@ -103,20 +103,20 @@ void install_program(const Keeper& keeper) {
 
 // A full table drops packets, which looks like bad lines. Only the first network namespace shows
 // how large it is.
-void warn_of_neighbours(const Topology& topology) {
+void warn_of_neighbours(std::size_t needed) {
   std::ifstream file("/proc/sys/net/ipv4/neigh/default/gc_thresh3");
   std::size_t most = 0;
-  if (!(file >> most) || topology.neighbours() <= most) return;
+  if (!(file >> most) || needed <= most) return;
   std::cerr
       << "Note: the kernel keeps " << most << " neighbours for all network namespaces, and "
-      << topology.neighbours()
+      << needed
       << " are needed if everybody talks to everybody here; packets will be lost. More, until "
          "the next start, by: sysctl -w net.ipv4.neigh.default.gc_thresh{1=8192,2=16384,3="
-      << std::max<std::size_t>(32768, topology.neighbours()) << "}\n";
+      << std::max<std::size_t>(32768, needed) << "}\n";
 }
 
 int build(const Keeper& keeper, const Topology& topology) {
-  warn_of_neighbours(topology);
+  warn_of_neighbours(topology.neighbours());
   install_program(keeper);
   return keeper.run_inside([&] {
     Laboratory().add(topology);
@@ -320,6 +320,9 @@ void grid(const Arguments& a) {
   check_laboratory_can_run();
   const std::size_t cells =
       a.cells != 0 ? a.cells : std::max(2U, std::thread::hardware_concurrency());
+  // A cell has 200, and from half of its limit on the kernel drops what was not used for 5 s.
+  constexpr std::size_t kNeighboursPerCell = 512;
+  warn_of_neighbours(cells * kNeighboursPerCell);
   GridCellOptions options;
   options.watch = std::chrono::milliseconds(static_cast<long>(a.watch_s * 1000));
   std::size_t done = 0;
