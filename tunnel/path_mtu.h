@@ -21,10 +21,10 @@ class PathMtu {
   static constexpr std::size_t kBase = 1200;   // RFC 8899, 5.1.2: taken to pass everywhere
   static constexpr std::size_t kGranule = 16;  // nearer than this is not looked for
   static constexpr int kTries = 5;             // of one size: at 5 % loss all are lost once in 10^5
-  static constexpr Duration kTryPause = 120ms;  // between two tries; the last waits longer
-  static constexpr Duration kConfirm = 1s;      // RFC 8899, 4.3: a black hole is noticed by asking
-  static constexpr Duration kRaise = 10min;     // RFC 8899, 5.1.1: PMTU_RAISE_TIMER
-  static constexpr Duration kLostAfter = 5s;
+  static constexpr Duration kTryPause = 120ms;   // between two tries; the last waits longer
+  static constexpr Duration kConfirm = 1s;       // RFC 8899, 4.3: a black hole is noticed by asking
+  static constexpr Duration kRaise = 10min;      // RFC 8899, 5.1.1: PMTU_RAISE_TIMER
+  static constexpr Duration kLostAfter = 5s;     // a full queue holds seconds
   static constexpr std::size_t kProbesMax = 64;  // not answered yet; the oldest are forgotten
 
   // `wanted`: no larger datagrams are ever sent.

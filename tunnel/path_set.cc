@@ -11,6 +11,7 @@ constexpr float kLossGain = 0.125F;
 // A rival must be this much quicker before traffic moves to it, so that noise moves nothing.
 constexpr Duration kHysteresis = 2ms;
 constexpr int kHysteresisDivisor = 5;
+// A lossy path comes after those of its kind that are not.
 constexpr Duration kPerLossy = 1s;
 // A path without a measured round trip comes after those with one.
 constexpr Duration kUnmeasured = 1s;

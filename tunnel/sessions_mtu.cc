@@ -44,9 +44,9 @@ void Sessions::Impl::search_mtu(LiveSession& s) {
 // looked for by.
 void Sessions::Impl::count_lost(LiveSession& s) {
   PathRecord* record = s.path_set.find(s.mtu_search->mtu.path());
-  std::size_t lost = s.mtu_search->mtu.take_lost(parts.now());
   if (record == nullptr) return;
-  for (; lost > 0; --lost) PathSet::note_loss(*record, true);
+  const std::size_t lost = s.mtu_search->mtu.take_lost(parts.now());
+  for (std::size_t i = 0; i < lost; ++i) PathSet::note_loss(*record, true);
 }
 
 void Sessions::Impl::on_mtu_answer(LiveSession& s, Duration round_trip) {
