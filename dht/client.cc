@@ -49,12 +49,13 @@ Client::Client(Context& context, RecordChecker& checker, ShardOf shard)
 // --- One request ---
 
 void Client::call(std::uint32_t shard, pb::ClientRequest request, TimePoint deadline,
-                  Handler handler) {
+                  Handler handler, Dht::Likely likely) {
   auto call = std::make_unique<Call>(context_.clock);
   call->id = context_.fresh_id();
   call->shard = shard;
   call->request = std::move(request);
   call->handler = std::move(handler);
+  call->likely = std::move(likely);
   // Beyond the bound it ends at once, but still after this function.
   const bool is_full = calls_.size() >= kCallsMax;
   if (is_full) context_.metrics.add(Metric::kDropQueueFull);
@@ -139,6 +140,7 @@ void Client::on_reply(const ReplicaId& from, const pb::DhtMessage& message) {
   Call& call = *found->second;
   silent_.erase(from.address);
   const auto& reply = message.client_reply();
+  if (reply.status() == pb::ClientReply::LIKELY) return on_likely(call, reply);
   if (reply.status() == pb::ClientReply::WRONG_GROUP ||
       reply.status() == pb::ClientReply::UNAVAILABLE || !believe(call, reply)) {
     if (from.address != call.asked) return;
@@ -155,6 +157,13 @@ void Client::on_reply(const ReplicaId& from, const pb::DhtMessage& message) {
   // RFC 6298, 3 (Karn): not of what was sent twice.
   if (call.tried.size() == 1 && !is_list) answer_time_.note(context_.clock.now() - call.sent_at);
   end(call.id, &reply);
+}
+
+void Client::on_likely(Call& call, const pb::ClientReply& reply) {
+  const auto holder = Address::parse(view_of(reply.holder()));
+  if (!holder) return;
+  // It may do anything, and `call` be gone then.
+  if (const Dht::Likely likely = std::exchange(call.likely, nullptr)) likely(*holder);
 }
 
 bool Client::believe(const Call& call, const pb::ClientReply& reply) {
@@ -189,31 +198,35 @@ std::optional<DhtRecord> Client::verified(const pb::Record& record, std::uint64_
 
 // --- Operations on one key ---
 
-void Client::get(const std::string& key, Dht::Done done) { read(key, deadline(), std::move(done)); }
-
-void Client::look_up(const std::string& key, Dht::Done done) {
-  read(key, deadline(), std::move(done), true);
+void Client::get(const std::string& key, Dht::Done done) {
+  read(key, {}, deadline(), std::move(done));
 }
 
-void Client::read(const std::string& key, TimePoint deadline, Dht::Done done, bool look_up) {
-  if (auto error = invalid(key, {}, kTtlMin)) return done(*error);
+void Client::look_up(const std::string& key, Dht::Done done, Dht::Likely likely) {
   pb::ClientRequest request;
+  request.set_look_up(true);
+  request.set_likely(likely != nullptr);
+  read(key, std::move(request), deadline(), std::move(done), std::move(likely));
+}
+
+void Client::read(const std::string& key, pb::ClientRequest request, TimePoint deadline,
+                  Dht::Done done, Dht::Likely likely) {
+  if (auto error = invalid(key, {}, kTtlMin)) return done(*error);
   request.set_op(pb::ClientRequest::GET);
   request.set_key(key);
-  request.set_look_up(look_up);
-  call(shard_of_key(key), std::move(request), deadline,
-       [this, key, done](const pb::ClientReply* reply) {
-         if (!reply) return done(unavailable(key));
-         auto record = reply->status() == pb::ClientReply::OK
-                           ? verified(reply->records(0), reply->age_ms(0))
-                           : std::nullopt;
-         if (!record) return done(not_found(key));
-         done(std::move(*record));
-       });
+  auto handler = [this, key, done](const pb::ClientReply* reply) {
+    if (!reply) return done(unavailable(key));
+    auto record = reply->status() == pb::ClientReply::OK
+                      ? verified(reply->records(0), reply->age_ms(0))
+                      : std::nullopt;
+    if (!record) return done(not_found(key));
+    done(std::move(*record));
+  };
+  call(shard_of_key(key), std::move(request), deadline, std::move(handler), std::move(likely));
 }
 
 void Client::stat(const std::string& key, Dht::Stated done) {
-  read(key, deadline(), [this, key, done](Result<DhtRecord> record) {
+  read(key, {}, deadline(), [this, key, done](Result<DhtRecord> record) {
     if (!record && record.error().code == ErrorCode::kInvalidArgument) return done(record.error());
     DhtStat out;
     out.shard = shard_of_key(key);
@@ -279,7 +292,7 @@ void Client::write_signed(pb::ClientRequest::Op op, Value value, TimePoint deadl
 
 void Client::with_own(const std::string& key, TimePoint deadline, Dht::Done done,
                       std::function<void(DhtRecord own)> then) {
-  read(key, deadline, [=, this](Result<DhtRecord> record) {
+  read(key, {}, deadline, [=, this](Result<DhtRecord> record) {
     if (!record) return done(record.error());
     if (record->owner != context_.network.self()) {
       return done(

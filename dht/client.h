@@ -20,7 +20,7 @@ class Client {
   Client(Context& context, RecordChecker& checker, ShardOf shard);
 
   void get(const std::string& key, Dht::Done done);
-  void look_up(const std::string& key, Dht::Done done);
+  void look_up(const std::string& key, Dht::Done done, Dht::Likely likely);
   // CREATE or PUT.
   void write(pb::ClientRequest::Op op, const std::string& key, ByteView data, Duration ttl,
              Dht::Done done);
@@ -40,6 +40,7 @@ class Client {
     std::uint32_t shard = 0;
     pb::ClientRequest request;
     Handler handler;
+    Dht::Likely likely;  // until it was called
     TimePoint deadline{};
     TimePoint sent_at{};
     bool early = false;  // another is asked beside it if the answer is later than most
@@ -50,16 +51,19 @@ class Client {
   struct List;
   struct Lists;
 
-  void call(std::uint32_t shard, pb::ClientRequest request, TimePoint deadline, Handler handler);
+  void call(std::uint32_t shard, pb::ClientRequest request, TimePoint deadline, Handler handler,
+            Dht::Likely likely = nullptr);
   void send(Call& call);
   std::optional<Address> choose(Call& call) const;
   void retry_after(Call& call, Duration delay);
   void end(std::uint64_t id, const pb::ClientReply* reply);
+  void on_likely(Call& call, const pb::ClientReply& reply);
   bool believe(const Call& call, const pb::ClientReply& reply);
   std::optional<DhtRecord> verified(const pb::Record& record, std::uint64_t age_ms) const;
 
   void write_signed(pb::ClientRequest::Op op, Value value, TimePoint deadline, Dht::Done done);
-  void read(const std::string& key, TimePoint deadline, Dht::Done done, bool look_up = false);
+  void read(const std::string& key, pb::ClientRequest request, TimePoint deadline, Dht::Done done,
+            Dht::Likely likely = nullptr);
   // Reads our own record of the key first; `then` is called with it.
   void with_own(const std::string& key, TimePoint deadline, Dht::Done done,
                 std::function<void(DhtRecord own)> then);

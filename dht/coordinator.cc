@@ -60,7 +60,24 @@ void Coordinator::on_request(const Address& from, const pb::DhtMessage& message)
     return answer(status_reply(pb::ClientReply::UNAVAILABLE));
   }
   const Group group = epoch->group;
-  run(from, group, message.client_request(), std::move(answer));
+  const auto& request = message.client_request();
+  if (request.likely()) tell_likely(from, message.id(), *epoch, request.key());
+  run(from, group, request, std::move(answer));
+}
+
+void Coordinator::tell_likely(const Address& to, std::uint64_t id, const Epoch& epoch,
+                              const std::string& key) {
+  const auto found = epoch.registers.find(key);
+  if (found == epoch.registers.end()) return;
+  const Register& own = found->second;
+  if (!own.value || own.value->removed || own.is_expired(context_.clock.now())) return;
+  pb::DhtMessage out;
+  set_epoch(out, epoch.group.id);
+  out.set_id(id);
+  out.set_reply(true);
+  out.mutable_client_reply()->set_status(pb::ClientReply::LIKELY);
+  out.mutable_client_reply()->set_holder(to_string(own.value->owner.bytes()));
+  context_.send(to, out);
 }
 
 void Coordinator::run(const Address& from, const Group& group, const pb::ClientRequest& request,

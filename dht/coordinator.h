@@ -55,6 +55,8 @@ class Coordinator {
 
   void run(const Address& from, const Group& group, const pb::ClientRequest& request,
            Answer answer);
+  // Who holds it by our own register, before the others are asked.
+  void tell_likely(const Address& to, std::uint64_t id, const Epoch& epoch, const std::string& key);
   void list(const Group& group, const pb::ClientRequest& request, Answer answer);
   void gather(const Group& group, const pb::ClientRequest& request, const Listing::Keys& keys,
               std::function<void(const Snapshot*)> done);

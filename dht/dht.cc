@@ -235,8 +235,8 @@ void Dht::on_ring_change() { impl_->on_ring_change(); }
 void Dht::on_store_copied() { impl_->on_store_copied(); }
 
 void Dht::get(const std::string& key, Done done) { impl_->client().get(key, std::move(done)); }
-void Dht::look_up(const std::string& key, Done done) {
-  impl_->client().look_up(key, std::move(done));
+void Dht::look_up(const std::string& key, Done done, Likely likely) {
+  impl_->client().look_up(key, std::move(done), std::move(likely));
 }
 void Dht::create(const std::string& key, ByteView data, Duration ttl, Done done) {
   impl_->client().write(pb::ClientRequest::CREATE, key, data, ttl, std::move(done));

@@ -109,6 +109,8 @@ class Dht {
   using Done = std::function<void(Result<DhtRecord>)>;
   using Listed = std::function<void(Result<std::vector<DhtRecord>>, Bytes digest)>;
   using Stated = std::function<void(Result<DhtStat>)>;
+  // Who may turn out to hold a key.
+  using Likely = std::function<void(const Address& holder)>;
 
   Dht(DhtNetwork& network, DhtStore& store, Credentials& credentials, Clock& clock, Random& random,
       MetricSlot& metrics, DhtOptions options);
@@ -126,8 +128,10 @@ class Dht {
   // As get(), sooner where the key's group has lately changed: answered with what a majority of the
   // new one has taken over, which is then made certain. It may differ from a get() only where a
   // write was not finished when the group changed. For directories, which may be corrected; not for
-  // what decides.
-  void look_up(const std::string& key, Done done);
+  // what decides. `likely`, if any, is called once at most, an exchange among the members earlier
+  // than `done`, with what the member that was asked holds: unproven, it may be wrong or a lie. For
+  // what can be begun meanwhile.
+  void look_up(const std::string& key, Done done, Likely likely = nullptr);
   // Succeeds if the key is free or already ours (then it is renewed with this data).
   void create(const std::string& key, ByteView data, Duration ttl, Done done);
   void put(const std::string& key, ByteView data, Duration ttl, Done done);

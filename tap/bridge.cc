@@ -257,13 +257,16 @@ void Bridge::answer_arp(const ArpPacket& arp) {
   if (hooks_.own_ip() == arp.target_ip) return answer(own_mac_);
   // A guest here answers for itself.
   if (leases_.mac_of(arp.target_ip)) return;
-  resolver_.resolve(arp.target_ip, [this, answer, asker = arp.sender_mac,
-                                    source = arp.sender_ip](Result<Binding> binding) {
+  const auto meet = [this, source = arp.sender_ip](const Address& node) {
+    if (node != self_) hooks_.want_session(node, source);
+  };
+  const auto found = [this, answer, meet, asker = arp.sender_mac](Result<Binding> binding) {
     // Its own address, asked for before it is used: the store has settled that.
     if (!binding || binding->node == self_ || binding->mac == asker) return;
-    hooks_.want_session(binding->node, source);
+    meet(binding->node);
     answer(binding->mac);
-  });
+  };
+  resolver_.resolve(arp.target_ip, found, meet);
 }
 
 void Bridge::on_ipv4(ByteView frame, const EthernetView& ethernet) {

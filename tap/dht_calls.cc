@@ -17,8 +17,11 @@ std::function<void(Answer...)> guarded(std::weak_ptr<void> alive,
 
 DhtCalls calls_of(Dht& dht, std::weak_ptr<void> alive) {
   return {
-      .look_up = [&dht, alive](auto& key,
-                               auto done) { dht.look_up(key, guarded(alive, std::move(done))); },
+      .look_up =
+          [&dht, alive](auto& key, auto done, auto likely) {
+            if (likely) likely = guarded(alive, std::move(likely));
+            dht.look_up(key, guarded(alive, std::move(done)), std::move(likely));
+          },
       .create = [&dht, alive](
                     auto& key, ByteView data, Duration ttl,
                     auto done) { dht.create(key, data, ttl, guarded(alive, std::move(done))); },

@@ -10,7 +10,7 @@
 namespace wow {
 
 struct DhtCalls {
-  std::function<void(const std::string& key, Dht::Done)> look_up;
+  std::function<void(const std::string& key, Dht::Done, Dht::Likely)> look_up;
   std::function<void(const std::string& key, ByteView data, Duration ttl, Dht::Done)> create;
   std::function<void(const std::string& key, ByteView data, Duration ttl, Dht::Done)> put;
   std::function<void(const std::string& key, Dht::Done)> remove;

@@ -100,11 +100,15 @@ void GuestIpv6::answer(const MacAddress& asker, const NeighbourSolicitation& ask
   // A guest here answers for itself.
   const bool in_reach = subnet6_.contains(asked.target) || hooks_.may_be_guests(asked.target);
   if (!in_reach || leases_.mac_of(asked.target)) return;
-  holders_.ask(asked.target, [this, tell, asker, source = asked.asker](const auto& holder) {
+  const auto meet = [this, source = asked.asker](const Address& node) {
+    if (node != self_) hooks_.want_session(node, source);
+  };
+  const auto found = [this, tell, asker, meet](const auto& holder) {
     if (!holder || holder->node == self_ || holder->mac == asker) return;
-    hooks_.want_session(holder->node, source);
+    meet(holder->node);
     tell(holder->mac);
-  });
+  };
+  holders_.ask(asked.target, found, meet);
 }
 
 // "May I have this address?" (RFC 4862, 5.4). Whoever may has it from now.
@@ -122,10 +126,11 @@ void GuestIpv6::on_probe(const MacAddress& from, const IpAddress& target) {
 
 // Before its second is over, so that it takes no address that is another's.
 void GuestIpv6::say_if_taken(const MacAddress& asker, const IpAddress& ip) {
-  holders_.ask(ip, [this, asker, ip](const auto& holder) {
+  const auto found = [this, asker, ip](const auto& holder) {
     if (!holder || holder->mac == asker) return;
     hooks_.to_lan(write_neighbour_advertisement(asker, all_nodes(), ip, holder->mac, false));
-  });
+  };
+  holders_.ask(ip, found, nullptr);
 }
 
 }  // namespace wow

@@ -22,14 +22,15 @@ std::optional<Holder> Holders::find(const IpAddress& ip) {
   return found;
 }
 
-void Holders::ask(const IpAddress& ip, Done done) {
+void Holders::ask(const IpAddress& ip, Done done, Dht::Likely likely) {
   if (is_hosts_own(ip)) {
     return neighbours_.resolve(ip,
                                [done = std::move(done)](const auto& node) { done(host(node)); });
   }
-  resolver_.resolve(ip, [done = std::move(done)](const Result<Binding>& binding) {
+  const auto found = [done = std::move(done)](const Result<Binding>& binding) {
     done(binding ? std::optional(Holder{binding->node, binding->mac}) : std::nullopt);
-  });
+  };
+  resolver_.resolve(ip, found, std::move(likely));
 }
 
 }  // namespace wow

@@ -28,8 +28,8 @@ class Holders {
 
   // As was found lately. An old answer is asked for anew.
   std::optional<Holder> find(const IpAddress& ip);
-  // At once (before this returns) if it was found lately, else later.
-  void ask(const IpAddress& ip, Done done);
+  // At once (before this returns) if it was found lately, else later. `likely`: Dht::look_up()'s.
+  void ask(const IpAddress& ip, Done done, Dht::Likely likely);
 
  private:
   bool is_hosts_own(const IpAddress& ip) const { return !ip.is_v4() && !resolver_.is_leased(ip); }

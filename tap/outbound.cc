@@ -56,13 +56,22 @@ void Outbound::on_arp(const EthernetView& frame) {
 }
 
 void Outbound::ask(const IpAddress& ip, std::function<void(const MacAddress&)> answer) {
-  holders_.ask(ip, [this, ip, answer = std::move(answer)](const auto& holder) {
+  const auto source = ip.is_v4() ? hooks_.own_ip() : hooks_.own_ip6();
+  if (!source) return;
+  const auto meet = meet_from(*source);
+  const auto found = [this, meet, answer = std::move(answer)](const auto& holder) {
     if (!holder || *holder == Holder{self_, own_mac_}) return;
     // The session is made while the host still digests the answer.
-    const auto source = ip.is_v4() ? hooks_.own_ip() : hooks_.own_ip6();
-    if (holder->node != self_ && source) hooks_.want_session(holder->node, *source);
+    meet(holder->node);
     answer(holder->mac);
-  });
+  };
+  holders_.ask(ip, found, meet);
+}
+
+Dht::Likely Outbound::meet_from(const IpAddress& source) {
+  return [this, source](const Address& node) {
+    if (node != self_) hooks_.want_session(node, source);
+  };
 }
 
 void Outbound::on_ipv4(ByteView frame, const EthernetView& ethernet, std::uint8_t facts) {
@@ -78,7 +87,8 @@ void Outbound::forward(ByteView frame, const IpAddress& to, std::uint8_t facts) 
   if (const auto holder = holders_.find(to)) return send(*holder, frame, facts);
   const FrameStage::Key key{Address(), to};
   if (!stage_.add(key, frame, facts)) return;
-  holders_.ask(to, [this, key](const auto& holder) { release(key, holder); });
+  const auto found = [this, key](const auto& holder) { release(key, holder); };
+  holders_.ask(to, found, meet_from(source_of(frame)));
 }
 
 void Outbound::on_ipv6(ByteView frame, const EthernetView& ethernet, std::uint8_t facts) {

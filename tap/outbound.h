@@ -50,6 +50,8 @@ class Outbound {
   void on_solicitation(const EthernetView& ethernet, const NeighbourSolicitation& asked);
   // `answer` gets the MAC of who holds `ip`, if that is another than we.
   void ask(const IpAddress& ip, std::function<void(const MacAddress&)> answer);
+  // A session is made with whoever seems to hold what is looked up, while that is being proven.
+  Dht::Likely meet_from(const IpAddress& source);
   // What waited for its destination goes there, or nowhere.
   void release(const FrameStage::Key& key, const std::optional<Holder>& to);
   void send(const Holder& to, ByteView frame, std::uint8_t facts);

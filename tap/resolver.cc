@@ -25,16 +25,16 @@ bool Resolver::is_leased(const IpAddress& ip) const {
   return !ip.is_multicast() && !ip.is_loopback() && !ip.is_link_local() && !ip.is_unspecified();
 }
 
-void Resolver::resolve(const IpAddress& ip, Done done) {
+void Resolver::resolve(const IpAddress& ip, Done done, Dht::Likely likely) {
   const auto found = entries_.find(ip);
-  if (found == entries_.end()) return ask(ip, std::move(done));
+  if (found == entries_.end()) return ask(ip, std::move(done), std::move(likely));
   const Entry& entry = found->second;
   const TimePoint now = clock_.now();
   if (!entry.binding) {
-    if (now - entry.asked_at >= kNegativeTtl) return ask(ip, std::move(done));
+    if (now - entry.asked_at >= kNegativeTtl) return ask(ip, std::move(done), std::move(likely));
     return done(Error{ErrorCode::kNotFound, "nobody holds " + ip.text()});
   }
-  if (now >= entry.binding->valid_until) return ask(ip, std::move(done));
+  if (now >= entry.binding->valid_until) return ask(ip, std::move(done), std::move(likely));
   const Binding binding = *entry.binding;
   if (now >= entry.refresh_at) ask(ip, nullptr);
   done(binding);
@@ -138,7 +138,7 @@ void Resolver::bind(const IpAddress& ip, Entry& entry, std::optional<Binding> bi
   if (!same || clock_.now() >= before->valid_until) changed_(entry.binding->node);
 }
 
-void Resolver::ask(const IpAddress& ip, Done done) {
+void Resolver::ask(const IpAddress& ip, Done done, Dht::Likely likely) {
   // Whoever registers the service's address, say, must not be believed to hold it.
   if (!is_leased(ip)) {
     if (done) done(Error{ErrorCode::kNotFound, ip.text() + " is no host's address"});
@@ -155,7 +155,8 @@ void Resolver::ask(const IpAddress& ip, Done done) {
   if (done) waiters.push_back(std::move(done));
   if (asked != asked_.end()) return;
   const TimePoint now = clock_.now();
-  dht_.look_up(ip_key(ip), [this, ip, now](auto answer) { on_answer(ip, now, answer); });
+  dht_.look_up(
+      ip_key(ip), [this, ip, now](auto answer) { on_answer(ip, now, answer); }, std::move(likely));
 }
 
 void Resolver::on_answer(const IpAddress& ip, TimePoint asked_at, const Result<DhtRecord>& answer) {

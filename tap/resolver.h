@@ -50,8 +50,8 @@ class Resolver {
   // that guests have by leave of their host's invite.
   bool is_leased(const IpAddress& ip) const;
 
-  // From the cache at once (before this returns), else from the DHT.
-  void resolve(const IpAddress& ip, Done done);
+  // From the cache at once (before this returns), else from the DHT. `likely`: Dht::look_up()'s.
+  void resolve(const IpAddress& ip, Done done, Dht::Likely likely = nullptr);
   // For one who has reason to think the cache wrong: asks the DHT unless that was done a moment
   // ago.
   void resolve_again(const IpAddress& ip, Done done);
@@ -78,7 +78,7 @@ class Resolver {
     TimePoint asked_at{}, refresh_at{};
   };
 
-  void ask(const IpAddress& ip, Done done);
+  void ask(const IpAddress& ip, Done done, Dht::Likely likely = nullptr);
   void on_answer(const IpAddress& ip, TimePoint asked_at, const Result<DhtRecord>& answer);
   void make_room();
   // Says so if it changes who holds `ip`.

@@ -137,6 +137,49 @@ TEST_F(DhtValues, ALostReadIsAskedForAgainAsSoonAsItIsLate) {
   }
 }
 
+TEST_F(DhtValues, WhoIsLikelyToHoldAKeyIsKnownBeforeAMajorityWasAsked) {
+  ASSERT_TRUE(pool_.create(other_, "k", "v"));
+  ASSERT_TRUE(pool_.look_up(1, "k"));
+  const Address holder = pool_.look_up(1, "k")->owner, liar = FakeCredentials::address_of(77);
+  for (const bool lies : {false, true}) {
+    if (lies) {
+      pool_.tamper = [&](int, int, Bytes& bytes) {
+        pb::DhtMessage seen;
+        seen.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()));
+        if (!seen.has_client_reply() || seen.client_reply().holder().empty()) return true;
+        seen.mutable_client_reply()->set_holder(to_string(liar.bytes()));
+        bytes = to_bytes(seen.SerializeAsString());
+        return true;
+      };
+    }
+    std::vector<Address> likely;
+    std::optional<Result<DhtRecord>> answer;
+    pool_.dht(other_).look_up(
+        "k", [&](auto record) { answer = std::move(record); },
+        [&](const Address& who) {
+          EXPECT_FALSE(answer);
+          likely.push_back(who);
+        });
+    pool_.run_until([&] { return answer.has_value(); }, 6s);
+    EXPECT_EQ(likely, std::vector{lies ? liar : holder});
+    ASSERT_TRUE(*answer);
+    EXPECT_EQ((*answer)->owner, holder);
+  }
+}
+
+TEST_F(DhtValues, NobodyIsLikelyToHoldWhatIsRemovedOrWasNeverThere) {
+  ASSERT_TRUE(pool_.create(other_, "k", "v"));
+  ASSERT_TRUE(pool_.remove(other_, "k"));
+  for (const char* key : {"k", "nothing"}) {
+    std::optional<Result<DhtRecord>> answer;
+    pool_.dht(other_).look_up(
+        key, [&](auto record) { answer = std::move(record); },
+        [](auto&) { ADD_FAILURE() << "likely"; });
+    pool_.run_until([&] { return answer.has_value(); }, 6s);
+    EXPECT_EQ(answer->error().code, ErrorCode::kNotFound);
+  }
+}
+
 TEST_F(DhtValues, NamespacesHaveRules) {
   const auto ok = ErrorCode{-1};
   EXPECT_EQ(create_error(0, "ip/10.128.0.9"), ok);

@@ -28,7 +28,12 @@ DhtCalls FakeDht::calls_for(const Address& self) {
     };
   };
   DhtCalls calls;
-  calls.look_up = [this](const std::string& key, Dht::Done done) {
+  calls.look_up = [this](const std::string& key, Dht::Done done, Dht::Likely likely) {
+    if (likely) {
+      clock_.schedule(clock_.now() + kRoundTrip / 2, [this, key, likely] {
+        if (const DhtRecord* record = find(key); available && record) likely(record->owner);
+      });
+    }
     later(
         "get " + key,
         [this, key]() -> Result<DhtRecord> {

@@ -105,8 +105,19 @@ TEST_F(FramesTest, ArpIsAnsweredFromTheDhtAndTheSessionIsBegun) {
   ASSERT_EQ(to_host_.size(), 1u);
   EXPECT_EQ(to_host_[0],
             write_arp_reply(mac_of(kSelf), ip("10.128.0.1"), ip("10.128.0.2"), mac_of(kPeer)));
+  EXPECT_EQ(wanted_, (std::vector{kPeer, kPeer})) << "as soon as it is likely, and once it is sure";
+  EXPECT_TRUE(to_node_.empty());
+}
+
+TEST_F(FramesTest, AHolderThatIsOnlyLikelyGetsASessionAndNothingElse) {
+  outbound_.take(udp_frame(mac_of(kPeer), mac_of(kSelf), "10.128.0.1", "10.128.0.2"), 0);
+  clock_.run_for(FakeDht::kRoundTrip / 2);
   EXPECT_EQ(wanted_, std::vector{kPeer});
   EXPECT_TRUE(to_node_.empty());
+  dht_.set_lease("10.128.0.2", kEvil);  // the majority knows better
+  pass();
+  ASSERT_EQ(to_node_.size(), 1u);
+  EXPECT_EQ(to_node_[0].first, kEvil);
 }
 
 TEST_F(FramesTest, ArpForNobodyForOurselvesAndForOtherNetsIsNotAnswered) {

@@ -57,9 +57,9 @@ TEST_F(VirtualNetworkTest, FirstPacketsToANeverContactedHostArriveAllAndInOrder)
   }
 }
 
-// One round trip of the ring says who holds the address, one and a half make the session and bring
-// the packet; its receiver looks up meanwhile whose address it will come from.
-TEST(VirtualNetworkOfMany, TheFirstPacketToAStrangerTakesLessThanThreeRoundTripsOfTheRing) {
+// Half a round trip of the ring says who is likely to hold the address, one and a half make the
+// session and bring the packet; its receiver looks up meanwhile whose address it will come from.
+TEST(VirtualNetworkOfMany, TheFirstPacketToAStrangerTakesTwoRoundTripsOfTheRing) {
   VirtualPool pool{7};
   for (int i = 1; i <= 16; ++i)
     pool.add("198.51.100." + std::to_string(i), "host" + std::to_string(i));
@@ -83,7 +83,7 @@ TEST(VirtualNetworkOfMany, TheFirstPacketToAStrangerTakesLessThanThreeRoundTrips
       const TimePoint start = pool.world.now();
       a.vnet->on_frame_out(frame(a, b, "x"), 0);
       ASSERT_TRUE(pool.world.run_until([&] { return !b.port.list.empty(); }, 2s));
-      EXPECT_LT(pool.world.now() - start, 3 * ring);
+      EXPECT_LE(pool.world.now() - start, 2 * ring + 5ms);
       ++pairs;
     }
   }

@@ -5,6 +5,7 @@
 #include <boost/json/serialize.hpp>
 #include <iostream>
 #include <string>
+#include <string_view>
 
 namespace wow {
 
@@ -13,7 +14,7 @@ inline std::string text(const boost::json::object& row, const char* key) {
   const auto* value = row.if_contains(key);
   return value && value->is_string() ? std::string(value->get_string()) : "";
 }
-inline double number(const boost::json::object& row, const char* key) {
+inline double number(const boost::json::object& row, std::string_view key) {
   const auto* value = row.if_contains(key);
   if (!value) return 0;
   return value->is_double()   ? value->get_double()

@@ -33,6 +33,7 @@ constexpr Duration kAskInterval = 50ms;   // how exactly the time of a direct pa
 constexpr Duration kFirstAsks = 20ms;     // and that of a relayed one: nothing better is there yet
 constexpr Duration kAfterDirect = 500ms;  // traffic goes on, to see whether the change lost any
 constexpr Duration kLastPackets = 300ms;  // for those under way at the end
+constexpr double kFirstIsLate = 600;      // milliseconds: who dropped something is noted
 constexpr Duration kStoreLimit = 30s;
 constexpr std::size_t kReplicas = 3;
 constexpr int kPauseMilliseconds = 100;
@@ -92,10 +93,25 @@ bool note_paths(GridRow& row, const std::string& a, const std::string& b, Durati
   return straight;
 }
 
-std::uint64_t checks_of(const std::string& node) {
+json::object counters_of(const std::string& node) {
   const json::object status = ask(node, "status");
   const json::value* counters = status.if_contains("counters");
-  return counters ? static_cast<std::uint64_t>(number(counters->as_object(), "path_checks")) : 0;
+  return counters ? counters->as_object() : json::object();
+}
+
+std::uint64_t rise(const json::object& before, const json::object& after, std::string_view name) {
+  return static_cast<std::uint64_t>(number(after, name) - number(before, name));
+}
+
+// Notes what a node dropped meanwhile: "a drop_no_route 3".
+void note_drops(GridRow& row, const std::string& node, const json::object& before,
+                const json::object& after) {
+  for (const auto& [name, value] : after) {
+    const std::uint64_t count = rise(before, after, name);
+    if (!name.starts_with("drop_") || count == 0) continue;
+    if (!row.note.empty()) row.note += ", ";
+    row.note += node + " " + std::string(name) + " " + std::to_string(count);
+  }
 }
 
 // To a node that this one has no path to.
@@ -276,7 +292,7 @@ void GridCell::watch_traffic(GridRow& row) {
   const std::string ip_a = lease_of("a"), ip_b = lease_of("b");
   const Fd from = socket_in("a", ip_a), to = socket_in("b", ip_b);
   const sockaddr_in target = socket_address(ip_b);
-  const std::uint64_t checks_before = checks_of("a") + checks_of("b");
+  const json::object before_a = counters_of("a"), before_b = counters_of("b");
   std::set<std::uint32_t> arrived;
   const TimePoint start = now();
   TimePoint next_send = start, next_ask = start + kFirstAsks, last_send = start + options_.watch;
@@ -311,7 +327,12 @@ void GridCell::watch_traffic(GridRow& row) {
     }
   }
   row.lost = row.sent - static_cast<int>(arrived.size());
-  row.checks = checks_of("a") + checks_of("b") - checks_before;
+  const json::object after_a = counters_of("a"), after_b = counters_of("b");
+  row.checks = rise(before_a, after_a, "path_checks") + rise(before_b, after_b, "path_checks");
+  if (row.lost > 0 || row.first_ms > kFirstIsLate) {
+    note_drops(row, "a", before_a, after_a);
+    note_drops(row, "b", before_b, after_b);
+  }
   const std::string path = kind_of_path("a", address_b_);
   row.path = arrived.empty() ? "unreachable" : path.empty() ? "routed" : path;
 }
