@@ -18,14 +18,15 @@ guest_reexec() {
 
 # guest_start HOST [OPTION...]: QEMU there, its network card on tap0, kernel and initrd from $LAB_DIR, console in
 # $LAB_LOGS/HOST.console.log; guest_qmp HOST COMMAND [ARGUMENTS] speaks with its monitor. guest_qemu: the same without a network card.
-# 8 kB more than 192 MB: where memory is a multiple of 256 kB, QEMU before 9.0 without KVM clears the marks of written pages in strides
+# It has `guest_mb` of memory, and 8 kB more: where memory is a multiple of 256 kB, QEMU before 9.0 without KVM clears the marks of written pages in strides
 # that its address caches do not hear of, and one migration in a hundred loses a page; guests panic.
+guest_mb=192
 guest_start() {
   guest_qemu "$1" -netdev tap,id=net,ifname=tap0,script=no,downscript=no -device virtio-net-pci,netdev=net,id=nic,mac=52:54:00:12:34:56 "${@:2}"
 }
 guest_qemu() {
   rm -f "$LAB_DIR/$1.qmp"
-  lab_spawn "$1" "$LAB_LOGS/$1.console.log" qemu-system-x86_64 -accel tcg,thread=single -M q35 -cpu max -m 196616K -nodefaults -no-user-config \
+  lab_spawn "$1" "$LAB_LOGS/$1.console.log" qemu-system-x86_64 -accel tcg,thread=single -M q35 -cpu max -m $((guest_mb * 1024 + 8))K -nodefaults -no-user-config \
     -display none -serial stdio -kernel "$LAB_DIR/kernel" -initrd "$LAB_DIR/initrd" -append "console=ttyS0 quiet panic=-1" \
     -qmp "unix:$LAB_DIR/$1.qmp,server=on,wait=off" "${@:2}" >"$LAB_DIR/$1.vm"
   lab_wait 10 "QEMU in $1" test -S "$LAB_DIR/$1.qmp" || fail "QEMU did not start in $1"

@@ -7,14 +7,17 @@
 #    home1         office1       meadow1      home1 and office1 run QEMU only; meadow1 is in the pool: SSH's client, NFS's server
 #    (guest) <---> (guest)                    campus1 is, too, and pings the guest each 20 ms
 #
-#   work_test.sh [N [MEGABYTES [FILE]]]     each N times (1), with so much data (6); the long form: figures go to FILE, a line of JSON each
+#   work_test.sh [N [MEGABYTES [FILE [MBIT]]]]     each N times (1), with so much data (6) over a line of so many Mbit/s (8); the long
+#                                                  form: figures go to FILE, a line of JSON each
 set -euo pipefail
 # shellcheck source=tests/guest/guest.sh
 source "$(dirname "${BASH_SOURCE[0]}")/guest.sh"
 guest_tools=$pool_folder/../../tools/guest
 guest_reexec qemu-system-x86_64 busybox cpio sshd -- "$@"
 rounds=${1:-1} megabytes=${2:-6} results=${3:-}
-mbit=8 # of meadow's line: each takes longer than a migration, which does not go over it
+mbit=${4:-8} # of meadow's line: each takes longer than a migration, which does not go over it
+# What is copied into the guest lies in its memory, half of which may be files.
+((megabytes <= 20)) || guest_mb=$((guest_mb + 4 * megabytes))
 
 pool_laboratory home1 office1 campus1
 lab_site meadow firewall 198.51.100.24 203.0.114.0/24 "\"delay_ms\": 10, \"rate_mbit\": $mbit"
