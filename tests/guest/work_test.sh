@@ -53,8 +53,10 @@ WAIT_S=60 eventually "root logs in" in_guest true
 lab_exec meadow1 bash -c "mkdir /tmp/home && head -c ${megabytes}000000 /dev/urandom >/tmp/home/large"
 large=$LAB_DIR/hosts/meadow1/tmp/home/large
 sum=$(sha256sum <"$large")
+# A guest with much memory takes longer to migrate.
+job="steps=$((100 + megabytes))"
 # shellcheck disable=SC2016
-job='line=wow; for i in $(seq 100); do line=$(echo "$line" | sha256sum); echo "$line"; usleep 30000; done'
+job+='; line=wow; for i in $(seq $steps); do line=$(echo "$line" | sha256sum); echo "$line"; usleep 30000; done'
 (usleep() { :; } && eval "$job") >"$LAB_DIR/job.wanted"
 nfs=
 if command -v ganesha.nfsd >/dev/null; then
