@@ -26,7 +26,7 @@ namespace wow {
   X(kFramesIn, "frames_in", "Ethernet frames delivered to the virtual interface")                  \
   X(kFramesOut, "frames_out", "Ethernet frames read from the virtual interface")                   \
   X(kRoutedForwarded, "routed_forwarded", "routed packets passed on for others")                   \
-  X(kRelayedAgain, "relayed_again", "packets sent once more because their relay died")             \
+  X(kSentAgain, "sent_again", "packets sent once more: their relay died, their peer was silent")   \
   X(kCircuitForwarded, "circuit_forwarded", "packets passed on by circuit for others")             \
   X(kCircuitRefused, "circuit_refused", "circuits asked for and not agreed to here")               \
   X(kRoutedAgain, "routed_again", "routed packets that a hop did not acknowledge")                 \

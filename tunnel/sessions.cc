@@ -9,7 +9,7 @@
 namespace wow {
 namespace {
 
-// Of packets by circuit: what nobody repeats of himself.
+// What nobody repeats of himself.
 bool is_worth_keeping(std::uint8_t kind) {
   const auto what = static_cast<DataKind>(kind & kDataKindMask);
   return what == DataKind::kFrame || what == DataKind::kControl;
@@ -181,8 +181,11 @@ void Sessions::Impl::transmit(LiveSession& s, KeySet& keys, const Path& path, st
     if (sealer.seal(buffer)) {
       keys.keys->bytes_out.fetch_add(buffer.size(), std::memory_order_relaxed);
       if (path.is_direct()) count_direct(kind, buffer.size());
-      if (path.is_relayed() && is_worth_keeping(kind))
-        sent_lately_.add(path.circuit, buffer.view(), parts.now().time_since_epoch().count());
+      if ((path.is_relayed() || s.kept_index) && is_worth_keeping(kind)) {
+        sent_lately_.add(path.is_relayed() ? SentLately::by_circuit(path.circuit)
+                                           : SentLately::by_session(*s.kept_index),
+                         buffer.view(), parts.now().time_since_epoch().count());
+      }
       ++send_depth_;
       parts.send(s.peer(), path, buffer.view(), padded_to != 0);
       --send_depth_;
@@ -218,6 +221,7 @@ void Sessions::Impl::close(LiveSession& s, CloseReason reason) {
   s.alarm.cancel();
   s.prober.cancel();
   s.mtu_search.reset();
+  end_keeping(s);
   s.each_key_set([&](KeySet& set) {
     set.last_flight.reset();
     forget_keys(set);

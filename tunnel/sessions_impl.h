@@ -96,7 +96,7 @@ class Sessions::Impl final : public Handshaker::Events {
   static Path path_of(const CircuitLeg& leg, std::uint32_t id);
   void send_relayed(const Path& path, ByteView packet, bool dont_fragment);
   void pass_on(MutableBytes packet, RelayHeader header, CircuitLeg& leg);
-  void send_again(LiveSession& s, const Path& lost, TimePoint since);
+  void send_again(LiveSession& s, SentLately::Key lost, TimePoint since);
 
   bool is_roomy() const { return sessions.size() < parts.limits.sessions_max; }
   LiveSession* longest_idle() const;
@@ -139,6 +139,13 @@ class Sessions::Impl final : public Handshaker::Events {
   void arm_prober(LiveSession& s);
   void doubt_best(LiveSession& s, PathRecord& best);
   void update_path(LiveSession& s);
+  void keep_sent(LiveSession& s, bool silent);
+  void end_keeping(LiveSession& s);
+  template <typename Visit>
+  void each_sent_lately(Visit&& visit) {
+    for (SentLately* sent : sent_by_workers) visit(*sent);
+    visit(sent_lately_);
+  }
   void on_alarm(LiveSession& s);
   void arm_alarm(LiveSession& s);
   void note_talk(LiveSession& s);

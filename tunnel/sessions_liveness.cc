@@ -16,6 +16,8 @@ constexpr int kOpeningPatience = 4;
 constexpr Duration kLate = 50ms;
 constexpr Duration kExcuseMax = 500ms;
 constexpr int kExcusesMax = 16;
+// Of the challenges to a peer that is there.
+constexpr int kLostByChance = 1;
 // Alarms are not set nearer than this.
 constexpr Duration kAlarmMin = 10ms;
 
@@ -86,6 +88,7 @@ void Sessions::Impl::run_probes(LiveSession& s) {
   for (PathRecord& record : s.path_set.records()) {
     if (!record.probing || record.next_probe > now) continue;
     ++record.unanswered;
+    if (s.path_set.best() == &record) keep_sent(s, record.unanswered > kLostByChance);
     const bool waits = record.unanswered == 1 || record.unanswered >= limits.probes_until_suspect;
     record.next_probe = now + (waits ? round_trip_of(record) : Duration()) +
                         (busy ? limits.probe_interval_under_traffic : limits.probe_interval);
@@ -145,16 +148,39 @@ void Sessions::Impl::update_path(LiveSession& s) {
   if (doubted && s.path().path != left.state.path) {
     parts.listener.on_relay_doubted(left.state.path.via);
     const TimePoint alive = std::max(left.last_heard, left.state.last_answer);
-    send_again(s, left.state.path, alive - 2 * left.state.round_trip);
+    send_again(s, SentLately::by_circuit(left.state.path.circuit),
+               alive - 2 * left.state.round_trip);
   }
   if (!s.is_open()) return;
   const bool linked = s.is_linked();
+  if (s.told_linked && !linked) keep_sent(s, true);
+  if (s.kept_index && linked && !s.path_set.best()->probing) end_keeping(s);
   if (s.path_set.changes() == s.told_path && linked == s.told_linked) return;
   s.told_path = s.path_set.changes();
   s.told_linked = linked;
   s.unanswered_since = {};
   arm_alarm(s);
   parts.listener.on_path_changed(s);
+}
+
+// What is sent to a silent peer goes once more when it is back: else its host's TCP, which doubles
+// the time to its next try each time, is silent as long again. Kept from the first challenge on;
+// who answers that was not silent.
+void Sessions::Impl::keep_sent(LiveSession& s, bool silent) {
+  if (!s.kept_index) {
+    s.kept_index = s.current->send_index;
+    s.is_silent = false;
+    s.kept_since = parts.now();
+    each_sent_lately([&](SentLately& sent) { sent.set_silent(*s.kept_index, true); });
+  }
+  s.is_silent = s.is_silent || silent;
+}
+
+void Sessions::Impl::end_keeping(LiveSession& s) {
+  const auto index = std::exchange(s.kept_index, std::nullopt);
+  if (!index) return;
+  each_sent_lately([&](SentLately& sent) { sent.set_silent(*index, false); });
+  if (s.is_silent) send_again(s, SentLately::by_session(*index), s.kept_since);
 }
 
 TimePoint Sessions::Impl::rekey_due(const LiveSession& s) const {

@@ -86,24 +86,23 @@ void Sessions::Impl::drop_path(LiveSession& s, const Path& path) {
   arm_prober(s);
   update_path(s);
   // What was on its way when the relay closed the circuit.
-  if (in_use && path.is_relayed()) send_again(s, path, parts.now() - 2 * round_trip);
+  if (in_use && path.is_relayed())
+    send_again(s, SentLately::by_circuit(path.circuit), parts.now() - 2 * round_trip);
 }
 
 // The same packets: what did arrive is a replay there.
-void Sessions::Impl::send_again(LiveSession& s, const Path& lost, TimePoint since) {
+void Sessions::Impl::send_again(LiveSession& s, SentLately::Key lost, TimePoint since) {
   if (!s.is_open() || send_depth_ >= kSendDepthMax) return;
   const TimePoint from = std::max(since, parts.now() - kAgainWithin);
   const Path path = s.path().path;
   if (path.kind == PathKind::kNone) return;
-  std::vector<SentLately*> all = sent_by_workers;
-  all.push_back(&sent_lately_);
   ++send_depth_;
-  for (SentLately* sent : all) {
-    for (const Bytes& packet : sent->take(lost.circuit, from.time_since_epoch().count())) {
-      parts.metrics.add(Metric::kRelayedAgain);
+  each_sent_lately([&](SentLately& sent) {
+    for (const Bytes& packet : sent.take(lost, from.time_since_epoch().count())) {
+      parts.metrics.add(Metric::kSentAgain);
       parts.send(s.peer(), path, packet);
     }
-  }
+  });
   --send_depth_;
 }
 

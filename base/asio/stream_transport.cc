@@ -69,6 +69,7 @@ class StreamTransport::Impl : public std::enable_shared_from_this<Impl> {
 
   Result<void> listen(Carrier carrier, std::uint16_t port);
   std::optional<std::uint16_t> port(Carrier carrier) const;
+  void set_name(const IpAddress& ip, const std::string& name);
   void give_to(unsigned uid);
   void start(Handlers handlers);
   void stop();
@@ -113,6 +114,7 @@ class StreamTransport::Impl : public std::enable_shared_from_this<Impl> {
   std::vector<std::shared_ptr<Listener>> listeners_;
   std::unordered_map<Endpoint, StreamPtr, EndpointHash> streams_;
   std::map<Endpoint, Failure> failures_;
+  std::map<IpAddress, std::string> names_;
   asio::steady_timer sweep_;
   bool running_ = false;
 };
@@ -155,6 +157,11 @@ std::optional<std::uint16_t> StreamTransport::Impl::port(Carrier carrier) const 
     if (listener->carrier == carrier && !error) return local.port();
   }
   return std::nullopt;
+}
+
+void StreamTransport::Impl::set_name(const IpAddress& ip, const std::string& name) {
+  if (names_.size() >= options_.limits.names_max && !names_.contains(ip)) names_.clear();
+  names_[ip] = name;
 }
 
 void StreamTransport::Impl::give_to(unsigned uid) {
@@ -249,7 +256,10 @@ asio::awaitable<void> StreamTransport::Impl::run_dialled(std::shared_ptr<Impl> s
   std::string why;
   const bool passed = co_await dialler_.connect(*stream, why);
   if (passed && far.carrier == Carrier::kTls) {
-    stream->channel = co_await tls_.connect(stream->socket, far);
+    // Not inside co_await: GCC 12 would destroy what is made there twice.
+    const auto found = names_.find(far.ip);
+    const std::string name = found == names_.end() ? "" : found->second;
+    stream->channel = co_await tls_.connect(stream->socket, far, name);
     why = "no WebSocket of this pool's there";
   } else if (passed) {
     stream->channel = make_tcp_channel(stream->socket);
@@ -446,6 +456,9 @@ Result<void> StreamTransport::listen(Carrier carrier, std::uint16_t port) {
 }
 std::optional<std::uint16_t> StreamTransport::port(Carrier carrier) const {
   return impl_->port(carrier);
+}
+void StreamTransport::set_name(const IpAddress& ip, const std::string& name) {
+  impl_->set_name(ip, name);
 }
 void StreamTransport::give_to(unsigned uid) { impl_->give_to(uid); }
 void StreamTransport::start(Handlers handlers) { impl_->start(std::move(handlers)); }

@@ -31,7 +31,8 @@ struct StreamLimits {
   Duration idle_limit = 150s;            // nothing to or fro
   Duration redial_first = 1s;            // after a stream could not be opened; doubles
   Duration redial_max = 30s;
-  std::size_t redials_max = 256;        // endpoints so remembered
+  std::size_t redials_max = 256;  // endpoints so remembered
+  std::size_t names_max = 512;
   std::size_t queue_packets_max = 256;  // that wait to be sent, of one stream
   std::size_t queue_bytes_max = 256 * 1024;
 };
@@ -61,6 +62,8 @@ class StreamTransport {
   // port and the cure. Nothing is accepted before start().
   Result<void> listen(Carrier carrier, std::uint16_t port);
   std::optional<std::uint16_t> port(Carrier carrier) const;
+  // TLS streams to `ip` say this name.
+  void set_name(const IpAddress& ip, const std::string& name);
   // Before this process becomes that user: the kernel lets streams leave from the port of a
   // listener only if both belong to one (SO_REUSEPORT, socket(7)).
   void give_to(unsigned uid);

@@ -34,6 +34,7 @@ constexpr std::uint32_t kRequestBytesMax = 8 * 1024;
 constexpr std::size_t kMessageBytesMax = 128 * 1024;
 constexpr unsigned char kAlpn[] = "\x08http/1.1";
 constexpr std::size_t kAlpnBytes = sizeof kAlpn - 1;
+constexpr std::uint16_t kHttpsPort = 443;
 constexpr long kCertificateSeconds = 365L * 24 * 3600;
 
 using Stream = websocket::stream<ssl::stream<tcp::socket&>>;
@@ -130,14 +131,16 @@ TlsChannels::TlsChannels(std::string target)
 
 TlsChannels::~TlsChannels() = default;
 
-asio::awaitable<std::unique_ptr<ByteChannel>> TlsChannels::connect(tcp::socket& socket,
-                                                                   Endpoint to) {
+asio::awaitable<std::unique_ptr<ByteChannel>> TlsChannels::connect(tcp::socket& socket, Endpoint to,
+                                                                   std::string name) {
   auto stream = std::make_unique<Stream>(socket, contexts_->client);
+  if (!name.empty()) SSL_set_tlsext_host_name(stream->next_layer().native_handle(), name.c_str());
   const auto [failed] =
       co_await stream->next_layer().async_handshake(ssl::stream_base::client, kQuietly);
   if (failed) co_return nullptr;
   to.carrier = Carrier::kUdp;
-  const std::string host = to.text();
+  const std::string port = to.port == kHttpsPort ? "" : ":" + std::to_string(to.port);
+  const std::string host = name.empty() ? to.text() : name + port;
   const auto [refused] = co_await stream->async_handshake(host, target_, kQuietly);
   if (refused) co_return nullptr;
   co_return std::make_unique<WebSocketChannel>(std::move(stream));

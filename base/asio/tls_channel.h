@@ -20,8 +20,10 @@ class TlsChannels {
   ~TlsChannels();
 
   // Null where TLS or WebSocket came to nothing. No time limit: the caller closes the socket.
+  // `name`: of the far end, for who reads along (SNI, RFC 6066, 3); empty: none, as in a browser
+  // that was given an address.
   boost::asio::awaitable<std::unique_ptr<ByteChannel>> connect(boost::asio::ip::tcp::socket& socket,
-                                                               Endpoint to);
+                                                               Endpoint to, std::string name);
   boost::asio::awaitable<std::unique_ptr<ByteChannel>> accept(boost::asio::ip::tcp::socket& socket);
 
  private:

@@ -69,7 +69,10 @@ void BootstrapNames::on_answer(Name& name, Result<std::vector<IpAddress>> result
   }
   name.trouble.clear();
   std::vector<Endpoint> now;
-  for (const IpAddress& ip : *result) now.push_back({ip, name.port});
+  for (const IpAddress& ip : *result) {
+    now.push_back({ip, name.port});
+    handlers_.named(ip, name.host);
+  }
   if (now == name.endpoints) return;
   name.endpoints = std::move(now);
   log_info("bootstrap resolved", {{"name", name.host},

@@ -23,6 +23,8 @@ class BootstrapNames {
     std::function<void(const std::vector<Endpoint>&)> tell;  // what all names together stand for
     std::function<bool()> needed;                            // nobody who was reached is enough
     std::function<void()> failed = [] {};                    // a name has no address
+    // An address that a name stands for.
+    std::function<void(const IpAddress&, const std::string& name)> named = [](auto&, auto&) {};
   };
   // `names`: "NAME:PORT"; those that are not are said in the log. `servers`: as for NameResolver.
   BootstrapNames(boost::asio::any_io_executor executor, Clock& clock,

@@ -99,7 +99,8 @@ Result<std::unique_ptr<NodeHost>> NodeHost::open(boost::asio::any_io_executor ex
       BootstrapNames::Handlers{
           .tell = [&h](const auto& endpoints) { h.node_->set_named_bootstraps(endpoints); },
           .needed = off_the_ring,
-          .failed = [&h] { h.slot_.add(Metric::kNamesFailed); }});
+          .failed = [&h] { h.slot_.add(Metric::kNamesFailed); },
+          .named = [&h](const auto& ip, const auto& name) { h.streams_->set_name(ip, name); }});
   h.lan_ = std::make_unique<LanDiscovery>(
       *h.credentials_, h.clock_, h.random_, *h.transport_, h.slot_,
       LanDiscovery::Handlers{

@@ -40,7 +40,7 @@ lab_exec left1 ping -n -i 0.2 -c 300 "${ip[right1]}" >/dev/null </dev/null &
 keeps=$!
 eventually "the nearer one relays" pool_is_relayed left1 right1 r1
 death r1 r2 0.02
-yes "what it took with it was sent again" jq -en "$(counter left1 relayed_again) > 0"
+yes "what it took with it was sent again" jq -en "$(counter left1 sent_again) > 0"
 pool_routers r1
 WAIT_S=200 eventually "back, it is found to be the nearer one" pool_is_relayed left1 right1 r1
 death r1 r2 0.008

@@ -54,5 +54,32 @@ TEST(SentLately, OfABatchOnlyRelayPacketsEachByItself) {
   EXPECT_EQ(sent.take(7, 5), (std::vector<Bytes>{packet(0x10), packet(0x11), packet(0x12, 50)}));
 }
 
+TEST(SentLately, OfABatchAlsoWhatIsForASilentPeer) {
+  const auto data = [](std::uint32_t index, std::uint8_t mark) {
+    Bytes out = packet(mark);
+    DataHeader header;
+    header.receiver_index = index;
+    header.write(out.data());
+    return out;
+  };
+  const Bytes before = data(7, 0), first = data(7, 1), second = data(7, 2), other = data(8, 3);
+  Bytes together = first;
+  together.insert(together.end(), second.begin(), second.end());
+  const Endpoint to;
+  SentLately sent(8);
+  sent.add(std::vector<Datagram>{{to, {}, before, 0, 0}}, 4);
+  EXPECT_FALSE(sent.is_anybody_silent());
+  sent.set_silent(7, true);
+  EXPECT_TRUE(sent.is_anybody_silent());
+  sent.add(std::vector<Datagram>{{to, {}, together, 0, static_cast<std::uint16_t>(first.size())},
+                                 {to, {}, other, 0, 0}},
+           5);
+  EXPECT_TRUE(sent.take(SentLately::by_circuit(7), 0).empty());
+  EXPECT_EQ(sent.take(SentLately::by_session(7), 0), (std::vector<Bytes>{first, second}));
+  EXPECT_TRUE(sent.take(SentLately::by_session(8), 0).empty());
+  sent.set_silent(7, false);
+  EXPECT_FALSE(sent.is_anybody_silent());
+}
+
 }  // namespace
 }  // namespace wow

@@ -46,6 +46,46 @@ TEST_F(SessionLiveness, AnIdlePeersDeathIsNoticedInFiveSeconds) {
   }
 }
 
+// Whoever sends nothing more until his timer ends need not wait for that.
+TEST_F(SessionLiveness, WhatIsSentToASilentPeerArrivesOnceWhenThatIsBack) {
+  for (const Duration outage : {600ms, 1000ms}) {
+    Net net;
+    Party &a = net.add(), &b = net.add();
+    a.dial(b);
+    net.run_for(1s);
+    a.sessions().add_path(*a.session(b), Path::routed());
+    a.say(b, "before");
+    net.run_for(1s);
+    net.world.set_blocked([](auto &, auto &) { return true; });
+    net.ring_up = false;
+    a.say(b, "first");
+    net.run_for(outage - 100ms);
+    a.say(b, "second");
+    net.run_for(100ms);
+    net.world.set_blocked(nullptr);
+    net.ring_up = true;
+    EXPECT_TRUE(net.run_until([&] { return b.heard_set.contains("second"); }, 200ms)) << "of 3 s";
+    net.run_for(2s);
+    EXPECT_EQ(b.heard, (std::vector<std::string>{"before", "second"}));
+    EXPECT_EQ(a.count(Metric::kSentAgain), 1u);
+    a.say(b, "after");
+    net.run_for(1s);
+    EXPECT_EQ(a.count(Metric::kSentAgain), 1u);
+  }
+}
+
+// It never says anything but answers to challenges.
+TEST_F(SessionLiveness, ToAPeerThatOnlyListensNothingIsSentTwice) {
+  a.dial(b);
+  net.run_for(1s);
+  for (int i = 0; i < 500; ++i) {
+    a.say(b, std::to_string(i));
+    net.run_for(10ms);
+  }
+  EXPECT_EQ(b.heard.size(), 500u);
+  EXPECT_EQ(a.count(Metric::kSentAgain), 0u);
+}
+
 TEST_F(SessionLiveness, UnderTrafficDeathIsNoticedInOneAndAHalf) {
   a.dial(b);
   talk_for(3s);

@@ -26,7 +26,7 @@ void SendBatch::add(const Endpoint& to, std::size_t bytes, std::uint32_t session
 }
 
 void SendBatch::flush() {
-  if (has_relayed_) by_circuit_.add(messages_, now_ns_);
+  if (has_relayed_ || sent_lately_.is_anybody_silent()) sent_lately_.add(messages_, now_ns_);
   has_relayed_ = false;
   if (has_streams_) hand_to_streams();
   if (!messages_.empty()) socket_.send(messages_, metrics_);

@@ -19,11 +19,11 @@ class SendBatch {
   static constexpr std::size_t kFlushBytes = 60 * 1024;
   static constexpr std::size_t kPacketBytesMax = 66 * 1024;
 
-  SendBatch(const UdpSocket& socket, StreamOutlet& streams, SentLately& by_circuit,
+  SendBatch(const UdpSocket& socket, StreamOutlet& streams, SentLately& sent_lately,
             MetricSlot& metrics)
       : socket_(socket),
         streams_(streams),
-        by_circuit_(by_circuit),
+        sent_lately_(sent_lately),
         metrics_(metrics),
         storage_(new std::uint8_t[kFlushBytes + kPacketBytesMax]) {
     messages_.reserve(UdpSocket::kBatch);
@@ -51,7 +51,7 @@ class SendBatch {
 
   const UdpSocket& socket_;
   StreamOutlet& streams_;
-  SentLately& by_circuit_;
+  SentLately& sent_lately_;
   MetricSlot& metrics_;
   bool has_streams_ = false, has_relayed_ = false;  // among the messages
   std::int64_t now_ns_ = 0;

@@ -51,6 +51,31 @@ TEST_F(StreamTransportTest, PacketsGoToAndFroOverTcp) { talk(Carrier::kTcp); }
 
 TEST_F(StreamTransportTest, AndInWebSocketInsideTls) { talk(Carrier::kTls); }
 
+// Walls look for it: who asks for no name at all is no browser.
+TEST_F(StreamTransportTest, ATlsStreamSaysTheNameOfABootstrap) {
+  asio::ip::tcp::acceptor wall(io_, {asio::ip::make_address("127.0.0.1"), 0});
+  const Endpoint to{IpAddress::v4(0x7f000001), wall.local_endpoint().port(), Carrier::kTls};
+  start(a_);
+  a_.transport->set_name(to.ip, "relay.example.org");
+  std::string seen(4096, '\0');
+  std::size_t bytes = 0;
+  asio::ip::tcp::socket socket(io_);
+  wall.async_accept(socket, [&](auto) {
+    socket.async_read_some(asio::buffer(seen), [&](auto, std::size_t n) { bytes = n; });
+  });
+  send(a_, to, "hello");
+  ASSERT_TRUE(becomes([&] { return bytes > 0; }));
+  EXPECT_NE(seen.find("relay.example.org"), std::string::npos);
+}
+
+TEST_F(StreamTransportTest, AndCarriesPacketsAllTheSame) {
+  const Endpoint b = start_listening(b_, Carrier::kTls);
+  start(a_);
+  a_.transport->set_name(b.ip, "relay.example.org");
+  send(a_, b, "hello");
+  EXPECT_TRUE(becomes([&] { return b_.received.size() == 1; }));
+}
+
 TEST_F(StreamTransportTest, BothEndsAreToldOfTheEnd) {
   const Endpoint b = start_listening(b_, Carrier::kTcp);
   start(a_);
