@@ -55,36 +55,32 @@ void Directory::by_ip(const IpAddress& ip, Found found) {
   resolver_.resolve(ip, [this, found = std::move(found)](Result<Binding> binding) {
     if (!binding) return found(binding.error());
     if (binding->name.empty()) return found(row_of(*binding, ""));
-    dht_.look_up(
-        name_key(binding->name),
-        [this, found, binding](Result<DhtRecord> record) {
-          const bool holds =
-              record && record->owner == binding->node && parse_name_record(*record) == binding->ip;
-          found(row_of(*binding, holds ? binding->name : ""));
-        },
-        nullptr);
+    const auto named = [this, found, binding](Result<DhtRecord> record) {
+      const bool holds =
+          record && record->owner == binding->node && parse_name_record(*record) == binding->ip;
+      found(row_of(*binding, holds ? binding->name : ""));
+    };
+    dht_.look_up(name_key(binding->name), named, nullptr);
   });
 }
 
 void Directory::by_name(const std::string& name, Found found) {
-  dht_.look_up(
-      name_key(name),
-      [this, name, found = std::move(found)](Result<DhtRecord> record) {
-        const Error nobody{ErrorCode::kNotFound, "no host of pool " + pool_ + " is named " + name};
-        if (!record) {
-          return found(record.error().code == ErrorCode::kNotFound ? nobody : record.error());
-        }
-        const auto ip = parse_name_record(*record);
-        if (!ip) return found(nobody);
-        resolver_.resolve(*ip, [this, name, nobody, found, owner = record->owner](auto binding) {
-          if (!binding) {
-            return found(binding.error().code == ErrorCode::kNotFound ? nobody : binding.error());
-          }
-          if (binding->node != owner) return found(nobody);
-          found(row_of(*binding, name));
-        });
-      },
-      nullptr);
+  const auto named = [this, name, found = std::move(found)](Result<DhtRecord> record) {
+    const Error nobody{ErrorCode::kNotFound, "no host of pool " + pool_ + " is named " + name};
+    if (!record) {
+      return found(record.error().code == ErrorCode::kNotFound ? nobody : record.error());
+    }
+    const auto ip = parse_name_record(*record);
+    if (!ip) return found(nobody);
+    resolver_.resolve(*ip, [this, name, nobody, found, owner = record->owner](auto binding) {
+      if (!binding) {
+        return found(binding.error().code == ErrorCode::kNotFound ? nobody : binding.error());
+      }
+      if (binding->node != owner) return found(nobody);
+      found(row_of(*binding, name));
+    });
+  };
+  dht_.look_up(name_key(name), named, nullptr);
 }
 
 void Directory::list(Listed listed) {

@@ -9,10 +9,17 @@
 namespace wow {
 namespace {
 
-// What nobody repeats of himself.
-bool is_worth_keeping(std::uint8_t kind) {
+// By what a packet is kept, if it is.
+std::optional<SentLately::Key> key_to_keep(const LiveSession& s, const Path& path,
+                                           std::uint8_t kind) {
   const auto what = static_cast<DataKind>(kind & kDataKindMask);
-  return what == DataKind::kFrame || what == DataKind::kControl;
+  const bool is_frame = what == DataKind::kFrame;
+  // What nobody repeats of himself.
+  if (path.is_relayed() && (is_frame || what == DataKind::kControl))
+    return SentLately::by_circuit(path.circuit);
+  // Services wait longer than a silence may last; and edges without a frame are many.
+  if (s.kept_index && is_frame) return SentLately::by_session(*s.kept_index);
+  return std::nullopt;
 }
 
 }  // namespace
@@ -181,11 +188,8 @@ void Sessions::Impl::transmit(LiveSession& s, KeySet& keys, const Path& path, st
     if (sealer.seal(buffer)) {
       keys.keys->bytes_out.fetch_add(buffer.size(), std::memory_order_relaxed);
       if (path.is_direct()) count_direct(kind, buffer.size());
-      if ((path.is_relayed() || s.kept_index) && is_worth_keeping(kind)) {
-        sent_lately_.add(path.is_relayed() ? SentLately::by_circuit(path.circuit)
-                                           : SentLately::by_session(*s.kept_index),
-                         buffer.view(), parts.now().time_since_epoch().count());
-      }
+      if (const auto key = key_to_keep(s, path, kind))
+        sent_lately_.add(*key, buffer.view(), parts.now().time_since_epoch().count());
       ++send_depth_;
       parts.send(s.peer(), path, buffer.view(), padded_to != 0);
       --send_depth_;

@@ -43,6 +43,9 @@ class Party final : public Sessions::Listener, public Transport {
   void dial_routed(const Party& other) { sessions_->dial(other.address(), Path::routed()); }
   // Sends a control message; it must be unique to be counted.
   bool say(const Party& to, const std::string& text);
+  void send_frame(const Party& to, const std::string& text) {
+    sessions_->send(to.address(), DataKind::kFrame, view_of(text));
+  }
   Session* session(const Party& other) { return sessions_->find(other.address()); }
   bool is_open(const Party& other);
   bool is_direct(const Party& other);
@@ -55,6 +58,7 @@ class Party final : public Sessions::Listener, public Transport {
   std::vector<Address> opened;
   std::vector<Closed> closed;
   std::vector<std::string> heard;  // control messages, in order of arrival
+  std::vector<std::string> frames;
   std::set<std::string> heard_set;
   std::vector<Endpoint> reflexive;
   int path_changes = 0;
@@ -68,7 +72,9 @@ class Party final : public Sessions::Listener, public Transport {
   void on_path_changed(Session&) override { ++path_changes; }
   void on_routed(Session&, ByteView) override {}
   void on_control(Session& session, ByteView piece) override;
-  void on_frame(Session&, ByteView, std::uint8_t) override {}
+  void on_frame(Session&, ByteView frame, std::uint8_t) override {
+    frames.push_back(to_string(frame));
+  }
   void on_reflexive(Session&, const Endpoint& observed) override { reflexive.push_back(observed); }
   void send_routed(const Address& peer, const Address& via, ByteView packet) override;
   void send(std::span<const Datagram> batch) override;
