@@ -95,11 +95,11 @@ class LiveSession final : public Session {
   TimePoint rekey_not_before{};
   TimePoint unanswered_since{};  // of data; zero: none waits for an answer
   int unknown_index_hints = 0;   // since the peer was last heard
-  // While the peer may be silent: by which index what is sent is kept, whether more than chance
-  // says so, and since when; later, if data of its came nevertheless, along the ring.
+  // While the peer may be silent: by which index frames to it are kept, since when, and whether
+  // more than chance says so.
   std::optional<std::uint32_t> kept_index;
-  bool is_silent = false;
   TimePoint kept_since{};
+  bool is_silent = false;
   // What the listener was last told of path(): PathSet::changes() of then.
   std::uint32_t told_path = 0;
   bool told_linked = false;  // whether that was a validated direct or relayed one

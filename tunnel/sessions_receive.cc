@@ -96,7 +96,6 @@ void Sessions::Impl::note_heard(LiveSession& s, KeySet& keys, const Path& path, 
   const bool is_new = record == nullptr;
   if (is_new) record = &s.path_set.add(path, now);
   record->last_heard = now;
-  if (is_data && s.kept_index) s.kept_since = now;
   PathRecord* best = s.path_set.best();
   if (best == record) {
     keys.keys->last_received_ns.store(now.time_since_epoch().count(), std::memory_order_relaxed);

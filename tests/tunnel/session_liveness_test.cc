@@ -64,6 +64,7 @@ TEST_F(SessionLiveness, WhatIsSentToASilentPeerArrivesOnceWhenThatIsBack) {
     net.run_for(100ms);
     net.world.set_blocked(nullptr);
     net.ring_up = true;
+    b.say(a, "heard before its path is proven again");
     EXPECT_TRUE(net.run_until([&] { return b.frames.size() == 2; }, 200ms)) << "of 3 s";
     net.run_for(2s);
     EXPECT_EQ(b.frames, (std::vector<std::string>{"before", "second"}));
