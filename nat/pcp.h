@@ -12,6 +12,8 @@
 namespace wow {
 
 inline constexpr std::uint16_t kPcpPort = 5351;
+inline constexpr std::uint16_t kPcpAnnouncedPort =
+    5350;  // to which routers say that they restarted
 
 using PcpNonce = std::array<std::uint8_t, 12>;
 

@@ -80,6 +80,35 @@ struct FreeDevices {
 
 }  // namespace
 
+int open_announcements() {
+  const int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  if (fd < 0) return -1;
+  // They go to all hosts, and every program that maps ports listens there.
+  const int yes = 1;
+  setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
+  sockaddr_in all{};
+  all.sin_family = AF_INET;
+  all.sin_port = htons(kPcpAnnouncedPort);
+  if (bind(fd, reinterpret_cast<const sockaddr*>(&all), sizeof all) == 0) return fd;
+  close(fd);
+  return -1;
+}
+
+bool read_announcements(int fd) {
+  constexpr int kAtOnce = 16;
+  const in_addr_t router = default_router();
+  bool out = false;
+  for (int i = 0; i < kAtOnce; ++i) {
+    sockaddr_in from{};
+    socklen_t length = sizeof from;
+    char said = 0;
+    if (recvfrom(fd, &said, sizeof said, 0, reinterpret_cast<sockaddr*>(&from), &length) < 0) break;
+    out =
+        out || (router != 0 && from.sin_addr.s_addr == router && ntohs(from.sin_port) == kPcpPort);
+  }
+  return out;
+}
+
 std::optional<MappedPort> map_by_pcp(const MappingRequest& request, std::string& why) {
   const in_addr_t router = default_router();
   Line line;

@@ -27,6 +27,12 @@ struct MappingRequest {
 
 inline constexpr std::chrono::seconds kMappingLifetime{3600};
 
+// A socket that hears what routers announce when they have restarted, and -1 if there can be none.
+int open_announcements();
+// Reads what has come there. Whether the router in front of us was among those who said something:
+// it may have forgotten what it maps (RFC 6886, 3.2.1; RFC 6887, 14.1). Anybody on the link can say
+// so in its name.
+bool read_announcements(int fd);
 // Nothing if the router does not do this; `why` says what happened.
 std::optional<MappedPort> map_by_pcp(const MappingRequest& request, std::string& why);
 std::optional<MappedPort> map_by_natpmp(const MappingRequest& request, std::string& why);

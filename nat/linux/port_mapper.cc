@@ -32,6 +32,8 @@ constexpr rlim_t kMemoryMax = 256u << 20;  // of one worker: what a device can m
 constexpr std::size_t kMessageBytesMax = 1024;
 constexpr seconds kRetryFirst{60}, kRetryMax{1800};  // where nobody maps; doubles
 constexpr seconds kRenewMin{30};                     // however short a device says
+constexpr seconds kAnnouncedMin{30};                 // between two that are listened to
+constexpr unsigned kAnnouncedWaitMs = 5000;          // at most: not all at once (RFC 6887, 8.5)
 
 void close_all_but(int keep) {
   DIR* folder = opendir("/proc/self/fd");
@@ -140,11 +142,13 @@ class Child {
 
   void serve() {
     for (;;) {
-      std::array<pollfd, 2> watched = {pollfd{fd_, POLLIN, 0},
-                                       pollfd{worker_ ? worker_->fd() : -1, POLLIN, 0}};
+      std::array<pollfd, 3> watched = {pollfd{fd_, POLLIN, 0},
+                                       pollfd{worker_ ? worker_->fd() : -1, POLLIN, 0},
+                                       pollfd{announced_, POLLIN, 0}};
       if (poll(watched.data(), watched.size(), wait_ms()) < 0 && errno != EINTR) break;
       if (watched[0].revents != 0 && !read_command()) break;
       if (watched[1].revents != 0 && worker_ && worker_->read_some()) on_result();
+      if (watched[2].revents != 0 && read_announcements(announced_)) on_restart();
       if (!worker_ && request_.port != 0 && Clock::now() >= due_) begin();
     }
     // A try under way may just have succeeded: what it maps ends by itself within an hour.
@@ -194,6 +198,16 @@ class Child {
     send(fd_, said.data(), std::min(said.size(), kMessageBytesMax), MSG_NOSIGNAL);
   }
 
+  // Of the router.
+  void on_restart() {
+    const auto now = Clock::now();
+    if (now < listens_from_) return;
+    listens_from_ = now + kAnnouncedMin;
+    std::uint32_t chance = 0;
+    if (getrandom(&chance, sizeof chance, GRND_NONBLOCK) < 0) chance = 0;
+    due_ = std::min(due_, now + milliseconds(chance % kAnnouncedWaitMs));
+  }
+
   void remove() {
     if (!mapped_) return;
     Worker worker(
@@ -211,7 +225,8 @@ class Child {
   MappingRequest request_;
   std::optional<MappedPort> mapped_;
   std::optional<Worker> worker_;
-  Clock::time_point due_ = Clock::now();
+  const int announced_ = open_announcements();
+  Clock::time_point due_ = Clock::now(), listens_from_{};
   seconds retry_ = kRetryFirst;
 };
 
