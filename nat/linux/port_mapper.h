@@ -2,7 +2,8 @@
 // (RFC 6886, libnatpmp), else UPnP IGD (miniupnpc). What such devices answer is hostile until
 // proven otherwise, and the libraries wait for it: so it is done in processes of their own, with
 // bounds on memory and time, which nothing that the device says outlives. The mapping is renewed at
-// half of its life, and removed when the owner ends, however it ends.
+// half of its life and when the router says that it has restarted, and removed when the owner ends,
+// however it ends.
 #pragma once
 
 #include <sys/types.h>
