@@ -31,8 +31,8 @@ struct StreamLimits {
   Duration idle_limit = 150s;            // nothing to or fro
   Duration redial_first = 1s;            // after a stream could not be opened; doubles
   Duration redial_max = 30s;
-  std::size_t redials_max = 256;  // endpoints so remembered
-  std::size_t names_max = 512;
+  std::size_t redials_max = 256;        // endpoints so remembered
+  std::size_t names_max = 512;          // addresses whose names are known
   std::size_t queue_packets_max = 256;  // that wait to be sent, of one stream
   std::size_t queue_bytes_max = 256 * 1024;
 };
