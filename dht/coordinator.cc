@@ -68,15 +68,13 @@ void Coordinator::on_request(const Address& from, const pb::DhtMessage& message)
 void Coordinator::tell_likely(const Address& to, std::uint64_t id, const Epoch& epoch,
                               const std::string& key) {
   const auto found = epoch.registers.find(key);
-  if (found == epoch.registers.end()) return;
-  const Register& own = found->second;
-  if (!own.value || own.value->removed || own.is_expired(context_.clock.now())) return;
+  if (found == epoch.registers.end() || !found->second.is_live(context_.clock.now())) return;
   pb::DhtMessage out;
   set_epoch(out, epoch.group.id);
   out.set_id(id);
   out.set_reply(true);
   out.mutable_client_reply()->set_status(pb::ClientReply::LIKELY);
-  out.mutable_client_reply()->set_holder(to_string(own.value->owner.bytes()));
+  out.mutable_client_reply()->set_holder(to_string(found->second.value->owner.bytes()));
   context_.send(to, out);
 }
 

@@ -148,8 +148,7 @@ class Dht::Impl final : public dht::Holdings {
     const dht::Epoch* epoch = shard.replica().serving();
     if (!epoch) return 0;
     for (const auto& [key, state] : epoch->registers) {
-      const bool is_record = state.value && !state.value->removed;
-      count += is_record && !state.is_expired(context_.clock.now());
+      count += state.is_live(context_.clock.now());
     }
     return count;
   }

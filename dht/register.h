@@ -62,6 +62,7 @@ struct Register {
   VersionFloors floors;
   std::string invite{};  // by which the owner came, for its quota
 
+  bool is_live(TimePoint now) const { return value && !value->removed && !is_expired(now); }
   bool is_expired(TimePoint now) const { return value && now - since > value->lifetime(); }
 
   // Nothing if malformed. `since` is the caller's: a clock's reading means nothing elsewhere.

@@ -176,7 +176,7 @@ void Round::on_states() {
     seen.floors = latest->floors;
     for (const auto& [from, state] : states_) {
       // Free only if every promise of the majority says so.
-      if (state.value && !state.value->removed && !state.is_expired(now)) seen.live = true;
+      if (state.is_live(now)) seen.live = true;
       if (state.accepted == latest->accepted) seen.age = std::min(seen.age, now - state.since);
     }
     if (seen.value && seen.value->removed) seen.live = false;

@@ -12,8 +12,8 @@
 namespace wow {
 
 inline constexpr std::uint16_t kPcpPort = 5351;
-inline constexpr std::uint16_t kPcpAnnouncedPort =
-    5350;  // to which routers say that they restarted
+// To which routers say that they have restarted.
+inline constexpr std::uint16_t kPcpAnnouncedPort = 5350;
 
 using PcpNonce = std::array<std::uint8_t, 12>;
 

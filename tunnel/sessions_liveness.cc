@@ -165,8 +165,10 @@ void Sessions::Impl::update_path(LiveSession& s) {
 
 // What is sent to a silent peer goes once more when it is back: else its host's TCP, which doubles
 // the time to its next try each time, is silent as long again. Kept from the first challenge on;
-// who answers that was not silent.
+// who answers that was not silent. Edges without frames, which are challenged all the time, would
+// only slow the workers down.
 void Sessions::Impl::keep_sent(LiveSession& s, bool silent) {
+  if (parts.now() - s.last_sent_frame() >= kTrafficLasts) return;
   if (!s.kept_index) {
     s.kept_index = s.current->send_index;
     s.is_silent = false;
