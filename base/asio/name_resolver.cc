@@ -6,9 +6,11 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <boost/asio/as_tuple.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
 #include <map>
 
 namespace wow {
@@ -197,6 +199,19 @@ void NameResolver::resolve(const std::string& name, Done done) {
   *place = query.get();
   queries_.push_back(query);
   query->start(name, servers_);
+}
+
+asio::awaitable<std::vector<IpAddress>> NameResolver::addresses_of(const std::string& host) {
+  if (const auto ip = IpAddress::parse(host)) co_return std::vector<IpAddress>{*ip};
+  auto found = std::make_shared<std::vector<IpAddress>>();
+  auto answered = std::make_shared<asio::steady_timer>(executor_);
+  answered->expires_at(asio::steady_timer::time_point::max());
+  resolve(host, [found, answered](Result<std::vector<IpAddress>> result) {
+    if (result) *found = std::move(*result);
+    answered->cancel();
+  });
+  co_await answered->async_wait(asio::as_tuple(asio::use_awaitable));
+  co_return *found;
 }
 
 void NameResolver::forget(Query* query) {

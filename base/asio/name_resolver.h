@@ -3,6 +3,7 @@
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/awaitable.hpp>
 #include <functional>
 #include <memory>
 #include <string>
@@ -29,6 +30,8 @@ class NameResolver {
   // error says what failed in a few words. Gives up after about 10 s. Beyond kQueriesMax:
   // kExhausted.
   void resolve(const std::string& name, Done done);
+  // The same, awaited; an address stands for itself. None: there is none. The resolver outlives it.
+  boost::asio::awaitable<std::vector<IpAddress>> addresses_of(const std::string& host);
 
  private:
   class Query;

@@ -98,9 +98,9 @@ ProxyAnswer judge_status(const std::string& status, std::string& why) {
   return ProxyAnswer::kRefuses;
 }
 
-asio::awaitable<ProxyAnswer> pass_http(tcp::socket& socket, const Proxy& proxy, const Endpoint& to,
-                                       std::string& why) {
-  const std::string target = Endpoint{to.ip, to.port}.text();
+asio::awaitable<ProxyAnswer> pass_http(tcp::socket& socket, const Proxy& proxy,
+                                       const ProxyTarget& to, std::string& why) {
+  const std::string target = to.text();
   std::string ask = "CONNECT " + target + " HTTP/1.1\r\nHost: " + target + "\r\n";
   if (!proxy.user.empty())
     ask += "Proxy-Authorization: Basic " + base64(proxy.user + ":" + proxy.password) + "\r\n";
@@ -156,11 +156,18 @@ ProxyAnswer judge_code(std::uint8_t code, std::string& why) {
 
 // RFC 1928, 4 to 6.
 asio::awaitable<ProxyAnswer> pass_socks5(tcp::socket& socket, const Proxy& proxy,
-                                         const Endpoint& to, std::string& why) {
+                                         const ProxyTarget& to, std::string& why) {
   const ProxyAnswer hello = co_await log_in_socks5(socket, proxy, why);
   if (hello != ProxyAnswer::kPasses) co_return hello;
+  constexpr std::uint8_t kIpv4 = 1, kName = 3, kIpv6 = 4;
   Writer ask;
-  ask.u8(kSocksVersion).u8(1).u8(0).u8(to.ip.is_v4() ? 1 : 4).bytes(to.ip.bytes()).u16(to.port);
+  ask.u8(kSocksVersion).u8(1).u8(0);
+  if (const auto ip = IpAddress::parse(to.host)) {
+    ask.u8(ip->is_v4() ? kIpv4 : kIpv6).bytes(ip->bytes());
+  } else {
+    ask.u8(kName).bytes(view_of(with_length(to.host)));
+  }
+  ask.u16(to.port);
   const std::string bytes = to_string(ask.take());
   why = "it does not answer";
   std::vector<std::uint8_t> answer(4);
@@ -171,7 +178,6 @@ asio::awaitable<ProxyAnswer> pass_socks5(tcp::socket& socket, const Proxy& proxy
   const ProxyAnswer verdict = judge_code(answer[1], why);
   if (verdict != ProxyAnswer::kPasses) co_return verdict;
   // The address that it speaks from, of a length that its kind or its first byte tells: read over.
-  constexpr std::uint8_t kIpv4 = 1, kName = 3, kIpv6 = 4;
   std::vector<std::uint8_t> bound(answer[3] == kIpv4 ? 4 : answer[3] == kIpv6 ? 16 : 0);
   if (answer[3] == kName) {
     std::vector<std::uint8_t> length(1);
@@ -246,8 +252,13 @@ std::optional<Proxy> proxy_from_environment(std::string* why) {
   return std::nullopt;
 }
 
-asio::awaitable<ProxyAnswer> pass_proxy(tcp::socket& socket, const Proxy& proxy, const Endpoint& to,
-                                        std::string& why) {
+std::string ProxyTarget::text() const {
+  const bool is_ipv6 = host.find(':') != host.npos;
+  return (is_ipv6 ? "[" + host + "]:" : host + ":") + std::to_string(port);
+}
+
+asio::awaitable<ProxyAnswer> pass_proxy(tcp::socket& socket, const Proxy& proxy,
+                                        const ProxyTarget& to, std::string& why) {
   if (proxy.kind == Proxy::Kind::kHttp) co_return co_await pass_http(socket, proxy, to, why);
   co_return co_await pass_socks5(socket, proxy, to, why);
 }

@@ -2,9 +2,7 @@
 
 #include <algorithm>
 #include <boost/asio/as_tuple.hpp>
-#include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
-#include <memory>
 
 #include "base/asio/byte_channel.h"
 
@@ -33,19 +31,6 @@ const Proxy* StreamDialler::proxy_for(const Endpoint& far) const {
   return all || far.carrier == Carrier::kTls ? &*proxy_ : nullptr;
 }
 
-asio::awaitable<std::vector<IpAddress>> StreamDialler::addresses_of(const Proxy& proxy) {
-  if (const auto ip = IpAddress::parse(proxy.host)) co_return std::vector<IpAddress>{*ip};
-  auto found = std::make_shared<std::vector<IpAddress>>();
-  auto answered = std::make_shared<asio::steady_timer>(executor_);
-  answered->expires_at(asio::steady_timer::time_point::max());
-  resolver_.resolve(proxy.host, [found, answered](Result<std::vector<IpAddress>> result) {
-    if (result) *found = std::move(*result);
-    answered->cancel();
-  });
-  co_await answered->async_wait(kQuietly);
-  co_return *found;
-}
-
 void StreamDialler::bind_to_port(tcp::socket& socket, const tcp::endpoint& to) const {
   boost::system::error_code error;
   socket.open(to.protocol(), error);
@@ -69,12 +54,13 @@ asio::awaitable<boost::system::error_code> StreamDialler::open_to(tcp::socket& s
   co_return refused_again;
 }
 
-asio::awaitable<bool> StreamDialler::connect(Stream& stream, std::string& why) {
+asio::awaitable<bool> StreamDialler::connect(Stream& stream, const std::string& name,
+                                             std::string& why) {
   const Proxy* const proxy = proxy_for(stream.far);
   std::vector<tcp::endpoint> ends{to_asio(stream.far)};
   if (proxy != nullptr) {
     ends.clear();
-    const auto found = co_await addresses_of(*proxy);
+    const auto found = co_await resolver_.addresses_of(proxy->host);
     for (const IpAddress& ip : found) ends.push_back(to_asio({ip, proxy->port}));
     why = "the proxy's name does not resolve";
   }
@@ -94,8 +80,8 @@ asio::awaitable<bool> StreamDialler::connect(Stream& stream, std::string& why) {
   tune(stream.socket);
   if (proxy == nullptr) co_return true;
   std::string words;
-  if (co_await pass_proxy(stream.socket, *proxy, stream.far, words) == ProxyAnswer::kPasses)
-    co_return true;
+  const ProxyTarget to{name.empty() ? stream.far.ip.text() : name, stream.far.port};
+  if (co_await pass_proxy(stream.socket, *proxy, to, words) == ProxyAnswer::kPasses) co_return true;
   why = "the proxy: " + words;
   co_return false;
 }

@@ -7,7 +7,6 @@
 #include <cstdint>
 #include <optional>
 #include <string>
-#include <vector>
 
 #include "base/asio/name_resolver.h"
 #include "base/asio/proxy.h"
@@ -26,12 +25,11 @@ class StreamDialler {
   void leave_from(std::uint16_t port) { port_ = port; }
   // Which a stream to `far` must pass; null: none.
   const Proxy* proxy_for(const Endpoint& far) const;
-  // To the far end, or as far as the proxy lets us. False: `why` tells, or it was closed meanwhile.
-  // Its caller keeps this and the stream alive.
-  boost::asio::awaitable<bool> connect(Stream& stream, std::string& why);
+  // To the far end, or as far as the proxy lets us, which is told the far end's name if it has one.
+  // False: `why` tells, or it was closed meanwhile. Its caller keeps this and the stream alive.
+  boost::asio::awaitable<bool> connect(Stream& stream, const std::string& name, std::string& why);
 
  private:
-  boost::asio::awaitable<std::vector<IpAddress>> addresses_of(const Proxy& proxy);
   boost::asio::awaitable<boost::system::error_code> open_to(
       boost::asio::ip::tcp::socket& socket, const boost::asio::ip::tcp::endpoint& to);
   void bind_to_port(boost::asio::ip::tcp::socket& socket,

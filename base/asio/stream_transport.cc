@@ -75,6 +75,7 @@ class StreamTransport::Impl : public std::enable_shared_from_this<Impl> {
   void stop();
   void send(const Datagram& packets);
   void redial_all();
+  std::string name_of(const IpAddress& ip) const;  // empty: none is known
   std::string via(const Endpoint& far) const;
   std::size_t size() const { return streams_.size(); }
 
@@ -190,9 +191,16 @@ void StreamTransport::Impl::stop() {
   for (const auto& [far, stream] : std::exchange(streams_, {})) stream->close();
 }
 
+std::string StreamTransport::Impl::name_of(const IpAddress& ip) const {
+  const auto found = names_.find(ip);
+  return found == names_.end() ? "" : found->second;
+}
+
 std::string StreamTransport::Impl::via(const Endpoint& far) const {
   const Proxy* proxy = dialler_.proxy_for(far);
-  return proxy == nullptr ? "" : "through proxy " + proxy->text();
+  if (proxy == nullptr) return "";
+  const std::string name = name_of(far.ip);
+  return (name.empty() ? "" : "as " + name + " ") + "through proxy " + proxy->text();
 }
 
 void StreamTransport::Impl::send(const Datagram& packets) {
@@ -254,11 +262,10 @@ asio::awaitable<void> StreamTransport::Impl::run_dialled(std::shared_ptr<Impl> s
                                                          StreamPtr stream) {
   const Endpoint far = stream->far;
   std::string why;
-  const bool passed = co_await dialler_.connect(*stream, why);
+  // Not inside co_await: GCC 12 would destroy what is made there twice.
+  const std::string name = name_of(far.ip);
+  const bool passed = co_await dialler_.connect(*stream, name, why);
   if (passed && far.carrier == Carrier::kTls) {
-    // Not inside co_await: GCC 12 would destroy what is made there twice.
-    const auto found = names_.find(far.ip);
-    const std::string name = found == names_.end() ? "" : found->second;
     stream->channel = co_await tls_.connect(stream->socket, far, name);
     why = "no WebSocket of this pool's there";
   } else if (passed) {

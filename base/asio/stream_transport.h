@@ -62,7 +62,7 @@ class StreamTransport {
   // port and the cure. Nothing is accepted before start().
   Result<void> listen(Carrier carrier, std::uint16_t port);
   std::optional<std::uint16_t> port(Carrier carrier) const;
-  // TLS streams to `ip` say this name.
+  // TLS streams to `ip` say this name, and proxies are asked for it instead of the address.
   void set_name(const IpAddress& ip, const std::string& name);
   // Before this process becomes that user: the kernel lets streams leave from the port of a
   // listener only if both belong to one (SO_REUSEPORT, socket(7)).
@@ -76,7 +76,8 @@ class StreamTransport {
   void send(const Datagram& packets);
   // Ends what we dialled: our addresses have changed. Packets for them dial anew.
   void redial_all();
-  // "through proxy http://10.0.0.1:3128", or empty.
+  // "through proxy http://10.0.0.1:3128", before it "as pool.example " if it has that name; or
+  // empty.
   std::string via(const Endpoint& far) const;
   std::size_t size() const;  // streams, open or not
 

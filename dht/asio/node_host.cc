@@ -100,7 +100,8 @@ Result<std::unique_ptr<NodeHost>> NodeHost::open(boost::asio::any_io_executor ex
           .tell = [&h](const auto& endpoints) { h.node_->set_named_bootstraps(endpoints); },
           .needed = off_the_ring,
           .failed = [&h] { h.slot_.add(Metric::kNamesFailed); },
-          .named = [&h](const auto& ip, const auto& name) { h.streams_->set_name(ip, name); }});
+          .named = [&h](const auto& ip, const auto& name) { h.streams_->set_name(ip, name); }},
+      h.options_.proxy ? std::optional(h.options_.proxy->kind) : std::nullopt);
   h.lan_ = std::make_unique<LanDiscovery>(
       *h.credentials_, h.clock_, h.random_, *h.transport_, h.slot_,
       LanDiscovery::Handlers{

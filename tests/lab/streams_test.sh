@@ -22,6 +22,7 @@ lab_public p 198.51.100.8 "$line"
 lab_public peer 198.51.100.9 "$line"
 lab_site home nat 198.51.100.21 192.168.1.0/24 "$line"
 lab_host host home
+lab_host nameless home
 lab_site flat nat 198.51.100.22 192.168.2.0/24 "$line"
 lab_host flat1 flat
 lab_site cell nat 198.51.100.23 192.168.3.0/24 "$line"
@@ -57,6 +58,15 @@ joins_by host "through a proxy with a password" 'through proxy http://198.51.100
 wall 'iifname lan tcp dport != 1080 drop' 'iifname lan meta l4proto != tcp drop'
 joins_by host "through SOCKS 5 with a password" '^stream (TCP 198[0-9.]*:4433 through proxy socks5://198.51.100.8:1080)' \
   --proxy socks5://lab:secret@198.51.100.8:1080
+
+echo "--- a bootstrap's name that the proxy alone can resolve"
+lab_exec p bash -c 'echo "198.51.100.101 pool.example" >>/etc/hosts'
+(umask 077 && lab_exec r1 wow invite create lab --bootstrap pool.example:4433 >"$LAB_DIR/hosts/nameless/root/lab.invite" 2>/dev/null)
+lab_exec nameless wow join lab.invite >/dev/null 2>&1
+wall 'iifname lan tcp dport != 3128 drop' 'iifname lan meta l4proto != tcp drop'
+joins_by nameless "by a name" '^stream (TLS 240.0.0.1:443 as pool.example through proxy http://198.51.100.8:3128)' \
+  --proxy http://198.51.100.8:3128
+lab_exec nameless wow leave lab >/dev/null 2>&1 || :
 
 echo "--- proxies that the daemon's environment names"
 # Both proxies can be reached: which one is taken tells whose word counts. Nobody listens on port 9.

@@ -21,7 +21,7 @@ constexpr std::chrono::milliseconds kTcpPatience{1500};
 constexpr int kMapperPatienceMs = 8000;
 // A proxy has to reach the member, too.
 constexpr std::chrono::milliseconds kProxyPatience{4000};
-constexpr std::size_t kTcpEndsMax = 16, kProxyEndsMax = 6;
+constexpr std::size_t kTcpEndsMax = 16, kProxyTriesMax = 6;
 constexpr std::uint16_t kHttps = 443;
 
 struct Mapped {
@@ -82,12 +82,12 @@ Finding judge_ipv6(const NatFindings& v6) {
 }
 
 // Where members may listen for streams: at their UDP port's number and at 443.
-std::vector<Endpoint> tcp_ends(const std::vector<Endpoint>& servers, std::size_t most) {
+std::vector<Endpoint> tcp_ends(const std::vector<Endpoint>& servers) {
   std::vector<Endpoint> out;
   for (const Endpoint& server : servers) {
     for (const std::uint16_t port : {server.port, kHttps}) {
       const Endpoint e{server.ip, port};
-      if (out.size() < most && std::ranges::find(out, e) == out.end()) out.push_back(e);
+      if (out.size() < kTcpEndsMax && std::ranges::find(out, e) == out.end()) out.push_back(e);
     }
   }
   return out;
@@ -95,7 +95,7 @@ std::vector<Endpoint> tcp_ends(const std::vector<Endpoint>& servers, std::size_t
 
 Finding judge_tcp(const std::vector<Endpoint>& servers, bool udp) {
   if (servers.empty()) return {"TCP", State::kUnknown, "there is nobody to try it with", ""};
-  const std::vector<Endpoint> to = tcp_ends(servers, kTcpEndsMax);
+  const std::vector<Endpoint> to = tcp_ends(servers);
   const auto reached = try_tcp(to, kTcpPatience);
   bool https = false, any = false;
   std::string words;
@@ -109,6 +109,26 @@ Finding judge_tcp(const std::vector<Endpoint>& servers, bool udp) {
   if (any) return {"TCP", State::kLimited, "goes out, but not to port 443: " + words, ""};
   return {"TCP", udp ? State::kLimited : State::kBad, "does not go out: " + words,
           "only a proxy may lead out of here"};
+}
+
+// As streams ask for them: names by name, and an HTTP proxy for TLS alone.
+std::vector<ProxyTarget> proxy_targets(const Patient& patient) {
+  std::vector<ProxyTarget> out;
+  const auto add = [&](const std::string& host, std::uint16_t port) {
+    const bool is_http = patient.proxy->kind == Proxy::Kind::kHttp;
+    for (const ProxyTarget& to : {ProxyTarget{host, is_http ? kHttps : port}, {host, kHttps}}) {
+      if (out.size() < kProxyTriesMax && std::ranges::find(out, to) == out.end()) out.push_back(to);
+    }
+  };
+  for (const std::string& bootstrap : patient.bootstraps) {
+    const auto endpoint = Endpoint::parse(bootstrap);
+    const std::size_t colon = std::min(bootstrap.rfind(':'), bootstrap.size() - 1);
+    const int port = endpoint ? endpoint->port : std::atoi(bootstrap.c_str() + colon + 1);
+    add(endpoint ? endpoint->ip.text() : bootstrap.substr(0, colon),
+        static_cast<std::uint16_t>(port));
+  }
+  for (const Endpoint& member : patient.members) add(member.ip.text(), member.port);
+  return out;
 }
 
 Finding judge_no_proxy(const Patient& patient) {
@@ -213,7 +233,7 @@ Diagnosis examine(const Patient& patient) {
   f.push_back(judge_tcp(servers, nat.udp()));
   if (patient.proxy) {
     out.proxy = patient.proxy;
-    out.proxy_tries = try_proxy(*patient.proxy, tcp_ends(servers, kProxyEndsMax), kProxyPatience);
+    out.proxy_tries = try_proxy(*patient.proxy, proxy_targets(patient), kProxyPatience);
     f.push_back(judge_proxy(*patient.proxy, out.proxy_tries));
   } else {
     f.push_back(judge_no_proxy(patient));

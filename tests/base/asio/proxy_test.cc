@@ -133,14 +133,15 @@ TEST_F(ProxyTest, AnHttpProxyIsForTlsOnly) {
 // pass_proxy() itself: what it makes of an answer, and its words.
 class PassProxy : public testing::Test {
  protected:
-  ProxyAnswer ask(Proxy::Kind kind, std::vector<ScriptedProxy::Step> steps) {
+  ProxyAnswer ask(Proxy::Kind kind, std::vector<ScriptedProxy::Step> steps,
+                  const ProxyTarget& to = {"198.51.100.7", 443}) {
     ScriptedProxy far(io_, std::move(steps), {});
     const Proxy proxy{kind, "127.0.0.1", far.endpoint().port, "", ""};
     tcp::socket socket(io_);
     socket.connect({asio::ip::make_address("127.0.0.1"), far.endpoint().port});
     ProxyAnswer out{};
     const auto run = [&]() -> asio::awaitable<void> {
-      out = co_await pass_proxy(socket, proxy, *Endpoint::parse("198.51.100.7:443"), why_);
+      out = co_await pass_proxy(socket, proxy, to, why_);
     };
     asio::co_spawn(io_, run(), asio::detached);
     io_.restart();
@@ -184,6 +185,28 @@ TEST_F(PassProxy, TellsSocksAnswersApart) {
   EXPECT_EQ(ask_socks(""), ProxyAnswer::kSilent);
   EXPECT_EQ(ask(Proxy::Kind::kSocks5, {{std::string("\5\1\0", 3), "\5\xff"}}),
             ProxyAnswer::kWantsPassword);
+}
+
+TEST_F(PassProxy, SocksIsAskedByName) {
+  const std::string ask_for = std::string("\5\1\0\3\14pool.example\1\xbb", 19);
+  EXPECT_EQ(ask(Proxy::Kind::kSocks5,
+                {{std::string("\5\1\0", 3), std::string("\5\0", 2)},
+                 {ask_for, std::string("\5\0\0\1\x7f\0\0\1\0\1", 10)}},
+                {"pool.example", 443}),
+            ProxyAnswer::kPasses);
+}
+
+TEST_F(ProxyTest, WhoHasANameIsAskedForByName) {
+  const Endpoint b = start_listening(b_, Carrier::kTls);
+  ScriptedProxy proxy(io_, {{"\r\n\r\n", kAccepted}}, b);
+  start_through(proxy, Proxy::Kind::kHttp);
+  // An address that nobody has: only the proxy knows whose name it is.
+  const Endpoint stand_in{IpAddress::v4(0xf0000001), 443, Carrier::kTls};
+  a_.transport->set_name(stand_in.ip, "pool.example");
+  EXPECT_TRUE(arrives(stand_in));
+  EXPECT_TRUE(proxy.asked.starts_with("CONNECT pool.example:443 HTTP/1.1\r\n")) << proxy.asked;
+  EXPECT_EQ(a_.transport->via(stand_in),
+            "as pool.example through proxy http://" + proxy.endpoint().text());
 }
 
 TEST_F(ProxyTest, HttpRefusals) {

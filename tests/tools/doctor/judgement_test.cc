@@ -78,7 +78,7 @@ TEST(Judgement, AWrongClockAndASmallMtuAreSaid) {
 TEST(Judgement, WhatAProxyAnswersIsSaidWithWhatToDo) {
   const Proxy open = *Proxy::parse("http://10.0.0.1:3128");
   const Proxy locked = *Proxy::parse("http://me:secret@10.0.0.1:3128");
-  const Endpoint tls = *Endpoint::parse("198.51.100.7:443");
+  const ProxyTarget tls{"198.51.100.7", 443};
   const auto judged = [&](ProxyAnswer answer, const Proxy& proxy, bool connected = true) {
     return judge_proxy(proxy, {{tls, connected, answer, "it says so"}});
   };
@@ -101,9 +101,9 @@ TEST(Judgement, WhatAProxyAnswersIsSaidWithWhatToDo) {
 
 TEST(Judgement, OfAProxysAnswersTheBestCounts) {
   const Proxy proxy = *Proxy::parse("http://10.0.0.1:3128");
-  const Finding out = judge_proxy(
-      proxy, {{*Endpoint::parse("198.51.100.7:4433"), true, ProxyAnswer::kRefuses, "403"},
-              {*Endpoint::parse("198.51.100.7:443"), true, ProxyAnswer::kPasses, ""}});
+  const Finding out =
+      judge_proxy(proxy, {{{"198.51.100.7", 4433}, true, ProxyAnswer::kRefuses, "403"},
+                          {{"198.51.100.7", 443}, true, ProxyAnswer::kPasses, ""}});
   EXPECT_EQ(out.state, State::kGood);
   EXPECT_NE(out.words.find("leads to 198.51.100.7:443"), std::string::npos);
 }

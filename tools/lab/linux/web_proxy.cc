@@ -14,6 +14,8 @@
 #include <memory>
 #include <stdexcept>
 
+#include "base/asio/name_resolver.h"
+#include "base/asio/proxy.h"
 #include "base/endpoint.h"
 
 namespace wow::lab {
@@ -55,21 +57,35 @@ asio::awaitable<void> pass(PairPtr, tcp::socket& from, tcp::socket& to) {
 }
 
 // Whom the request names; the status to refuse it with in `refusal`.
-Endpoint wanted_by(const std::string& request, const std::string& login, std::string& refusal) {
+ProxyTarget wanted_by(const std::string& request, const std::string& login, std::string& refusal) {
   const std::string verb = "CONNECT ";
   refusal = "400 Bad Request";
   const std::size_t end = request.find(' ', verb.size());
   if (!request.starts_with(verb) || end == std::string::npos) return {};
-  const auto target = Endpoint::parse(request.substr(verb.size(), end - verb.size()));
-  if (!target) return {};
+  const std::string target = request.substr(verb.size(), end - verb.size());
   refusal = "407 Proxy Authentication Required\r\nProxy-Authenticate: Basic realm=\"lab\"";
   const std::string proof = "\r\nProxy-Authorization: Basic " + base64(login) + "\r\n";
   if (!login.empty() && request.find(proof) == std::string::npos) return {};
   refusal = "403 Forbidden";
-  return target->port == kHttps ? *target : Endpoint();
+  const std::string port = ":" + std::to_string(kHttps);
+  if (!target.ends_with(port)) return {};
+  const auto endpoint = Endpoint::parse(target);
+  return {endpoint ? endpoint->ip.text() : target.substr(0, target.size() - port.size()), kHttps};
 }
 
-asio::awaitable<void> serve(PairPtr pair, std::string login) {
+asio::awaitable<bool> open(tcp::socket& socket, NameResolver& resolver, const ProxyTarget& to) {
+  const auto found = co_await resolver.addresses_of(to.host);
+  for (const IpAddress& ip : found) {
+    boost::system::error_code ignored;
+    socket.close(ignored);
+    const tcp::endpoint end{asio::ip::make_address(ip.text()), to.port};
+    const auto [error] = co_await socket.async_connect(end, kQuietly);
+    if (!error) co_return true;
+  }
+  co_return false;
+}
+
+asio::awaitable<void> serve(PairPtr pair, NameResolver& resolver, std::string login) {
   std::string request;
   while (!request.ends_with("\r\n\r\n")) {
     char next = 0;
@@ -81,12 +97,10 @@ asio::awaitable<void> serve(PairPtr pair, std::string login) {
   // As real ones do: what is small is not held back until the other end has acknowledged.
   pair->near.set_option(tcp::no_delay(true));
   std::string answer;
-  const Endpoint to = wanted_by(request, login, answer);
+  const ProxyTarget to = wanted_by(request, login, answer);
   bool reached = false;
-  if (to.is_set()) {
-    const auto [error] =
-        co_await pair->far.async_connect({asio::ip::make_address(to.ip.text()), to.port}, kQuietly);
-    reached = !error;
+  if (to.port != 0) {
+    reached = co_await open(pair->far, resolver, to);
     if (reached) pair->far.set_option(tcp::no_delay(true));
     answer = reached ? "200 Connection established" : "502 Bad Gateway";
   }
@@ -98,11 +112,13 @@ asio::awaitable<void> serve(PairPtr pair, std::string login) {
   co_await pass(pair, pair->far, pair->near);
 }
 
-asio::awaitable<void> accept_all(tcp::acceptor& acceptor, const std::string& login) {
+asio::awaitable<void> accept_all(tcp::acceptor& acceptor, NameResolver& resolver,
+                                 const std::string& login) {
   for (;;) {
     auto [error, socket] = co_await acceptor.async_accept(kQuietly);
     if (error) continue;
-    asio::co_spawn(acceptor.get_executor(), serve(std::make_shared<Pair>(std::move(socket)), login),
+    asio::co_spawn(acceptor.get_executor(),
+                   serve(std::make_shared<Pair>(std::move(socket)), resolver, login),
                    asio::detached);
   }
 }
@@ -112,7 +128,8 @@ asio::awaitable<void> accept_all(tcp::acceptor& acceptor, const std::string& log
 void run_web_proxy(std::uint16_t port, const std::string& login) {
   asio::io_context io{1};
   tcp::acceptor acceptor(io, {tcp::v4(), port});
-  asio::co_spawn(io, accept_all(acceptor, login), asio::detached);
+  NameResolver resolver(io.get_executor());
+  asio::co_spawn(io, accept_all(acceptor, resolver, login), asio::detached);
   io.run();
   throw std::logic_error("the proxy has nothing to do");
 }
