@@ -148,9 +148,12 @@ void Client::on_reply(const ReplicaId& from, const pb::DhtMessage& message) {
     const Group* group = shard_(call.shard).book().newest();
     const EpochId known = group ? group->id : EpochId{};
     const auto theirs = Group::parse(message.known());
-    // A redirect is followed at once.
+    // A redirect is followed at once; and who reads asks all before it waits: while the group
+    // changes, its old members still know what they held.
     const bool redirected = theirs && theirs->id == known && !group->find(from.address);
-    return redirected ? retry_after(call, {}) : retry_after(call, kPause);
+    const bool reads = call.request.op() == pb::ClientRequest::GET;
+    const bool all_asked = !group || call.tried.size() >= group->members.size();
+    return retry_after(call, redirected || (reads && !all_asked) ? Duration{} : kPause);
   }
   answered_ = from.address;
   const bool is_list = call.request.op() == pb::ClientRequest::LIST;

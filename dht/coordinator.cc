@@ -13,6 +13,8 @@ constexpr std::size_t kRepairsMax = 64;      // of one listing; the client's nex
 constexpr std::size_t kSnapshotsMax = 8;
 constexpr std::size_t kSnapshotBytesMax = 64 * 1024 * 1024;  // of all but the latest
 constexpr Duration kSnapshotLife = 2s;
+// How long a group may take to change: who was cut off meanwhile must not tell what was.
+constexpr Duration kSealedLife = 10s;
 constexpr std::size_t kPageBytes = 16 * 1024;  // of records, to a client
 
 pb::ClientReply status_reply(pb::ClientReply::Status status, std::string reason = {}) {
@@ -38,8 +40,11 @@ void Coordinator::on_request(const Address& from, const pb::DhtMessage& message)
   const auto ticket = std::pair(from, message.id());
   if (in_progress_.contains(ticket)) return;
   in_progress_.insert(ticket);
-  auto answer = [this, ticket](pb::ClientReply reply) {
+  auto answer = [this, ticket, request = message.client_request()](pb::ClientReply reply) {
     in_progress_.erase(ticket);
+    const bool is_interrupted = reply.status() == pb::ClientReply::WRONG_GROUP ||
+                                reply.status() == pb::ClientReply::UNAVAILABLE;
+    if (auto known = is_interrupted ? from_sealed(request) : std::nullopt) reply = *known;
     pb::DhtMessage out;
     set_epoch(out, replica_.serving_id());
     if (reply.status() == pb::ClientReply::WRONG_GROUP && book_.newest()) {
@@ -76,6 +81,22 @@ void Coordinator::tell_likely(const Address& to, std::uint64_t id, const Epoch& 
   out.mutable_client_reply()->set_status(pb::ClientReply::LIKELY);
   out.mutable_client_reply()->set_holder(to_string(found->second.value->owner.bytes()));
   context_.send(to, out);
+}
+
+std::optional<pb::ClientReply> Coordinator::from_sealed(const pb::ClientRequest& request) {
+  const Epoch* epoch = replica_.last();
+  const TimePoint now = context_.clock.now();
+  const bool is_lately = epoch && epoch->sealed_at && now - *epoch->sealed_at < kSealedLife;
+  if (!is_lately || request.op() != pb::ClientRequest::GET || !request.look_up()) return {};
+  if (!book_.newest() || book_.newest()->id.lineage != epoch->group.id.lineage) return {};
+  const auto found = epoch->registers.find(request.key());
+  if (found == epoch->registers.end() || !found->second.is_live(now)) return {};
+  const Register& own = found->second;
+  if (!checker_.authentic(own.record, *own.value)) return {};
+  auto reply = status_reply(pb::ClientReply::OK);
+  *reply.add_records() = own.record;
+  reply.add_age_ms(to_ms(now - own.since));
+  return reply;
 }
 
 void Coordinator::run(const Address& from, const Group& group, const pb::ClientRequest& request,

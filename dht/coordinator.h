@@ -57,6 +57,8 @@ class Coordinator {
            Answer answer);
   // Who holds it by our own register, before the others are asked.
   void tell_likely(const Address& to, std::uint64_t id, const Epoch& epoch, const std::string& key);
+  // To who looks something up, while the group changes: what was accepted here before.
+  std::optional<pb::ClientReply> from_sealed(const pb::ClientRequest& request);
   void list(const Group& group, const pb::ClientRequest& request, Answer answer);
   void gather(const Group& group, const pb::ClientRequest& request, const Listing::Keys& keys,
               std::function<void(const Snapshot*)> done);

@@ -139,8 +139,9 @@ void GroupChanger::close_survey() {
     if (fresh == Duration{} || alive_.contains(node)) continue;
     if (const auto heard = context_.peers->heard_since(node, time - fresh)) alive_[node] = *heard;
   }
-  auto members = wanted(now);
-  if (members == now.members) {
+  note_alive(time);
+  const auto nearest = wanted(now, {});
+  if (nearest == now.members) {
     differs_since_.reset();
     is_routine_ = true;
     // Who did not answer may only have been asked too much at once.
@@ -159,13 +160,33 @@ void GroupChanger::close_survey() {
     differs_in_ = now.id;
   }
   next_survey_.after(kSurveyWhileDiffering, [this] { survey(); });
-  if (time - *differs_since_ >= patience(now, members)) change(now, std::move(members));
+  const Duration base = base_patience(now);
+  if (time - *differs_since_ < base + kRankDelay * own_rank(now)) return;
+  // Each change moves all records: not for hosts that come and go.
+  const bool is_precarious = base < context_.options.group_change_after;
+  auto members = wanted(now, is_precarious ? Duration{} : base);
+  const bool shrinks = members.size() < std::min(nearest.size(), now.members.size());
+  if (members != now.members && !shrinks) change(now, std::move(members));
 }
 
-std::vector<ReplicaId> GroupChanger::wanted(const Group& now) const {
+void GroupChanger::note_alive(TimePoint now) {
+  std::map<ReplicaId, TimePoint> since;
+  for (const auto& [address, incarnation] : alive_) {
+    const ReplicaId node{address, incarnation};
+    const auto known = alive_since_.find(node);
+    since[node] = known == alive_since_.end() ? now : known->second;
+  }
+  alive_since_ = std::move(since);
+}
+
+std::vector<ReplicaId> GroupChanger::wanted(const Group& now, Duration lasting) const {
+  const TimePoint time = context_.clock.now();
   std::vector<ReplicaId> nodes;
   for (const auto& [address, incarnation] : alive_) {
-    if (!elsewhere_.contains(address) || now.find(address)) nodes.push_back({address, incarnation});
+    const ReplicaId node{address, incarnation};
+    const bool is_member = now.find(address);
+    if (!is_member && elsewhere_.contains(address)) continue;
+    if (is_member || time - alive_since_.at(node) >= lasting) nodes.push_back(node);
   }
   std::sort(nodes.begin(), nodes.end(), [this](const ReplicaId& a, const ReplicaId& b) {
     return nearer(a.address, b.address, context_.centre);
@@ -178,19 +199,21 @@ std::vector<ReplicaId> GroupChanger::wanted(const Group& now) const {
   return nodes;
 }
 
-Duration GroupChanger::patience(const Group& now, const std::vector<ReplicaId>& wanted) const {
-  bool hurry = now.members.size() == 1;
-  std::size_t rank = 0;  // how many living members are nearer
-  for (const auto& member : now.members) {
+Duration GroupChanger::base_patience(const Group& now) const {
+  const auto lost_its_store = [this](const ReplicaId& member) {
     const auto found = alive_.find(member.address);
-    if (found == alive_.end()) continue;
-    if (found->second != member.incarnation) hurry = true;
-    rank += nearer(member.address, context_.network.self(), context_.centre);
-  }
-  const auto base = hurry ? std::min(kHurry, context_.options.group_change_after)
-                          : context_.options.group_change_after;
-  log_debug("dht group differs", {{"epoch", now.id.epoch}, {"wanted", wanted.size()}});
-  return base + kRankDelay * static_cast<int>(rank);
+    return found != alive_.end() && found->second != member.incarnation;
+  };
+  const bool hurry = now.members.size() == 1 || std::ranges::any_of(now.members, lost_its_store);
+  const Duration usual = context_.options.group_change_after;
+  return hurry ? std::min(kHurry, usual) : usual;
+}
+
+int GroupChanger::own_rank(const Group& now) const {
+  const Address& self = context_.network.self();
+  return static_cast<int>(std::ranges::count_if(now.members, [&](const ReplicaId& member) {
+    return alive_.contains(member.address) && nearer(member.address, self, context_.centre);
+  }));
 }
 
 void GroupChanger::finish_started() {

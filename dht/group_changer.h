@@ -1,6 +1,7 @@
 // Keeps the group where the ring says it belongs: surveys who is alive near the shard's centre, and
-// when the nearest differ from the members for long enough, has the next group decided. Every
-// serving member runs one; those further from the centre wait a little longer.
+// when the nearest differ from the members for long enough, has the next group decided, of members
+// and of others that have been there as long. Every serving member runs one; those further from the
+// centre wait a little longer.
 #pragma once
 
 #include <functional>
@@ -33,8 +34,12 @@ class GroupChanger {
   void ask(const Address& node);
   void query(const Address& node);
   void close_survey();
-  std::vector<ReplicaId> wanted(const Group& now) const;
-  Duration patience(const Group& now, const std::vector<ReplicaId>& wanted) const;
+  void note_alive(TimePoint now);
+  // The nearest of the living, who are members or have been there for `lasting`.
+  std::vector<ReplicaId> wanted(const Group& now, Duration lasting) const;
+  // How long they have to differ, for the nearest member.
+  Duration base_patience(const Group& now) const;
+  int own_rank(const Group& now) const;  // how many living members are nearer
   void change(const Group& now, std::vector<ReplicaId> members);
 
   Context& context_;
@@ -44,7 +49,8 @@ class GroupChanger {
   std::vector<Address> near_;  // when last watched
   std::set<Address> asked_;
   std::map<Address, std::uint64_t> alive_;  // and their incarnations
-  std::set<Address> elsewhere_;             // of these, who follow another lineage
+  std::map<ReplicaId, TimePoint> alive_since_;  // in each survey since then
+  std::set<Address> elsewhere_;                 // of these, who follow another lineage
   std::optional<TimePoint> differs_since_;
   EpochId differs_in_;
   bool is_deciding_ = false;

@@ -140,6 +140,7 @@ bool Replica::seal(const EpochId& id) {
   epoch->sealed = true;
   const auto entry = meta_entry(*epoch);
   epoch->sealed = context_.store.write(entry.first, entry.second);
+  if (epoch->sealed) epoch->sealed_at = context_.clock.now();
   return epoch->sealed;
 }
 

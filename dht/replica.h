@@ -16,6 +16,7 @@ struct Epoch {
   bool sealed = false;
   std::uint64_t round_floor = 0;
   std::map<std::string, Register> registers;
+  std::optional<TimePoint> sealed_at = {};  // by this run
 };
 
 class Replica {

@@ -5,6 +5,7 @@
 #include <set>
 #include <tuple>
 
+#include "dht/group.h"
 #include "tests/dht/fake_pool.h"
 
 namespace wow {
@@ -80,6 +81,66 @@ TEST(DhtGroup, WhoLooksUpWhatWasInstalledDoesNotWaitForItsWriting) {
   pool.run_for(1s);
   EXPECT_EQ(timed([&] { return pool.get(client, "looked up"); }, "2"), settled)
       << "it was written meanwhile";
+}
+
+// Its records take many round trips to be copied.
+TEST(DhtGroup, WhoLooksUpWhileTheGroupChangesIsAnsweredAtOnce) {
+  FakePool pool(3, founded_by_first());
+  pool.jitter = 0ms;
+  pool.add_all(3);
+  ASSERT_TRUE(pool.run_until_group(3, 5s));
+  const std::string data(800, 'x');
+  for (int i = 0; i < 400; ++i) ASSERT_TRUE(pool.create(2, "key/" + std::to_string(i), data));
+  pool.add_all(5);
+  pool.run_for(5s);
+  const int client = pool.nearest().back();
+  const auto epoch = [&] { return pool.dht(client).status().epoch; };
+  const auto before = epoch();
+  Duration longest{}, changing{};
+  const TimePoint end = pool.now() + 20s;
+  while (pool.now() < end) {
+    const TimePoint begun = pool.now();
+    const auto found = pool.look_up(client, "key/7");
+    ASSERT_TRUE(found) << found.error().message;
+    EXPECT_EQ(to_string(found->data), data);
+    longest = std::max(longest, pool.now() - begun);
+    const auto serving = std::ranges::count_if(
+        pool.nearest(), [&](int node) { return pool.dht(node).status().serving; });
+    if (serving < 2) changing += pool.now() - begun;
+    pool.run_for(5ms);
+  }
+  EXPECT_GT(epoch(), before);
+  EXPECT_GT(changing, 10 * pool.delay) << "else there was nothing to wait for";
+  // To a member, from there to the others, and back; and to others, if the first were interrupted.
+  EXPECT_LE(longest, 10 * pool.delay);
+}
+
+TEST(DhtGroup, HostsThatComeAndGoDoNotChangeIt) {
+  FakePool pool(3, founded_by_first());
+  pool.add_all(8);
+  ASSERT_TRUE(pool.run_until_group(5, 30s));
+  pool.run_for(30s);
+  auto members = pool.nearest();
+  members.resize(5);
+  const auto epoch = pool.dht(members.front()).status().epoch;
+  const auto is_drawn = [&](int guest) {
+    return nearer(pool.address(guest), pool.address(members.back()), dht::shard_centre());
+  };
+  // One goes as the next comes: at any time somebody new is there.
+  int near = 0;
+  for (int guest = pool.add(), i = 0; i < 60; ++i) {
+    near += is_drawn(guest);
+    pool.run_for(4s);
+    const int next = pool.add();
+    pool.crash(std::exchange(guest, next));
+  }
+  EXPECT_GT(near, 10) << "else there was nothing to be drawn by";
+  EXPECT_EQ(pool.dht(members.front()).status().epoch, epoch);
+  for (const int member : members) EXPECT_TRUE(pool.dht(member).status().serving);
+  // Who stays is taken in.
+  pool.add_all(6);
+  EXPECT_TRUE(pool.run_until(
+      [&] { return pool.dht(members.front()).status().epoch > epoch; }, 60s));
 }
 
 // Where a member is silent nothing that was only installed is held by all, and whoever lists in
