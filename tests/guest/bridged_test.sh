@@ -8,13 +8,15 @@
 #    home2                                     home2 before and after: it must be told where the guest went
 #    (guest) <----> (guest)
 #
-#   bridged_test.sh [N]      there and back N times, 1 by default, and there while a router dies; one connection lasts from beginning to end
+#   bridged_test.sh [N [FILE]]      there and back N times, 1 by default, and there while a router dies; one connection lasts from
+#                                   beginning to end; figures go to FILE, a line of JSON each
 set -euo pipefail
 # shellcheck source=tests/guest/guest.sh
 source "$(dirname "${BASH_SOURCE[0]}")/guest.sh"
 guest_tools=$pool_folder/../../tools/guest
 guest_reexec qemu-system-x86_64 busybox cpio -- "$@"
 
+results=${2:-}
 pool_laboratory home1 home2 office1 campus1
 lab_install "$guest_tools/qmp" "$(dirname "${BASH_SOURCE[0]}")/echo.py"
 
@@ -99,6 +101,7 @@ travel() {
   downtime=$(jq '.downtime_s * 1000 | round' <<<"$moved")
   silent=$(pool_longest_loss_ms "$LAB_DIR/pings" 10)
   ok "downtime $downtime ms of $(jq '.total_s * 1000 | round' <<<"$moved"); longest silence on the connection $(jq '.longest_gap_s * 1000 | round' <<<"$said") ms"
+  guest_note "$results" "nothing inside" "$(jq -n "$downtime / 1000")" "$(jq -n "$silent / 1000")" "$(jq .longest_gap_s <<<"$said")"
   measured "longest silence of packets" "$silent" $((downtime + 200)) $((downtime + 2000))
 }
 for ((i = 0; i < ${1:-1}; ++i)); do

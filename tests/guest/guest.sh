@@ -3,6 +3,12 @@
 # shellcheck source=tests/system/pool.sh
 source "$(dirname "${BASH_SOURCE[0]}")/../system/pool.sh"
 
+# guest_note FILE WHAT DOWNTIME_S SILENT_S TCP_S: figures of a migration, a line of JSON, if there is a FILE; from seconds, the load beside.
+guest_note() {
+  [[ ! $1 ]] || jq -nc --arg what "$2" --argjson s "[$3, $4, $5]" --arg load "$(cut -d' ' -f1 /proc/loadavg)" '
+    {what: $what, downtime_s: $s[0], silent_s: $s[1], connection_s: $s[2], load: ($load | tonumber)}' >>"$1"
+}
+
 # guest_reexec PROGRAM... -- ARGUMENT...: in the laboratory, once the programs are there; else the test is skipped, and says why.
 guest_reexec() {
   local program

@@ -6,13 +6,15 @@
 #    home1         office1       campus1      home1 and campus1 run QEMU only: a bridge, a TAP, and DHCP for the guest
 #    (guest) ------------------> (guest)      office1 is in the pool, and talks to the guest
 #
-#   migrate_test.sh [N]      there and back N times, 1 by default; one more connection lasts from beginning to end
+#   migrate_test.sh [N [FILE]]      there and back N times, 1 by default; one more connection lasts from beginning to end; figures go to
+#                                   FILE, a line of JSON each: silence is that between the new underlay address and the next bytes
 set -euo pipefail
 # shellcheck source=tests/guest/guest.sh
 source "$(dirname "${BASH_SOURCE[0]}")/guest.sh"
 guest_tools=$pool_folder/../../tools/guest
 guest_reexec qemu-system-x86_64 busybox cpio -- "$@"
 
+results=${2:-}
 pool_laboratory home1 office1 campus1
 lab_install "$guest_tools/qmp" "$(dirname "${BASH_SOURCE[0]}")/echo.py"
 "$LAB_DIR/bin/wow" image guest -o "$LAB_DIR" >"$LAB_LOGS/image.log"
@@ -57,6 +59,7 @@ travel() {
   after=$(jq --argjson at "$replugged_ms" '[.gaps[][1] * 1000 - $at] | max // 0 | floor' <<<"$said")
   ok "QEMU's downtime $(jq .downtime_s <<<"$moved") s; longest silence $(jq .longest_gap_s <<<"$said") s, mostly DHCP's"
   measured "from the new underlay address to the next bytes" "$after" 1000 $((5000 + booted_ms / 2))
+  guest_note "$results" "wow inside" "$(jq .downtime_s <<<"$moved")" "$(jq -n "$after / 1000")" "$(jq .longest_gap_s <<<"$said")"
   same "it kept its virtual address" "$before" "$(guest_ip)"
 }
 lab_exec office1 echo.py "${ip[guest]}" 7000 "$LAB_DIR/enough" 20 >"$LAB_DIR/all" 2>"$LAB_LOGS/all.log" </dev/null &

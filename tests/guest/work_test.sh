@@ -84,8 +84,8 @@ job_streams_right() { cmp "$LAB_DIR/job.wanted" "$LAB_DIR/job.said"; }
 # during WHAT DOES: the guest travels in the middle of DOES, whose result is DOES_right.
 here=home1 there=office1
 during() {
-  local what=$1 does=$2 from=$here to=$there work watch pings moved replugged_ms asked_ms pulled_ms at downtime nothing lost
-  rm -f "$LAB_DIR"/{stop,mark}
+  local what=$1 does=$2 from=$here to=$there work watch pings moved replugged_ms asked_ms pulled_ms at downtime nothing lost ends
+  rm -f "$LAB_DIR"/{stop,mark,mark.end}
   start_at "$to" -incoming "unix:$LAB_DIR/migrate"
   lab_exec meadow1 received.py wow-lab "$LAB_DIR/stop" "$LAB_DIR/mark" >"$LAB_DIR/received" </dev/null &
   watch=$!
@@ -101,9 +101,14 @@ during() {
   here=$to there=$from
   guest_replug "$to"
   guest_qmp "$from" quit >/dev/null || :
+  # What comes to a halt long after the move did not do so for it.
+  { sleep 15 && touch "$LAB_DIR/mark.end"; } &
+  ends=$!
   wait "$work" || fail "$what failed: $(<"$LAB_LOGS/$does.log")"
   touch "$LAB_DIR/stop"
   wait "$watch" || fail "the watch failed"
+  kill "$ends" 2>/dev/null || :
+  wait "$ends" || :
   lab_exec campus1 pkill -INT -x ping
   wait "$pings" || :
   yes "$what: every byte is right" "${does}_right"
