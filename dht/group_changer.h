@@ -48,7 +48,7 @@ class GroupChanger {
   Coordinator& coordinator_;
   std::vector<Address> near_;  // when last watched
   std::set<Address> asked_;
-  std::map<Address, std::uint64_t> alive_;  // and their incarnations
+  std::map<Address, std::uint64_t> alive_;      // and their incarnations
   std::map<ReplicaId, TimePoint> alive_since_;  // in each survey since then
   std::set<Address> elsewhere_;                 // of these, who follow another lineage
   std::optional<TimePoint> differs_since_;

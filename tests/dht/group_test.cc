@@ -1,11 +1,12 @@
 // How the group is founded, grows, loses members and meets others.
+#include "dht/group.h"
+
 #include <gtest/gtest.h>
 
 #include <algorithm>
 #include <set>
 #include <tuple>
 
-#include "dht/group.h"
 #include "tests/dht/fake_pool.h"
 
 namespace wow {
@@ -139,8 +140,8 @@ TEST(DhtGroup, HostsThatComeAndGoDoNotChangeIt) {
   for (const int member : members) EXPECT_TRUE(pool.dht(member).status().serving);
   // Who stays is taken in.
   pool.add_all(6);
-  EXPECT_TRUE(pool.run_until(
-      [&] { return pool.dht(members.front()).status().epoch > epoch; }, 60s));
+  EXPECT_TRUE(
+      pool.run_until([&] { return pool.dht(members.front()).status().epoch > epoch; }, 60s));
 }
 
 // Where a member is silent nothing that was only installed is held by all, and whoever lists in
