@@ -7,6 +7,7 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/write.hpp>
 #include <cstdlib>
+#include <list>
 
 #include "tests/base/asio/stream_fixture.h"
 
@@ -82,6 +83,10 @@ class ScriptedProxy {
 
 class ProxyTest : public StreamFixture {
  protected:
+  // Lives as long as what it still waits for.
+  ScriptedProxy& script(std::vector<ScriptedProxy::Step> steps, const Endpoint& target) {
+    return proxies_.emplace_back(io_, std::move(steps), target);
+  }
   void start_through(const ScriptedProxy& proxy, Proxy::Kind kind, const std::string& user = "",
                      const std::string& password = "") {
     StreamOptions options;
@@ -96,13 +101,15 @@ class ProxyTest : public StreamFixture {
     send(a_, b, "hello");
     return becomes([&] { return a_.closed.size() == 1; }) && b_.received.empty();
   }
+
+  std::list<ScriptedProxy> proxies_;
 };
 
 const std::string kAccepted = "HTTP/1.1 200 Connection established\r\nX-Via: p\r\n\r\n";
 
 TEST_F(ProxyTest, HttpConnectLeadsToTheListener) {
   const Endpoint b = start_listening(b_, Carrier::kTls);
-  ScriptedProxy proxy(io_, {{"\r\n\r\n", kAccepted}}, b);
+  ScriptedProxy& proxy = script({{"\r\n\r\n", kAccepted}}, b);
   start_through(proxy, Proxy::Kind::kHttp);
   EXPECT_TRUE(arrives(b));
   const std::string to = "127.0.0.1:" + std::to_string(b.port);
@@ -113,7 +120,7 @@ TEST_F(ProxyTest, HttpConnectLeadsToTheListener) {
 
 TEST_F(ProxyTest, HttpWithAPassword) {
   const Endpoint b = start_listening(b_, Carrier::kTls);
-  ScriptedProxy proxy(io_, {{"\r\n\r\n", kAccepted}}, b);
+  ScriptedProxy& proxy = script({{"\r\n\r\n", kAccepted}}, b);
   start_through(proxy, Proxy::Kind::kHttp, "Aladdin", "open sesame");
   EXPECT_TRUE(arrives(b));
   // The example of RFC 7617, 2.
@@ -123,7 +130,7 @@ TEST_F(ProxyTest, HttpWithAPassword) {
 
 TEST_F(ProxyTest, AnHttpProxyIsForTlsOnly) {
   const Endpoint b = start_listening(b_, Carrier::kTcp);
-  ScriptedProxy proxy(io_, {{"\r\n\r\n", kAccepted}}, b);
+  ScriptedProxy& proxy = script({{"\r\n\r\n", kAccepted}}, b);
   start_through(proxy, Proxy::Kind::kHttp);
   EXPECT_TRUE(arrives(b));
   EXPECT_EQ(proxy.asked, "");
@@ -198,7 +205,7 @@ TEST_F(PassProxy, SocksIsAskedByName) {
 
 TEST_F(ProxyTest, WhoHasANameIsAskedForByName) {
   const Endpoint b = start_listening(b_, Carrier::kTls);
-  ScriptedProxy proxy(io_, {{"\r\n\r\n", kAccepted}}, b);
+  ScriptedProxy& proxy = script({{"\r\n\r\n", kAccepted}}, b);
   start_through(proxy, Proxy::Kind::kHttp);
   // An address that nobody has: only the proxy knows whose name it is.
   const Endpoint stand_in{IpAddress::v4(0xf0000001), 443, Carrier::kTls};
@@ -215,7 +222,7 @@ TEST_F(ProxyTest, HttpRefusals) {
        {std::string("HTTP/1.1 407 Proxy Authentication Required\r\n\r\n"),
         std::string("HTTP/1.1 403 Forbidden\r\n\r\n"), std::string("SSH-2.0-nonsense\r\n\r\n"),
         std::string("HTTP/1.1\r\n\r\n"), std::string(100'000, 'x')}) {
-    ScriptedProxy proxy(io_, {{"\r\n\r\n", answer}}, {});
+    ScriptedProxy& proxy = script({{"\r\n\r\n", answer}}, {});
     start_through(proxy, Proxy::Kind::kHttp);
     EXPECT_TRUE(fails(b)) << answer.substr(0, 40);
     a_.transport.reset();
@@ -227,8 +234,7 @@ TEST_F(ProxyTest, HttpRefusals) {
 TEST_F(ProxyTest, Socks5ForPlainTcpToo) {
   const Endpoint b = start_listening(b_, Carrier::kTcp);
   const std::string port = {static_cast<char>(b.port >> 8), static_cast<char>(b.port & 0xff)};
-  ScriptedProxy proxy(
-      io_,
+  ScriptedProxy& proxy = script(
       {{std::string("\5\1\0", 3), std::string("\5\0", 2)},
        {std::string("\5\1\0\1\x7f\0\0\1", 8) + port, std::string("\5\0\0\1\x7f\0\0\1\0\1", 10)}},
       b);
@@ -238,8 +244,7 @@ TEST_F(ProxyTest, Socks5ForPlainTcpToo) {
 
 TEST_F(ProxyTest, Socks5WithAPassword) {
   const Endpoint b = start_listening(b_, Carrier::kTls);
-  ScriptedProxy proxy(
-      io_,
+  ScriptedProxy& proxy = script(
       {{std::string("\5\2\0\2", 4), std::string("\5\2", 2)},
        {std::string("\1\2me\4word", 9), std::string("\1\0", 2)},
        {std::string("\x7f\0\0\1", 4), ""},
@@ -259,7 +264,7 @@ TEST_F(ProxyTest, Socks5Refusals) {
         Steps{{hello, std::string("\5\2", 2)}}, Steps{{hello, fine}, {ask, "\5\2\1\1xxxx"}},
         Steps{{hello, fine}, {ask, std::string("\5\0\0\11", 4)}},
         Steps{{hello, fine}, {ask, "HTTP/1.1 200 OK\r\n\r\n"}}}) {
-    ScriptedProxy proxy(io_, steps, {});
+    ScriptedProxy& proxy = script(steps, {});
     start_through(proxy, Proxy::Kind::kSocks5);
     EXPECT_TRUE(fails(b));
     a_.transport.reset();
@@ -269,7 +274,7 @@ TEST_F(ProxyTest, Socks5Refusals) {
 
 TEST_F(ProxyTest, MayHaveAName) {
   const Endpoint b = start_listening(b_, Carrier::kTls);
-  ScriptedProxy proxy(io_, {{"\r\n\r\n", kAccepted}}, b);
+  ScriptedProxy& proxy = script({{"\r\n\r\n", kAccepted}}, b);
   StreamOptions options;
   options.proxy = Proxy{Proxy::Kind::kHttp, "localhost", proxy.endpoint().port, "", ""};
   start(a_, options);
@@ -278,7 +283,7 @@ TEST_F(ProxyTest, MayHaveAName) {
 
 TEST_F(ProxyTest, AProxyThatSaysNothingIsGivenUp) {
   const Endpoint b = start_listening(b_, Carrier::kTls);
-  ScriptedProxy proxy(io_, {{"never", ""}}, {});
+  ScriptedProxy& proxy = script({{"never", ""}}, {});
   StreamOptions options;
   options.proxy = Proxy{Proxy::Kind::kHttp, "127.0.0.1", proxy.endpoint().port, "", ""};
   options.limits.dial_limit = 1s;
