@@ -137,6 +137,10 @@ void Node::Impl::start() {
 void Node::Impl::stop() {
   if (stopped_) return;
   stopped_ = true;
+  // First those who hear of it through others, while there are others.
+  says_farewell_ = true;
+  close_sessions([](const Session& session) { return !session.path().path.is_direct(); });
+  says_farewell_ = false;
   join_.stop();
   ring_.stop();
   lists_.stop();
@@ -156,8 +160,14 @@ void Node::Impl::stop() {
   later_timer_.cancel();
   later_.clear();
   sweep_timer_.cancel();
+  close_sessions([](const Session&) { return true; });
+}
+
+void Node::Impl::close_sessions(const std::function<bool(const Session&)>& which) {
   std::vector<Address> peers;
-  sessions_.for_each([&](Session& session) { peers.push_back(session.peer()); });
+  sessions_.for_each([&](Session& session) {
+    if (which(session)) peers.push_back(session.peer());
+  });
   for (const Address& peer : peers) sessions_.close(peer, CloseReason::kLocal);
 }
 
@@ -341,7 +351,7 @@ void Node::Impl::on_silence_ended(const Path& path, Duration silence) {
 }
 
 void Node::Impl::send_routed(const Address& peer, const Address& via, ByteView packet) {
-  if (!stopped_) forwarder_.send(peer, RoutedPayload::kPacket, packet, via);
+  if (!stopped_ || says_farewell_) forwarder_.send(peer, RoutedPayload::kPacket, packet, via);
 }
 
 void Node::Impl::deliver(const Address& from, std::uint8_t service, ByteView message) {

@@ -42,6 +42,7 @@ class Node::Impl final : public Hub, public Sessions::Listener {
   void start();
   bool drain() { return !stopped_ && circuit_requests_.drain(); }
   void stop();
+  void close_sessions(const std::function<bool(const Session&)>& which);
   bool joined() const { return !stopped_ && (edges_.on_ring() || join_.alone()); }
   void send(const Address& to, Service service, ByteView message);
   bool send_frame(const Address& peer, ByteView frame, std::uint8_t facts);
@@ -170,6 +171,7 @@ class Node::Impl final : public Hub, public Sessions::Listener {
   std::uint32_t link_number_ = 0;
   bool was_joined_ = false;
   bool stopped_ = true;
+  bool says_farewell_ = false;  // through others, while it stops
   TimePoint on_ring_since_{};
 };
 

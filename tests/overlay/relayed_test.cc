@@ -106,6 +106,31 @@ class RelayedTest : public PoolTest {
   std::vector<EdgeInfo> edges_;
 };
 
+TEST_F(RelayedTest, WhoStopsTellsThoseWhoHearOfItThroughOthers) {
+  add_many(24);
+  ASSERT_TRUE(becomes_whole(20s));
+  world_.run_for(5s);
+  int told = 0;
+  const std::vector<SimNode*> ring = pool_.ring();
+  for (SimNode* a : ring) {
+    const auto stranger = std::ranges::find_if(ring, [&](SimNode* b) {
+      return b != a && (*a)->session(b->address()) == nullptr && (*b)->joined();
+    });
+    if (stranger == ring.end()) continue;
+    SimNode& b = **stranger;
+    (*a)->want_shortcut(b.address());
+    const auto is_routed = [&] {
+      const Session* there = b->session(a->address());
+      return there != nullptr && there->state() == SessionState::kOpen && !there->is_direct();
+    };
+    if (!world_.run_until(is_routed, 2s, 1ms)) continue;
+    (*a)->stop();
+    EXPECT_TRUE(becomes([&] { return b->session(a->address()) == nullptr; }, 200ms));
+    if (++told == 3) break;
+  }
+  EXPECT_EQ(told, 3);
+}
+
 TEST_F(RelayedTest, NeighboursThatCannotLinkGetARelayedEdge) {
   add_many(12);
   SimNode& a = *pool_.ring()[3];
