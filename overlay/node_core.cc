@@ -310,8 +310,11 @@ void Node::Impl::on_path_changed(Session& session) {
   if (edge == nullptr || stopped_) return;
   const bool was_near = edge->up && edge->is_near();
   const bool was_relayed = edge->relayed;
+  const bool was_on_ring = edges_.on_ring();
   edges_.set_path(*edge, session, clock.now());
   note_usable(*edge);
+  // All paths are gone, as when UDP ends: who is to be dialled again cannot wait for the next tick.
+  if (was_on_ring && !edges_.on_ring()) join_.hurry();
   if (!edge->up) forwarder_.lost(session.peer());
   if (was_near && !edge->up) ring_.lost(*edge);
   if (was_relayed) relays_.want(session.peer());
