@@ -122,7 +122,8 @@ std::vector<ProxyTarget> proxy_targets(const Patient& patient) {
   };
   for (const std::string& bootstrap : patient.bootstraps) {
     const auto endpoint = Endpoint::parse(bootstrap);
-    const std::size_t colon = std::min(bootstrap.rfind(':'), bootstrap.size() - 1);
+    const std::size_t colon = bootstrap.rfind(':');
+    if (colon == bootstrap.npos) continue;
     const int port = endpoint ? endpoint->port : std::atoi(bootstrap.c_str() + colon + 1);
     add(endpoint ? endpoint->ip.text() : bootstrap.substr(0, colon),
         static_cast<std::uint16_t>(port));
