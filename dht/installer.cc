@@ -36,9 +36,9 @@ void Installer::stop() {
 void Installer::ask_all() {
   timer_.after(kResendAfter, [this] { ask_all(); });
   // Ourselves first: a founder alone is its own majority.
-  if (const SourceId own{previous_id(), context_.self()}; sources_.contains(own)) {
-    Source& source = sources_[own];
-    const Epoch* epoch = replica_.held(own.first);
+  if (const SourceId ours{previous_id(), context_.self()}; sources_.contains(ours)) {
+    Source& source = sources_[ours];
+    const Epoch* epoch = replica_.held(ours.first);
     if (!source.complete && epoch && epoch->sealed) {
       for (const auto& [key, state] : epoch->registers) {
         if (state.value) source.registers[key] = state;
@@ -57,7 +57,17 @@ void Installer::ask(const SourceId& source) {
   message.set_id(id_);
   set_epoch(message, source.first);
   *message.mutable_known() = group_.to_wire();
-  message.mutable_fetch()->set_after_key(sources_[source].after_key);
+  Source& state = sources_[source];
+  message.mutable_fetch()->set_after_key(state.after_key);
+  state.asked.clear();
+  if (const Epoch* epoch = own()) {
+    for (const KeyRange& range : ranges_after(epoch->registers, state.after_key)) {
+      auto& asked = *message.mutable_fetch()->add_ranges();
+      asked.set_until(range.until);
+      asked.set_digest(range.digest);
+      state.asked.push_back(range.until);
+    }
+  }
   context_.send(source.second.address, message);
 }
 
@@ -73,8 +83,31 @@ void Installer::on_reply(const ReplicaId& from, const pb::DhtMessage& message) {
   }
 }
 
+// What we hold ourselves of the epoch before, or of one before that. Sealed, so that it is still
+// what we asked about when the answer comes.
+const Epoch* Installer::own() const {
+  const Epoch* epoch = replica_.last_before(group_.id);
+  return epoch && epoch->sealed ? epoch : nullptr;
+}
+
+// The source holds the first `ranges` of those that it was asked about as we do.
+bool Installer::take_same(Source& source, std::size_t ranges) {
+  const Epoch* epoch = own();
+  if (!epoch || ranges > source.asked.size()) return ranges == 0;
+  for (std::size_t i = 0; i < ranges; ++i) {
+    const auto& registers = epoch->registers;
+    const auto end = registers.upper_bound(source.asked[i]);
+    for (auto it = registers.upper_bound(source.after_key); it != end; ++it) {
+      if (it->second.value) source.registers.insert(*it);
+    }
+    source.after_key = source.asked[i];
+  }
+  return true;
+}
+
 bool Installer::take(Source& source, const pb::FetchReply& page) {
   if (source.complete || page.after_key() != source.after_key) return false;
+  if (!take_same(source, page.same())) return false;
   for (const auto& wire : page.registers()) {
     if (wire.key() <= source.after_key) return false;
     if (source.registers.size() >= context_.options.records_max) return false;
@@ -86,13 +119,13 @@ bool Installer::take(Source& source, const pb::FetchReply& page) {
     source.registers[wire.key()] = std::move(*state);
   }
   source.complete = !page.more();
-  return source.complete || page.registers_size() > 0;
+  return source.complete || page.registers_size() > 0 || page.same() > 0;
 }
 
 void Installer::try_install() {
   std::size_t before = 0;
   bool enough = false;
-  std::map<std::string, Register> merged;
+  Registers merged;
   for (const auto& [id, source] : sources_) {
     if (!source.complete) continue;
     if (id.first == group_.id || ++before > group_.previous.size() / 2) enough = true;

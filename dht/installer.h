@@ -1,6 +1,8 @@
 // Takes the registers of a new epoch, for a member of it: from a majority of the epoch before,
 // which each seals first, or from any one member that has them already. Merging the highest (epoch,
 // ballot) of each key is safe whatever else others merge: what was chosen is in every majority.
+// What the others hold as we do is not sent: the old members of a group install the next in a few
+// round trips, however much it is.
 #pragma once
 
 #include <functional>
@@ -22,7 +24,8 @@ class Installer {
  private:
   struct Source {
     std::string after_key;
-    std::map<std::string, Register> registers;
+    Registers registers;
+    std::vector<std::string> asked;  // where the ranges end that it was last asked about
     bool complete = false;
   };
   using SourceId = std::pair<EpochId, ReplicaId>;
@@ -30,7 +33,9 @@ class Installer {
   EpochId previous_id() const { return {group_.id.lineage, group_.id.epoch - 1}; }
   void ask_all();
   void ask(const SourceId& source);
+  const Epoch* own() const;
   bool take(Source& source, const pb::FetchReply& page);
+  bool take_same(Source& source, std::size_t ranges);
   void try_install();
   void stop();
 

@@ -189,7 +189,10 @@ void Membership::hear(const ReplicaId& from, const EpochId& serves) {
     return;
   }
   in_verified_.insert(from.address);
-  if (in_verified_.size() >= verified_->majority()) replica_.forget_before(verified_->id);
+  // Who is still to install it copies less while it knows what was before.
+  const bool is_to_install = verified_->has(context_.self()) && !replica_.held(verified_->id);
+  if (in_verified_.size() >= verified_->majority() && !is_to_install)
+    replica_.forget_before(verified_->id);
 }
 
 // Members of an epoch of ours that did not answer when it was to be read: once a majority is heard
@@ -444,7 +447,7 @@ void Membership::on_fetch(const ReplicaId& from, const pb::DhtMessage& message) 
   } else if (next->id.epoch != asked.epoch) {
     return;
   }
-  auto page = replica_.fetch(asked, message.fetch().after_key());
+  auto page = replica_.fetch(asked, message.fetch());
   if (!page) return announce(from.address);
   pb::DhtMessage out;
   set_epoch(out, asked);

@@ -108,7 +108,7 @@ DhtStore::Entry Replica::meta_entry(const Epoch& epoch) const {
   return {store_key(kMetaPrefix, epoch.group.id.epoch), to_bytes(wire.SerializeAsString())};
 }
 
-bool Replica::install(const Group& group, std::map<std::string, Register> registers) {
+bool Replica::install(const Group& group, Registers registers) {
   const TimePoint now = context_.clock.now();
   Epoch epoch{group, false, 0, std::move(registers)};
   std::vector<DhtStore::Entry> batch;
@@ -355,14 +355,20 @@ std::string Replica::quota_objection(const Value& value, const std::string& invi
   return {};
 }
 
-std::optional<pb::FetchReply> Replica::fetch(const EpochId& id,
-                                             const std::string& after_key) const {
+std::optional<pb::FetchReply> Replica::fetch(const EpochId& id, const pb::Fetch& request) const {
   const Epoch* epoch = held(id);
   if (!epoch) return std::nullopt;
   const TimePoint now = context_.clock.now();
   // With what has expired: it must beat older values that live longer.
   pb::FetchReply out;
-  out.set_after_key(after_key);
+  out.set_after_key(request.after_key());
+  std::string after_key = request.after_key();
+  for (const auto& range : request.ranges()) {
+    const bool in_order = out.same() < KeyRange::kAtOnceMax && after_key < range.until();
+    if (!in_order || digest_of(epoch->registers, after_key, range.until()) != range.digest()) break;
+    after_key = range.until();
+    out.set_same(out.same() + 1);
+  }
   std::size_t bytes = 0;
   // The empty key, `next`, sorts before every other, so a page never holds it.
   for (auto it = epoch->registers.upper_bound(after_key); it != epoch->registers.end(); ++it) {

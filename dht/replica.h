@@ -7,7 +7,7 @@
 #include <optional>
 #include <string>
 
-#include "dht/register.h"
+#include "dht/key_range.h"
 
 namespace wow::dht {
 
@@ -15,7 +15,7 @@ struct Epoch {
   Group group;
   bool sealed = false;
   std::uint64_t round_floor = 0;
-  std::map<std::string, Register> registers;
+  Registers registers;
   std::optional<TimePoint> sealed_at = {};  // by this run
 };
 
@@ -43,7 +43,7 @@ class Replica {
   }
 
   // Takes an epoch with its registers, whose timers start now. False if the store failed.
-  bool install(const Group& group, std::map<std::string, Register> registers);
+  bool install(const Group& group, Registers registers);
   // No more promises or accepts, except in `next`.
   bool seal(const EpochId& id);
   // Drops epochs before `id`, which is of the lineage held.
@@ -60,9 +60,9 @@ class Replica {
   using Reply = std::optional<pb::ReplicaReply>;
   Reply prepare(const EpochId& id, const pb::Prepare& request);
   Reply accept(const EpochId& id, const pb::Accept& request);
-  // Registers in key order: all accepted of a held epoch, or (only their states, and without those
-  // that have expired) of the one served.
-  std::optional<pb::FetchReply> fetch(const EpochId& id, const std::string& after_key) const;
+  // Registers in key order: all accepted of a held epoch, but for those that the asker holds alike,
+  // or (only their states, and without those that have expired) of the one served.
+  std::optional<pb::FetchReply> fetch(const EpochId& id, const pb::Fetch& request) const;
   std::optional<pb::ListKeysReply> list(const EpochId& id, const pb::ListKeys& request) const;
 
   // Whether a member that is still welcome signed what a replica says that it holds.

@@ -20,6 +20,18 @@ DhtOptions founded_by_first() {
   return options;
 }
 
+constexpr int kFilled = 400;
+
+// "key/0" and so on, 800 bytes each: some twenty pages.
+const std::string& filling() {
+  static const std::string data(800, 'x');
+  return data;
+}
+void fill(FakePool& pool, int node) {
+  for (int i = 0; i < kFilled; ++i)
+    ASSERT_TRUE(pool.create(node, "key/" + std::to_string(i), filling()));
+}
+
 TEST(DhtGroup, OneNodeFoundsAndServesAlone) {
   FakePool pool(1);
   const int a = pool.add();
@@ -84,16 +96,15 @@ TEST(DhtGroup, WhoLooksUpWhatWasInstalledDoesNotWaitForItsWriting) {
       << "it was written meanwhile";
 }
 
-// Its records take many round trips to be copied.
+// Its records take many round trips to be copied to those who had none.
 TEST(DhtGroup, WhoLooksUpWhileTheGroupChangesIsAnsweredAtOnce) {
   FakePool pool(3, founded_by_first());
   pool.jitter = 0ms;
-  pool.add_all(3);
-  ASSERT_TRUE(pool.run_until_group(3, 5s));
-  const std::string data(800, 'x');
-  for (int i = 0; i < 400; ++i) ASSERT_TRUE(pool.create(2, "key/" + std::to_string(i), data));
-  pool.add_all(5);
-  pool.run_for(5s);
+  const int founder = pool.add();
+  ASSERT_TRUE(pool.run_until_group(1, 5s));
+  fill(pool, founder);
+  pool.add_all(7);
+  pool.run_for(500ms);
   const int client = pool.nearest().back();
   const auto epoch = [&] { return pool.dht(client).status().epoch; };
   const auto before = epoch();
@@ -103,7 +114,7 @@ TEST(DhtGroup, WhoLooksUpWhileTheGroupChangesIsAnsweredAtOnce) {
     const TimePoint begun = pool.now();
     const auto found = pool.look_up(client, "key/7");
     ASSERT_TRUE(found) << found.error().message;
-    EXPECT_EQ(to_string(found->data), data);
+    EXPECT_EQ(to_string(found->data), filling());
     longest = std::max(longest, pool.now() - begun);
     const auto serving = std::ranges::count_if(
         pool.nearest(), [&](int node) { return pool.dht(node).status().serving; });
@@ -114,6 +125,47 @@ TEST(DhtGroup, WhoLooksUpWhileTheGroupChangesIsAnsweredAtOnce) {
   EXPECT_GT(changing, 10 * pool.delay) << "else there was nothing to wait for";
   // To a member, from there to the others, and back; and to others, if the first were interrupted.
   EXPECT_LE(longest, 10 * pool.delay);
+}
+
+// Four of its five members go on, one of which has missed a write.
+TEST(DhtGroup, WhatItsOldMembersHoldAlikeIsNotCopiedWhenItChanges) {
+  FakePool pool(3, founded_by_first());
+  pool.jitter = 0ms;
+  pool.add_all(8);
+  ASSERT_TRUE(pool.run_until_group(5, 30s));
+  pool.run_for(30s);
+  const auto nodes = pool.nearest();
+  const std::set<int> old(nodes.begin(), nodes.begin() + 4);
+  fill(pool, nodes[0]);
+  pool.blocked = [late = nodes[3]](int from, int to) { return from == late || to == late; };
+  ASSERT_TRUE(pool.put(nodes[0], "key/200", "another"));
+  pool.blocked = nullptr;
+  pool.run_for(1s);
+
+  std::size_t among_old = 0, to_new = 0;
+  pool.delivering = [&](int, int to, ByteView message) {
+    pb::DhtMessage parsed;
+    if (!parsed.ParseFromArray(message.data(), static_cast<int>(message.size()))) return;
+    (old.contains(to) ? among_old : to_new) += parsed.fetch_reply().registers_size();
+  };
+  const auto serving = [&] {
+    return std::ranges::count_if(
+        nodes, [&](int node) { return pool.is_up(node) && pool.dht(node).status().serving; });
+  };
+  const auto epoch = pool.dht(nodes[0]).status().epoch;
+  pool.crash(nodes[4]);
+  ASSERT_TRUE(pool.run_until([&] { return serving() < 3; }, 60s)) << "it has not changed";
+  const TimePoint sealed = pool.now();
+  ASSERT_TRUE(pool.run_until([&] { return serving() >= 3; }, 60s));
+  EXPECT_LE(pool.now() - sealed, 6 * pool.delay);
+  ASSERT_TRUE(pool.run_until([&] { return serving() == 5; }, 60s));
+  EXPECT_GT(pool.dht(nodes[0]).status().epoch, epoch);
+  EXPECT_GE(to_new, static_cast<std::size_t>(kFilled)) << "it had nothing";
+  EXPECT_GT(among_old, 0u);
+  EXPECT_LT(among_old, static_cast<std::size_t>(kFilled) / 2);
+  EXPECT_EQ(to_string(pool.get(nodes[3], "key/200")->data), "another");
+  for (const int i : {0, 199, 201, kFilled - 1})
+    EXPECT_EQ(to_string(pool.get(nodes[3], "key/" + std::to_string(i))->data), filling());
 }
 
 TEST(DhtGroup, HostsThatComeAndGoDoNotChangeIt) {

@@ -418,7 +418,7 @@ TEST(DhtReplica, PagesForAnInstallationKeepWhatHasExpired) {
   const auto accept = Bench::accept_of("k", 1, 1, Bench::record(1, "k", 1, 1s));
   ASSERT_EQ(bench.replica.accept(group.id, accept)->status(), pb::ReplicaReply::OK);
   bench.clock.run_for(20s);
-  EXPECT_EQ(bench.replica.fetch(group.id, "")->registers_size(), 1);
+  EXPECT_EQ(bench.replica.fetch(group.id, {})->registers_size(), 1);
 }
 
 }  // namespace
