@@ -64,14 +64,15 @@ void Directory::by_ip(const IpAddress& ip, Found found) {
   });
 }
 
-void Directory::by_name(const std::string& name, Found found) {
-  const auto named = [this, name, found = std::move(found)](Result<DhtRecord> record) {
+void Directory::by_name(const std::string& name, Found found, Dht::Likely likely) {
+  const auto named = [this, name, found = std::move(found), likely](Result<DhtRecord> record) {
     const Error nobody{ErrorCode::kNotFound, "no host of pool " + pool_ + " is named " + name};
     if (!record) {
       return found(record.error().code == ErrorCode::kNotFound ? nobody : record.error());
     }
     const auto ip = parse_name_record(*record);
     if (!ip) return found(nobody);
+    if (likely) likely(record->owner);
     resolver_.resolve(*ip, [this, name, nobody, found, owner = record->owner](auto binding) {
       if (!binding) {
         return found(binding.error().code == ErrorCode::kNotFound ? nobody : binding.error());
@@ -80,7 +81,7 @@ void Directory::by_name(const std::string& name, Found found) {
       found(row_of(*binding, name));
     });
   };
-  dht_.look_up(name_key(name), named, nullptr);
+  dht_.look_up(name_key(name), named, std::move(likely));
 }
 
 void Directory::list(Listed listed) {

@@ -26,7 +26,9 @@ class Directory {
 
   // An IPv6 address costs a list: whose it is follows from the nodes.
   void by_ip(const IpAddress& ip, Found found);
-  void by_name(const std::string& name, Found found);  // without the suffix, valid
+  // Without the suffix, valid. `likely`, if any, is called with whoever seems to have the name,
+  // while it is still being looked up.
+  void by_name(const std::string& name, Found found, Dht::Likely likely = nullptr);
   // All leases, by address. An unchanged list costs two digests.
   void list(Listed listed);
   // Looks every `interval`, more and more rarely (to 16 s) while nothing changes, and calls

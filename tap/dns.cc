@@ -112,8 +112,12 @@ std::optional<IpAddress> parse_reverse_name(std::string_view name) {
 }
 
 DnsResponder::DnsResponder(std::string pool, const Prefix& subnet, const Prefix& subnet6,
-                           Directory& directory)
-    : pool_(std::move(pool)), subnet_(subnet), subnet6_(subnet6), directory_(directory) {}
+                           Directory& directory, Dht::Likely meet)
+    : pool_(std::move(pool)),
+      subnet_(subnet),
+      subnet6_(subnet6),
+      directory_(directory),
+      meet_(std::move(meet)) {}
 
 void DnsResponder::ask(ByteView query, std::function<void(const Bytes&)> reply) {
   auto question = DnsQuestion::parse(query);
@@ -146,11 +150,12 @@ void DnsResponder::ask_name(const DnsQuestion& question, Answer answer) {
   if (!six && question.type != DnsQuestion::kA && question.type != DnsQuestion::kAny) {
     return answer(DnsCode::kNoError, {}, 0);
   }
-  directory_.by_name(*name, [six, answer = std::move(answer)](Result<LeaseRow> row) {
+  const auto found = [six, answer = std::move(answer)](Result<LeaseRow> row) {
     if (!row) return answer(code_of(row.error()), {}, 0);
     answer(DnsCode::kNoError, to_bytes(six ? row->ip6.bytes() : row->ip.bytes()),
            six ? DnsQuestion::kAaaa : DnsQuestion::kA);
-  });
+  };
+  directory_.by_name(*name, found, meet_);
 }
 
 void DnsResponder::ask_address(const IpAddress& ip, Answer answer) {

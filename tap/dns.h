@@ -49,7 +49,9 @@ class DnsResponder {
   static constexpr std::uint32_t kTtlSeconds = 30;  // a name that moved is found again this soon
   static constexpr std::size_t kAnswersPendingMax = 64;
 
-  DnsResponder(std::string pool, const Prefix& subnet, const Prefix& subnet6, Directory& directory);
+  // `meet` is called with who seems to have a name that was asked for: it will be talked to.
+  DnsResponder(std::string pool, const Prefix& subnet, const Prefix& subnet6, Directory& directory,
+               Dht::Likely meet = nullptr);
 
   // `reply` gets the whole message, now or later; never, for what is no query or beyond the bound.
   void ask(ByteView query, std::function<void(const Bytes&)> reply);
@@ -62,6 +64,7 @@ class DnsResponder {
   const std::string pool_;
   const Prefix subnet_, subnet6_;
   Directory& directory_;
+  const Dht::Likely meet_;
   std::size_t pending_ = 0;
 };
 

@@ -46,6 +46,8 @@ class VirtualNetwork::Impl {
   void on_not_mine(const Address& from, const pb::NotMine& message);
   void send(const Address& to, const pb::VnetMessage& message);
   void to_host(ByteView frame) { port_.write(std::array{frame}); }
+  // Begins a session with whom the host will talk to.
+  void meet(const Address& node);
 
   // Something of `node` that the workers' tables say.
   void changed(const Address& node);
@@ -107,7 +109,8 @@ VirtualNetwork::Impl::Impl(Node& node, Dht& dht, Clock& clock, Random& random, F
           clock, [this](const Address& node) { changed(node); }),
       keeper_(node, resolver_, neighbours_, options_.subnet6, *hooks_.tables),
       directory_(dht_, resolver_, clock, options_.pool, options_.subnet6),
-      dns_(options_.pool, options_.subnet, options_.subnet6, directory_),
+      dns_(options_.pool, options_.subnet, options_.subnet6, directory_,
+           [this](const Address& node) { meet(node); }),
       service_(service_address(options_.subnet), dns_, metrics,
                [this](ByteView frame) { to_host(frame); }),
       agent_(node.address(), dht_, clock, random, options_, lease_hooks()),
@@ -190,6 +193,11 @@ Inbound::Hooks VirtualNetwork::Impl::inbound_hooks() {
             return bridge_ != nullptr;
           },
   };
+}
+
+void VirtualNetwork::Impl::meet(const Address& node) {
+  const auto ip = agent_.usable_ip();
+  if (ip && node != node_.address()) node_.want_shortcut(node, ip->bytes());
 }
 
 Outbound::Hooks VirtualNetwork::Impl::outbound_hooks() {

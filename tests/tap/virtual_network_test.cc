@@ -2,8 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <functional>
 #include <set>
 
+#include "tap/dns.h"
 #include "tap/names.h"
 #include "tap/packet_view.h"
 #include "tests/tap/virtual_pool.h"
@@ -57,37 +59,78 @@ TEST_F(VirtualNetworkTest, FirstPacketsToANeverContactedHostArriveAllAndInOrder)
   }
 }
 
+// Sixteen public hosts, most of which have not met.
+class VirtualNetworkOfMany : public testing::Test {
+ protected:
+  void come_up() {
+    for (int i = 1; i <= 16; ++i)
+      pool_.add("198.51.100." + std::to_string(i), "host" + std::to_string(i));
+    ASSERT_TRUE(pool_.world.run_until([&] { return pool_.all_up(); }, 20s));
+    pool_.world.set_link(Link{.latency = 20ms});
+    pool_.world.run_for(30s);
+    // The first to read a record makes sure that a majority has it, which takes longer.
+    for (VirtualHost& host : pool_.hosts) {
+      for (const auto& key : {ip_key(host.ip()), name_key(host.options.name)})
+        pool_.hosts[0].dht->get(key, [](auto&&) {});
+    }
+    pool_.world.run_for(2s);
+  }
+  // Calls `contact` with each two that have no session, and how long a round trip of the ring is
+  // between them.
+  void each_pair(const std::function<void(VirtualHost&, VirtualHost&, Duration)>& contact) {
+    int pairs = 0;
+    for (VirtualHost& a : pool_.hosts) {
+      for (VirtualHost& b : pool_.hosts) {
+        if (&a == &b || a.member->session(b.member.address()) != nullptr) continue;
+        Duration ring{};
+        b.member->trace(a.member.address(), [&](const auto& steps) {
+          if (!steps.empty() && steps.back().node == a.member.address())
+            ring = steps.back().round_trip;
+        });
+        ASSERT_TRUE(pool_.world.run_until([&] { return ring > Duration(); }, 3s));
+        contact(a, b, ring);
+        ++pairs;
+      }
+    }
+    EXPECT_GT(pairs, 0);
+  }
+  // How long from now until a packet of `a` is there.
+  Duration time_to_arrive(VirtualHost& a, VirtualHost& b) {
+    b.port.list.clear();
+    const TimePoint start = pool_.world.now();
+    a.vnet->on_frame_out(frame(a, b, "x"), 0);
+    EXPECT_TRUE(pool_.world.run_until([&] { return !b.port.list.empty(); }, 2s));
+    return pool_.world.now() - start;
+  }
+
+  VirtualPool pool_{7};
+};
+
 // Half a round trip of the ring says who is likely to hold the address, one and a half make the
 // session and bring the packet; its receiver looks up meanwhile whose address it will come from.
-TEST(VirtualNetworkOfMany, TheFirstPacketToAStrangerTakesTwoRoundTripsOfTheRing) {
-  VirtualPool pool{7};
-  for (int i = 1; i <= 16; ++i)
-    pool.add("198.51.100." + std::to_string(i), "host" + std::to_string(i));
-  ASSERT_TRUE(pool.world.run_until([&] { return pool.all_up(); }, 20s));
-  pool.world.set_link(Link{.latency = 20ms});
-  pool.world.run_for(30s);
-  // The first to read a record makes sure that a majority has it, which takes longer.
-  for (VirtualHost& host : pool.hosts) pool.hosts[0].dht->get(ip_key(host.ip()), [](auto&&) {});
-  pool.world.run_for(2s);
-  int pairs = 0;
-  for (VirtualHost& a : pool.hosts) {
-    for (VirtualHost& b : pool.hosts) {
-      if (&a == &b || a.member->session(b.member.address()) != nullptr) continue;
-      Duration ring{};
-      b.member->trace(a.member.address(), [&](const auto& steps) {
-        if (!steps.empty() && steps.back().node == a.member.address())
-          ring = steps.back().round_trip;
-      });
-      ASSERT_TRUE(pool.world.run_until([&] { return ring > Duration(); }, 3s));
-      b.port.list.clear();
-      const TimePoint start = pool.world.now();
-      a.vnet->on_frame_out(frame(a, b, "x"), 0);
-      ASSERT_TRUE(pool.world.run_until([&] { return !b.port.list.empty(); }, 2s));
-      EXPECT_LE(pool.world.now() - start, 2 * ring + 5ms);
-      ++pairs;
-    }
-  }
-  EXPECT_GT(pairs, 0);
+TEST_F(VirtualNetworkOfMany, TheFirstPacketToAStrangerTakesTwoRoundTripsOfTheRing) {
+  come_up();
+  each_pair([&](VirtualHost& a, VirtualHost& b, Duration ring) {
+    EXPECT_LE(time_to_arrive(a, b), 2 * ring + 5ms);
+  });
+}
+
+// By DNS. The session is made while it is still being looked up which address the name has.
+TEST_F(VirtualNetworkOfMany, WhoIsAskedForByNameIsMetMeanwhile) {
+  come_up();
+  each_pair([&](VirtualHost& a, VirtualHost& b, Duration ring) {
+    Writer query;
+    query.u16(7).u16(0x0100).u16(1).u16(0).u32(0);
+    query.bytes(*write_dns_name(b.options.name + ".lab.internal"));
+    query.u16(DnsQuestion::kA).u16(1);
+    a.port.list.clear();
+    const IpAddress service = service_address(a.options.subnet);
+    a.vnet->on_frame_out(write_ethernet(kServiceMac, a.vnet->lease()->mac, EtherType::kIpv4,
+                                        write_udp({a.ip(), 5555}, {service, 53}, query.view())),
+                         0);
+    ASSERT_TRUE(pool_.world.run_until([&] { return !a.port.list.empty(); }, 2s));
+    EXPECT_LE(time_to_arrive(a, b), ring);
+  });
 }
 
 TEST_F(VirtualNetworkTest, WorkersLearnThePeerOnceThePathIsDirect) {
