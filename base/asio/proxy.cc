@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "base/bytes.h"
+#include "base/endpoint.h"
 
 namespace wow {
 
@@ -98,8 +99,8 @@ ProxyAnswer judge_status(const std::string& status, std::string& why) {
   return ProxyAnswer::kRefuses;
 }
 
-asio::awaitable<ProxyAnswer> pass_http(tcp::socket& socket, const Proxy& proxy,
-                                       const ProxyTarget& to, std::string& why) {
+asio::awaitable<ProxyAnswer> pass_http(tcp::socket& socket, const Proxy& proxy, const HostPort& to,
+                                       std::string& why) {
   const std::string target = to.text();
   std::string ask = "CONNECT " + target + " HTTP/1.1\r\nHost: " + target + "\r\n";
   if (!proxy.user.empty())
@@ -156,7 +157,7 @@ ProxyAnswer judge_code(std::uint8_t code, std::string& why) {
 
 // RFC 1928, 4 to 6.
 asio::awaitable<ProxyAnswer> pass_socks5(tcp::socket& socket, const Proxy& proxy,
-                                         const ProxyTarget& to, std::string& why) {
+                                         const HostPort& to, std::string& why) {
   const ProxyAnswer hello = co_await log_in_socks5(socket, proxy, why);
   if (hello != ProxyAnswer::kPasses) co_return hello;
   constexpr std::uint8_t kIpv4 = 1, kName = 3, kIpv6 = 4;
@@ -223,22 +224,16 @@ Result<Proxy> Proxy::parse(std::string_view url) {
     out.password = *password;
     rest.remove_prefix(at + 1);
   }
-  const auto colon = rest.rfind(':');
-  const std::string_view host = rest.substr(0, colon);
-  const std::string_view port = colon == std::string_view::npos ? "" : rest.substr(colon + 1);
-  const auto end = port.data() + port.size();
-  if (std::from_chars(port.data(), end, out.port).ptr != end || out.port == 0 || host.empty())
+  const auto at = HostPort::parse(rest);
+  if (!at || (!IpAddress::parse(at->host) && !is_host_name(at->host)))
     return wrong("names no host and port");
-  const auto endpoint = Endpoint::parse(rest);
-  if (!endpoint && !is_host_name(host)) return wrong("names no host and port");
-  out.host = endpoint ? endpoint->ip.text() : std::string(host);
+  out.host = at->host;
+  out.port = at->port;
   return out;
 }
 
 std::string Proxy::text() const {
-  const bool is_v6 = host.find(':') != std::string::npos;
-  return (kind == Kind::kHttp ? "http://" : "socks5://") + (is_v6 ? "[" + host + "]" : host) + ":" +
-         std::to_string(port);
+  return (kind == Kind::kHttp ? "http://" : "socks5://") + HostPort{host, port}.text();
 }
 
 std::optional<Proxy> proxy_from_environment(std::string* why) {
@@ -252,13 +247,8 @@ std::optional<Proxy> proxy_from_environment(std::string* why) {
   return std::nullopt;
 }
 
-std::string ProxyTarget::text() const {
-  const bool is_ipv6 = host.find(':') != host.npos;
-  return (is_ipv6 ? "[" + host + "]:" : host + ":") + std::to_string(port);
-}
-
-asio::awaitable<ProxyAnswer> pass_proxy(tcp::socket& socket, const Proxy& proxy,
-                                        const ProxyTarget& to, std::string& why) {
+asio::awaitable<ProxyAnswer> pass_proxy(tcp::socket& socket, const Proxy& proxy, const HostPort& to,
+                                        std::string& why) {
   if (proxy.kind == Proxy::Kind::kHttp) co_return co_await pass_http(socket, proxy, to, why);
   co_return co_await pass_socks5(socket, proxy, to, why);
 }

@@ -8,8 +8,8 @@
 #include <string>
 #include <string_view>
 
-#include "base/endpoint.h"
 #include "base/error.h"
+#include "base/host_port.h"
 
 namespace wow {
 
@@ -40,19 +40,11 @@ enum class ProxyAnswer {
   kSilent,         // it says nothing, or hangs up
 };
 
-// Where a proxy is asked to lead.
-struct ProxyTarget {
-  std::string host;  // an address, or a name that the proxy resolves
-  std::uint16_t port = 0;
-
-  std::string text() const;  // "198.51.100.7:443", "[2001:db8::7]:443", "pool.example:443"
-  bool operator==(const ProxyTarget&) const = default;
-};
-
-// Asks the proxy, at the other end of `socket`, for a way to `to`. `why`: in words, if there is
-// none. What the far end says first is not lost. Waits until the socket is closed.
+// Asks the proxy, at the other end of `socket`, for a way to `to`, whose name the proxy resolves.
+// `why`: in words, if there is none. What the far end says first is not lost. Waits until the
+// socket is closed.
 boost::asio::awaitable<ProxyAnswer> pass_proxy(boost::asio::ip::tcp::socket& socket,
-                                               const Proxy& proxy, const ProxyTarget& to,
+                                               const Proxy& proxy, const HostPort& to,
                                                std::string& why);
 
 }  // namespace wow

@@ -80,7 +80,7 @@ asio::awaitable<bool> StreamDialler::connect(Stream& stream, const std::string& 
   tune(stream.socket);
   if (proxy == nullptr) co_return true;
   std::string words;
-  const ProxyTarget to{name.empty() ? stream.far.ip.text() : name, stream.far.port};
+  const HostPort to{name.empty() ? stream.far.ip.text() : name, stream.far.port};
   if (co_await pass_proxy(stream.socket, *proxy, to, words) == ProxyAnswer::kPasses) co_return true;
   why = "the proxy: " + words;
   co_return false;

@@ -1,7 +1,6 @@
 #include "dht/asio/bootstrap_names.h"
 
 #include <algorithm>
-#include <charconv>
 
 #include "base/log.h"
 
@@ -14,19 +13,14 @@ BootstrapNames::BootstrapNames(boost::asio::any_io_executor executor, Clock& clo
       resolver_(std::move(executor), std::move(servers)),
       again_(clock) {
   for (const std::string& text : names) {
-    const std::size_t colon = std::min(text.rfind(':'), text.size());
-    Name name{text.substr(0, colon)};
-    const std::string port = text.substr(std::min(colon + 1, text.size()));
-    const auto [end, error] = std::from_chars(port.data(), port.data() + port.size(), name.port);
-    const bool good = error == std::errc() && end == port.data() + port.size() && name.port != 0 &&
-                      !name.host.empty();
-    if (!good || names_.size() == kNamesMax) {
+    const auto at = HostPort::parse(text);
+    if (!at || names_.size() == kNamesMax) {
       log_warn("bootstrap ignored",
                {{"bootstrap", text},
-                {"why", good ? "32 names are enough" : "not an address or name, and a port"}});
+                {"why", at ? "32 names are enough" : "not an address or name, and a port"}});
       continue;
     }
-    names_.push_back(std::move(name));
+    names_.push_back({at->host, at->port});
   }
   if (proxy) add_stand_ins(*proxy);
 }

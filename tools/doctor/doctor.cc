@@ -112,21 +112,16 @@ Finding judge_tcp(const std::vector<Endpoint>& servers, bool udp) {
 }
 
 // As streams ask for them: names by name, and an HTTP proxy for TLS alone.
-std::vector<ProxyTarget> proxy_targets(const Patient& patient) {
-  std::vector<ProxyTarget> out;
+std::vector<HostPort> proxy_targets(const Patient& patient) {
+  std::vector<HostPort> out;
   const auto add = [&](const std::string& host, std::uint16_t port) {
     const bool is_http = patient.proxy->kind == Proxy::Kind::kHttp;
-    for (const ProxyTarget& to : {ProxyTarget{host, is_http ? kHttps : port}, {host, kHttps}}) {
+    for (const HostPort& to : {HostPort{host, is_http ? kHttps : port}, {host, kHttps}}) {
       if (out.size() < kProxyTriesMax && std::ranges::find(out, to) == out.end()) out.push_back(to);
     }
   };
   for (const std::string& bootstrap : patient.bootstraps) {
-    const auto endpoint = Endpoint::parse(bootstrap);
-    const std::size_t colon = bootstrap.rfind(':');
-    if (colon == bootstrap.npos) continue;
-    const int port = endpoint ? endpoint->port : std::atoi(bootstrap.c_str() + colon + 1);
-    add(endpoint ? endpoint->ip.text() : bootstrap.substr(0, colon),
-        static_cast<std::uint16_t>(port));
+    if (const auto at = HostPort::parse(bootstrap)) add(at->host, at->port);
   }
   for (const Endpoint& member : patient.members) add(member.ip.text(), member.port);
   return out;

@@ -16,6 +16,7 @@
 #include "base/asio/name_resolver.h"
 #include "base/asio/socket_address.h"
 #include "base/asio/udp_socket.h"
+#include "base/host_port.h"
 
 namespace wow {
 namespace {
@@ -135,15 +136,12 @@ std::vector<Endpoint> resolve_all(const std::vector<std::string>& texts,
       out.push_back(*endpoint);
       continue;
     }
-    const std::size_t colon = text.rfind(':');
-    if (colon == text.npos) continue;
-    const int port = std::atoi(text.c_str() + colon + 1);
-    const std::string name = text.substr(0, colon);
-    resolver.resolve(name,
-                     [&out, &failed, name, port](const Result<std::vector<IpAddress>>& found) {
-                       if (!found) return failed.push_back(name + ": " + found.error().message);
-                       for (const IpAddress& ip : *found)
-                         out.push_back({ip, static_cast<std::uint16_t>(port)});
+    const auto at = HostPort::parse(text);
+    if (!at) continue;
+    resolver.resolve(at->host,
+                     [&out, &failed, at = *at](const Result<std::vector<IpAddress>>& found) {
+                       if (!found) return failed.push_back(at.host + ": " + found.error().message);
+                       for (const IpAddress& ip : *found) out.push_back({ip, at.port});
                      });
   }
   io.run_for(std::chrono::seconds(10));

@@ -43,13 +43,13 @@ asio::awaitable<void> ask(const Proxy& proxy, const std::vector<Endpoint>& at, A
 
 }  // namespace
 
-std::vector<ProxyTry> try_proxy(const Proxy& proxy, const std::vector<ProxyTarget>& to,
+std::vector<ProxyTry> try_proxy(const Proxy& proxy, const std::vector<HostPort>& to,
                                 std::chrono::milliseconds patience) {
   const std::string url = proxy.text();
   std::vector<std::string> failed;
   const auto at = resolve_all({url.substr(url.find("//") + 2)}, failed);
   std::vector<ProxyTry> out;
-  for (const ProxyTarget& each : to)
+  for (const HostPort& each : to)
     out.push_back({.to = each, .why = at.empty() ? "its name does not resolve" : "no answer"});
   asio::io_context io;
   std::list<Asking> asking;

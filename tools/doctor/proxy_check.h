@@ -12,7 +12,7 @@
 namespace wow {
 
 struct ProxyTry {
-  ProxyTarget to;          // a member's address or a bootstrap's name, and a TCP port
+  HostPort to;             // a member's address or a bootstrap's name, and a TCP port
   bool connected = false;  // somebody listens at the proxy's address
   ProxyAnswer answer = ProxyAnswer::kSilent;
   std::string why;  // in words, if it is no way
@@ -20,7 +20,7 @@ struct ProxyTry {
 
 // Ways to all of these at once, each over a connection of its own, which ends at once. `patience`:
 // for all together, the look-up of the proxy's name aside.
-std::vector<ProxyTry> try_proxy(const Proxy& proxy, const std::vector<ProxyTarget>& to,
+std::vector<ProxyTry> try_proxy(const Proxy& proxy, const std::vector<HostPort>& to,
                                 std::chrono::milliseconds patience);
 
 // The one that says most about the proxy; null if nothing was tried.

@@ -141,7 +141,7 @@ TEST_F(ProxyTest, AnHttpProxyIsForTlsOnly) {
 class PassProxy : public testing::Test {
  protected:
   ProxyAnswer ask(Proxy::Kind kind, std::vector<ScriptedProxy::Step> steps,
-                  const ProxyTarget& to = {"198.51.100.7", 443}) {
+                  const HostPort& to = {"198.51.100.7", 443}) {
     ScriptedProxy far(io_, std::move(steps), {});
     const Proxy proxy{kind, "127.0.0.1", far.endpoint().port, "", ""};
     tcp::socket socket(io_);

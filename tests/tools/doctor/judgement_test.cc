@@ -78,7 +78,7 @@ TEST(Judgement, AWrongClockAndASmallMtuAreSaid) {
 TEST(Judgement, WhatAProxyAnswersIsSaidWithWhatToDo) {
   const Proxy open = *Proxy::parse("http://10.0.0.1:3128");
   const Proxy locked = *Proxy::parse("http://me:secret@10.0.0.1:3128");
-  const ProxyTarget tls{"198.51.100.7", 443};
+  const HostPort tls{"198.51.100.7", 443};
   const auto judged = [&](ProxyAnswer answer, const Proxy& proxy, bool connected = true) {
     return judge_proxy(proxy, {{tls, connected, answer, "it says so"}});
   };

@@ -57,7 +57,7 @@ asio::awaitable<void> pass(PairPtr, tcp::socket& from, tcp::socket& to) {
 }
 
 // Whom the request names; the status to refuse it with in `refusal`.
-ProxyTarget wanted_by(const std::string& request, const std::string& login, std::string& refusal) {
+HostPort wanted_by(const std::string& request, const std::string& login, std::string& refusal) {
   const std::string verb = "CONNECT ";
   refusal = "400 Bad Request";
   const std::size_t end = request.find(' ', verb.size());
@@ -73,7 +73,7 @@ ProxyTarget wanted_by(const std::string& request, const std::string& login, std:
   return {endpoint ? endpoint->ip.text() : target.substr(0, target.size() - port.size()), kHttps};
 }
 
-asio::awaitable<bool> open(tcp::socket& socket, NameResolver& resolver, const ProxyTarget& to) {
+asio::awaitable<bool> open(tcp::socket& socket, NameResolver& resolver, const HostPort& to) {
   const auto found = co_await resolver.addresses_of(to.host);
   for (const IpAddress& ip : found) {
     boost::system::error_code ignored;
@@ -97,7 +97,7 @@ asio::awaitable<void> serve(PairPtr pair, NameResolver& resolver, std::string lo
   // As real ones do: what is small is not held back until the other end has acknowledged.
   pair->near.set_option(tcp::no_delay(true));
   std::string answer;
-  const ProxyTarget to = wanted_by(request, login, answer);
+  const HostPort to = wanted_by(request, login, answer);
   bool reached = false;
   if (to.port != 0) {
     reached = co_await open(pair->far, resolver, to);
