@@ -9,7 +9,7 @@ namespace wow {
 std::optional<HostPort> HostPort::parse(std::string_view text) {
   if (const auto endpoint = Endpoint::parse(text))
     return HostPort{endpoint->ip.text(), endpoint->port};
-  const auto colon = text.rfind(':');
+  const auto colon = text.find(':');
   if (colon == std::string_view::npos || colon == 0) return std::nullopt;
   HostPort out{std::string(text.substr(0, colon))};
   const std::string_view port = text.substr(colon + 1);

@@ -19,8 +19,7 @@ void add(Writer& out, const std::string& key, const Register& state) {
   add_string(out, state.record.value());
   add_string(out, state.record.signature());
   out.u32(static_cast<std::uint32_t>(state.floors.size()));
-  for (const VersionFloor& floor : state.floors)
-    out.bytes(floor.owner.bytes()).u64(floor.version);
+  for (const VersionFloor& floor : state.floors) out.bytes(floor.owner.bytes()).u64(floor.version);
 }
 
 }  // namespace

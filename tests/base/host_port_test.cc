@@ -16,8 +16,9 @@ TEST(HostPort, IsAnAddressOrAName) {
 }
 
 TEST(HostPort, NeedsBoth) {
-  for (const char* text : {"", ":", "pool.example", "pool.example:", ":443", "pool.example:0",
-                           "pool.example:65536", "pool.example:x", "pool.example:1 ", "a:-1"})
+  for (const char* text :
+       {"", ":", "pool.example", "pool.example:", ":443", "pool.example:0", "pool.example:65536",
+        "pool.example:x", "pool.example:1 ", "a:-1", "2001:db8::7:443", "[2001:db8::7]"})
     EXPECT_FALSE(HostPort::parse(text)) << text;
 }
 
