@@ -189,10 +189,7 @@ void Membership::hear(const ReplicaId& from, const EpochId& serves) {
     return;
   }
   in_verified_.insert(from.address);
-  // Who is still to install it copies less while it knows what was before.
-  const bool is_to_install = verified_->has(context_.self()) && !replica_.held(verified_->id);
-  if (in_verified_.size() >= verified_->majority() && !is_to_install)
-    replica_.forget_before(verified_->id);
+  if (in_verified_.size() >= verified_->majority()) replica_.forget_before(verified_->id);
 }
 
 // Members of an epoch of ours that did not answer when it was to be read: once a majority is heard
