@@ -39,6 +39,12 @@ class VirtualNetwork::Impl {
 
   Inbound::Hooks inbound_hooks();
   Outbound::Hooks outbound_hooks();
+  // For the hooks: begins one with `node`, for packets from `source`.
+  auto want_session() {
+    return [this](const Address& node, const IpAddress& source) {
+      node_.want_shortcut(node, source.bytes());
+    };
+  }
   LeaseAgent::Hooks lease_hooks();
   // `facts`: of the frame's kind byte (proto/headers.h).
   void take_frame(const Session& from, ByteView frame, std::uint8_t facts);
@@ -206,9 +212,7 @@ Outbound::Hooks VirtualNetwork::Impl::outbound_hooks() {
       .to_host = [this](ByteView frame) { to_sender(frame); },
       .to_node = [this](const Address& node, ByteView frame,
                         std::uint8_t facts) { node_.send_frame(node, frame, facts); },
-      .want_session = [this](
-                          const Address& node,
-                          const IpAddress& source) { node_.want_shortcut(node, source.bytes()); },
+      .want_session = want_session(),
       .frame_max = [this](const Address& node) -> std::size_t {
         const Session* session = node_.session(node);
         const std::size_t most = session == nullptr ? 0 : session->datagram_max();
@@ -322,9 +326,7 @@ Bridge::Hooks VirtualNetwork::Impl::bridge_hooks(FramePort& lan, IsHostsOwn is_h
           },
       .is_hosts_own = std::move(is_hosts_own),
       .forward = [this](ByteView frame, const IpAddress& to) { outbound_.forward(frame, to, 0); },
-      .want_session = [this](
-                          const Address& node,
-                          const IpAddress& source) { node_.want_shortcut(node, source.bytes()); },
+      .want_session = want_session(),
       .send = [this](const Address& to, const pb::VnetMessage& message) { send(to, message); },
       .broadcast =
           [this](const pb::VnetMessage& message) {

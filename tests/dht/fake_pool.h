@@ -43,6 +43,13 @@ class MemoryStore final : public DhtStore {
   bool fails = false;
 };
 
+// Of a pool whose first node founds, by name.
+inline DhtOptions founded_by_first() {
+  DhtOptions options;
+  options.founder = FakeCredentials::address_of(1);
+  return options;
+}
+
 class FakePool final : public Clock {
  public:
   using Blocked = std::function<bool(int from, int to)>;

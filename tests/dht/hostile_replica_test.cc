@@ -21,8 +21,7 @@ constexpr const char* kSubnet = "10.128.0.0/16";
 class HostileReplica : public ::testing::TestWithParam<std::tuple<Lie, int>> {
  protected:
   static DhtOptions options() {
-    DhtOptions out;
-    out.founder = FakeCredentials::address_of(1);
+    auto out = founded_by_first();
     out.lease_subnet = Prefix::parse(kSubnet);
     out.group_change_after = 2s;
     return out;

@@ -7,12 +7,6 @@
 namespace wow {
 namespace {
 
-DhtOptions founded_by_first() {
-  DhtOptions options;
-  options.founder = FakeCredentials::address_of(1);
-  return options;
-}
-
 TEST(DhtQuota, TombstonesCountUntilTheyExpire) {
   auto options = founded_by_first();
   options.records_per_owner_max = 4;

@@ -37,8 +37,7 @@ Duration lifetime_of(Duration ttl) {
 constexpr std::uint64_t kUnnamedEvery = 4;
 
 DhtOptions options_of_run(std::uint64_t seed) {
-  DhtOptions options;
-  if (seed % kUnnamedEvery != 0) options.founder = FakeCredentials::address_of(1);
+  auto options = seed % kUnnamedEvery == 0 ? DhtOptions() : founded_by_first();
   options.group_change_after = 3s;
   options.majority_lost_after = kG;
   return options;

@@ -12,10 +12,9 @@ namespace {
 constexpr std::size_t kShards = 256;
 
 DhtOptions many_shards(bool founder_is_named = true) {
-  DhtOptions options;
+  auto options = founder_is_named ? founded_by_first() : DhtOptions();
   options.shards = kShards;
   options.majority_lost_after = 60s;
-  if (founder_is_named) options.founder = FakeCredentials::address_of(1);
   return options;
 }
 

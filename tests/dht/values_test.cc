@@ -17,8 +17,7 @@ class DhtValues : public ::testing::Test {
     other_ = pool_.add();
   }
   static DhtOptions with_subnet() {
-    DhtOptions options;
-    options.founder = FakeCredentials::address_of(1);
+    auto options = founded_by_first();
     options.lease_subnet = Prefix::parse("10.128.0.0/16");
     options.records_per_owner_max = 1024;
     return options;
@@ -414,8 +413,7 @@ TEST_F(DhtValues, AListOfManySurvivesADeath) {
 }
 
 TEST(DhtQuota, AnOwnerHasSoManyRecordsAndTheStoreToo) {
-  DhtOptions options;
-  options.founder = FakeCredentials::address_of(1);
+  auto options = founded_by_first();
   options.records_per_owner_max = 3;
   options.records_max = 6;
   FakePool pool(1, options);

@@ -12,11 +12,11 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/write.hpp>
 #include <memory>
+#include <optional>
 #include <stdexcept>
 
 #include "base/asio/name_resolver.h"
-#include "base/asio/proxy.h"
-#include "base/endpoint.h"
+#include "base/host_port.h"
 
 namespace wow::lab {
 
@@ -56,21 +56,20 @@ asio::awaitable<void> pass(PairPtr, tcp::socket& from, tcp::socket& to) {
   to.close(ignored);
 }
 
-// Whom the request names; the status to refuse it with in `refusal`.
-HostPort wanted_by(const std::string& request, const std::string& login, std::string& refusal) {
+// Whom the request names; nothing if it is refused, `refusal` says with which status.
+std::optional<HostPort> wanted_by(const std::string& request, const std::string& login,
+                                  std::string& refusal) {
   const std::string verb = "CONNECT ";
   refusal = "400 Bad Request";
   const std::size_t end = request.find(' ', verb.size());
-  if (!request.starts_with(verb) || end == std::string::npos) return {};
+  if (!request.starts_with(verb) || end == std::string::npos) return std::nullopt;
   const std::string target = request.substr(verb.size(), end - verb.size());
   refusal = "407 Proxy Authentication Required\r\nProxy-Authenticate: Basic realm=\"lab\"";
   const std::string proof = "\r\nProxy-Authorization: Basic " + base64(login) + "\r\n";
-  if (!login.empty() && request.find(proof) == std::string::npos) return {};
+  if (!login.empty() && request.find(proof) == std::string::npos) return std::nullopt;
   refusal = "403 Forbidden";
-  const std::string port = ":" + std::to_string(kHttps);
-  if (!target.ends_with(port)) return {};
-  const auto endpoint = Endpoint::parse(target);
-  return {endpoint ? endpoint->ip.text() : target.substr(0, target.size() - port.size()), kHttps};
+  const auto to = HostPort::parse(target);
+  return to && to->port == kHttps ? to : std::nullopt;
 }
 
 asio::awaitable<bool> open(tcp::socket& socket, NameResolver& resolver, const HostPort& to) {
@@ -97,10 +96,10 @@ asio::awaitable<void> serve(PairPtr pair, NameResolver& resolver, std::string lo
   // As real ones do: what is small is not held back until the other end has acknowledged.
   pair->near.set_option(tcp::no_delay(true));
   std::string answer;
-  const HostPort to = wanted_by(request, login, answer);
+  const auto to = wanted_by(request, login, answer);
   bool reached = false;
-  if (to.port != 0) {
-    reached = co_await open(pair->far, resolver, to);
+  if (to) {
+    reached = co_await open(pair->far, resolver, *to);
     if (reached) pair->far.set_option(tcp::no_delay(true));
     answer = reached ? "200 Connection established" : "502 Bad Gateway";
   }
