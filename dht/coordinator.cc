@@ -203,18 +203,42 @@ void Coordinator::start_round(const Group& group, const std::string& key, bool r
   auto round = std::make_unique<Round>(context_, replica_, id, group, key, read_first,
                                        std::move(change), std::move(ended));
   auto& started = *(rounds_[id] = std::move(round));
+  // Who reads `next` writes it, too, as long as the members disagree.
+  if (!read_first || key == kNextKey) {
+    auto& queue = writers_[{group.id, key}];
+    queue.push_back(id);
+    if (queue.size() > 1) return;
+  }
   started.start();
 }
 
 void Coordinator::bury(std::uint64_t id) {
-  if (auto round = rounds_.extract(id)) ended_rounds_.push_back(std::move(round.mapped()));
+  if (auto round = rounds_.extract(id)) {
+    leave_queue(*round.mapped(), id);
+    ended_rounds_.push_back(std::move(round.mapped()));
+  }
   if (auto listing = listings_.extract(id)) {
     ended_listings_.push_back(std::move(listing.mapped()));
   }
   sweep_.after({}, [this] {
     ended_rounds_.clear();
     ended_listings_.clear();
+    for (const auto next : std::exchange(next_writers_, {})) {
+      if (const auto round = rounds_.find(next); round != rounds_.end()) round->second->start();
+    }
   });
+}
+
+void Coordinator::leave_queue(const Round& round, std::uint64_t id) {
+  const auto queue = writers_.find({round.epoch(), round.key()});
+  if (queue == writers_.end()) return;
+  const bool was_first = queue->second.front() == id;
+  std::erase(queue->second, id);
+  if (queue->second.empty()) {
+    writers_.erase(queue);
+  } else if (was_first) {
+    next_writers_.push_back(queue->second.front());
+  }
 }
 
 void Coordinator::on_reply(const ReplicaId& from, const pb::DhtMessage& message) {

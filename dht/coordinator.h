@@ -74,12 +74,16 @@ class Coordinator {
   Decision change(const pb::ClientRequest& request, const Value& value, const Seen& seen);
   Decision decide(pb::ClientReply::Status status, const Seen& seen);
   void bury(std::uint64_t id);
+  void leave_queue(const Round& round, std::uint64_t id);
 
   Context& context_;
   Replica& replica_;
   const GroupBook& book_;
   RecordChecker& checker_;
   std::map<std::uint64_t, std::unique_ptr<Round>> rounds_;
+  // Rounds that write one register: the first is at work. Two would come between each other.
+  std::map<std::pair<EpochId, std::string>, std::vector<std::uint64_t>> writers_;
+  std::vector<std::uint64_t> next_writers_;  // to be begun on the next turn
   std::map<std::uint64_t, std::unique_ptr<Listing>> listings_;
   std::map<std::string, Snapshot> snapshots_;
   std::set<std::pair<Address, std::uint64_t>> in_progress_;

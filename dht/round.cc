@@ -7,8 +7,9 @@ namespace wow::dht {
 namespace {
 
 constexpr Duration kResendAfter = 250ms;
-constexpr Duration kBackoffFirst =
-    40ms;  // doubles with each attempt; a random part of it is waited
+// A random part of it is waited, or of what the attempt took if that is longer: who is as slow as
+// the others would come between them each time. Doubles with each attempt.
+constexpr Duration kBackoffFirst = 40ms;
 constexpr int kBackoffDoublingsMax = 4;
 // A ballot names one value. Who has a copy that does not know it yet, or has lost its store, would
 // give two values the same one: by chance it is another.
@@ -41,6 +42,7 @@ void Round::begin(Phase phase) {
   refused_.clear();
   gone_.clear();
   if (phase == Phase::kPrepare) {
+    begun_ = context_.clock.now();
     const auto round = std::max(highest_round_ + 1, replica_.next_round(group_.id, key_));
     ballot_ = {round + context_.random.below(kRoundsApart), context_.network.self()};
   }
@@ -206,7 +208,7 @@ void Round::on_states() {
 
 void Round::on_resend() {
   if (context_.clock.now() >= deadline_) return finish(pb::ClientReply::UNAVAILABLE);
-  if (phase_ == Phase::kPause) return begin(Phase::kPrepare);
+  if (phase_ == Phase::kPause) return start();
   if (!refused_.empty()) return finish(pb::ClientReply::REFUSED, refusal_);
   if (!rejected_.empty()) return pause();
   timer_.after(kResendAfter, [this] { on_resend(); });
@@ -220,7 +222,10 @@ void Round::on_resend() {
 
 void Round::pause() {
   phase_ = Phase::kPause;
-  const auto longest = kBackoffFirst * (1 << std::min(attempts_++, kBackoffDoublingsMax));
+  const TimePoint now = context_.clock.now();
+  const Duration taken = std::max<Duration>(kBackoffFirst, now - begun_);
+  const Duration longest =
+      std::min(taken * (1 << std::min(attempts_++, kBackoffDoublingsMax)), (deadline_ - now) / 2);
   timer_.after(Duration(static_cast<Duration::rep>(context_.random.unit() * longest.count())),
                [this] { on_resend(); });
 }

@@ -48,6 +48,7 @@ class Round {
   // Its epoch is over.
   void abort() { finish(pb::ClientReply::WRONG_GROUP); }
   const EpochId& epoch() const { return group_.id; }
+  const std::string& key() const { return key_; }
 
  private:
   enum class Phase { kRead, kPrepare, kAccept, kPause, kOver };
@@ -79,6 +80,7 @@ class Round {
   Phase phase_ = Phase::kPause;
   std::uint16_t phase_number_ = 0;
   int attempts_ = 0;
+  TimePoint begun_{};  // the attempt under way
   Ballot ballot_;
   std::uint64_t highest_round_ = 0;
   pb::Accept accept_;

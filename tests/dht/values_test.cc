@@ -412,6 +412,30 @@ TEST_F(DhtValues, AListOfManySurvivesADeath) {
   EXPECT_LT(accepts, 10u) << "all five hold the same";
 }
 
+// Two who write one key at once come between each other: a member lets its own wait, and those of
+// different members draw back for longer than an attempt takes.
+TEST(DhtWriters, OfOneKeyAreAnsweredThoughTheirNetworkIsSlow) {
+  constexpr int kNodes = 8, kKeys = 40;
+  FakePool pool(3, founded_by_first());
+  pool.add_all(kNodes);
+  ASSERT_TRUE(pool.run_until_group(5, 30s));
+  pool.run_for(30s);
+  pool.delay = 50ms;
+  pool.jitter = 100ms;
+  int won = 0, lost = 0;
+  for (int i = 0; i < kKeys; ++i) {
+    for (int node = 0; node < kNodes; ++node) {
+      pool.dht(node).create("key/" + std::to_string(i), view_of("v"), 1h, [&](const auto& answer) {
+        won += answer.has_value();
+        lost += !answer && answer.error().code == ErrorCode::kAlreadyExists;
+      });
+    }
+    pool.run_for(kDhtOperationLimit);
+  }
+  EXPECT_LE(won, kKeys);
+  EXPECT_GE(won + lost, kNodes * kKeys * 9 / 10);
+}
+
 TEST(DhtQuota, AnOwnerHasSoManyRecordsAndTheStoreToo) {
   auto options = founded_by_first();
   options.records_per_owner_max = 3;
