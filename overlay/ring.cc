@@ -165,16 +165,19 @@ void Ring::set_keepalives(const std::vector<Address>& near) {
   std::set<Address> adjacent;
   for (const Address& a : near_set(hub_.self, near, 1)) adjacent.insert(a);
   for (auto& [peer, edge] : hub_.edges.all()) {
+    Session* session = hub_.sessions.find(peer);
+    if (session == nullptr) continue;
     Duration wanted{};
     const bool first = hub_.self > peer;
     if (edge.is_edge()) wanted = first ? ring::kKeepaliveEdge : ring::kKeepaliveEdgeOther;
     const Duration flow = hub_.flow_keepalive();
     if (edge.is_edge() && flow != Duration::zero()) wanted = flow;
     if (adjacent.contains(peer)) {
-      wanted = first ? ring::kKeepaliveAdjacent : ring::kKeepaliveAdjacentOther;
+      // Who challenges counts from when the answer came: so much later the other hears it again.
+      wanted = first ? ring::kKeepaliveAdjacent
+                     : ring::kKeepaliveAdjacentOther + session->path().round_trip;
     }
-    Session* session = hub_.sessions.find(peer);
-    if (wanted == edge.keepalive || session == nullptr) continue;
+    if (wanted == edge.keepalive) continue;
     edge.keepalive = wanted;
     hub_.sessions.set_keepalive(*session, wanted);
   }

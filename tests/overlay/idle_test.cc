@@ -6,6 +6,7 @@ namespace {
 
 class IdleTest : public PoolTest {
  protected:
+  using PoolTest::PoolTest;
   // Sent by one node, with the headers of IP and UDP, on average over some minutes from now.
   double bytes_per_second(std::chrono::minutes span) {
     constexpr double kHeaders = 28;
@@ -34,10 +35,18 @@ TEST_F(IdleTest, APoolThatHasSettledIsQuiet) {
   }
 }
 
-class SlowTest : public PoolTest {
+class SlowTest : public IdleTest {
  protected:
-  SlowTest() : PoolTest(1, 300ms) {}
+  SlowTest() : IdleTest(1, 300ms) {}
 };
+
+// The other challenged as well, when the answer came later than it would wait.
+TEST_F(SlowTest, OfTwoNeighboursOneChallengesAndTheOtherAnswers) {
+  add_many(8);
+  ASSERT_TRUE(becomes_whole(20s));
+  world_.run_for(10min);
+  EXPECT_LT(bytes_per_second(10min), 100);
+}
 
 // With more than a second from end to end and back, each once took the answer for a question.
 TEST_F(SlowTest, CandidatesAreAnsweredOnce) {
