@@ -4,6 +4,12 @@
 #include <utility>
 
 namespace wow {
+namespace {
+
+// Who asks each 5 s may miss that it could reach a majority for so long.
+constexpr Duration kNoticedAfter = 6s;
+
+}  // namespace
 
 void MajorityWatch::hear(int from, const pb::DhtMessage& message) {
   // What was sent before its sender lost its store may still be on its way.
@@ -38,10 +44,11 @@ void MajorityWatch::judge_founding(const dht::Lineage& lineage) {
   if (has_lost_its_own(lineage)) return;
   for (const auto& [other, history] : lineages_) {
     if (other == lineage || !is_recoverable(history)) continue;
+    // Who was cut off all the time: two such may found at once.
     const auto reached = history.reached.find(founder);
-    const Duration cut =
-        reached == history.reached.end() ? Duration::max() : pool_.now() - reached->second;
-    if (cut >= patience_ || !objection_.empty()) continue;
+    if (reached == history.reached.end() || !objection_.empty()) continue;
+    const Duration cut = pool_.now() - reached->second;
+    if (cut + kNoticedAfter >= patience_) continue;
     objection_ = "node " + std::to_string(founder) + " founded a lineage after " +
                  std::to_string(to_seconds(cut)) + " s without a majority of the one before";
   }
@@ -62,11 +69,14 @@ void MajorityWatch::forgot(int node) { dead_.insert(std::exchange(incarnations_[
 void MajorityWatch::look() {
   for (auto& [lineage, history] : lineages_) {
     for (int node = 0; node < pool_.size(); ++node) {
-      const bool is_known = history.reached.contains(node);
-      // Who starts does not remember when it last did.
-      if (!is_known || !pool_.is_up(node) || reaches(node, history)) {
-        history.reached[node] = pool_.now();
+      if (!pool_.is_up(node)) history.reached[node] = pool_.now();  // it starts without a memory
+      if (!reaches(node, history)) {
+        history.reaching.erase(node);
+        continue;
       }
+      const TimePoint since = history.reaching.try_emplace(node, pool_.now()).first->second;
+      const bool is_first = !history.reached.contains(node);
+      if (is_first || pool_.now() - since >= kNoticedAfter) history.reached[node] = pool_.now();
     }
   }
 }

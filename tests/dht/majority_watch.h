@@ -38,7 +38,8 @@ class MajorityWatch {
     std::uint64_t newest = 0;
     std::map<std::uint64_t, std::set<std::uint64_t>> installed;  // incarnations, by epoch served
     std::map<std::uint64_t, dht::Group> groups;                  // by epoch
-    std::map<int, TimePoint> reached;  // when each node last reached a majority
+    std::map<int, TimePoint> reaching;  // since when each node reaches a majority
+    std::map<int, TimePoint> reached;   // when it last did, for long enough to notice
     TimePoint heard{};
   };
 

@@ -53,7 +53,7 @@ TEST(DhtRaces, CreateIsLinearizableAndNoTwoHoldAKeyWhateverFails) {
 
 // Each found a fault that is mended.
 TEST(DhtRaces, SeedsThatFailedOnce) {
-  for (const std::uint64_t seed : {193, 1016, 2608, 2716, 2724, 3357, 5140}) {
+  for (const std::uint64_t seed : {193, 1016, 2608, 2716, 2724, 3357, 5140, 6187, 7903, 8110}) {
     RaceRun run(seed, kRacesPerSeed);
     EXPECT_EQ(run.run(), "") << "seed " << seed;
   }
