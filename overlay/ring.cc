@@ -170,13 +170,13 @@ void Ring::set_keepalives(const std::vector<Address>& near) {
     Duration wanted{};
     const bool first = hub_.self > peer;
     if (edge.is_edge()) wanted = first ? ring::kKeepaliveEdge : ring::kKeepaliveEdgeOther;
-    const Duration flow = hub_.flow_keepalive();
-    if (edge.is_edge() && flow != Duration::zero()) wanted = flow;
     if (adjacent.contains(peer)) {
       // Who challenges counts from when the answer came: so much later the other hears it again.
       wanted = first ? ring::kKeepaliveAdjacent
                      : ring::kKeepaliveAdjacentOther + session->path().round_trip;
     }
+    const Duration flow = hub_.flow_keepalive();
+    if (edge.is_edge() && flow != Duration::zero()) wanted = std::min(wanted, flow);
     if (wanted == edge.keepalive) continue;
     edge.keepalive = wanted;
     hub_.sessions.set_keepalive(*session, wanted);
