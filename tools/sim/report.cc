@@ -1,6 +1,7 @@
 #include "tools/sim/report.h"
 
 #include <algorithm>
+#include <boost/json/parse.hpp>
 #include <cmath>
 #include <cstdio>
 #include <numeric>
@@ -112,6 +113,30 @@ std::string Report::json() const {
     out += '}';
   }
   return out + "]";
+}
+
+Report Report::parse(std::string_view json) {
+  Report out;
+  const boost::json::value all = boost::json::parse(boost::json::string_view(json));
+  for (const boost::json::value& value : all.as_array()) {
+    const boost::json::object& f = value.as_object();
+    const auto read = [&](const char* name) {
+      return f.at(name).is_null() ? kNever : f.at(name).to_number<double>();
+    };
+    Figure figure;
+    figure.what = f.at("what").as_string().c_str();
+    if (f.contains("unit")) figure.unit = f.at("unit").as_string().c_str();
+    figure.measured = read("measured");
+    if (f.contains("at_most")) {
+      figure.wanted = Figure::Wanted::kAtMost;
+      figure.bound = read("at_most");
+    } else if (f.contains("at_least")) {
+      figure.wanted = Figure::Wanted::kAtLeast;
+      figure.bound = read("at_least");
+    }
+    out.figures_.push_back(std::move(figure));
+  }
+  return out;
 }
 
 double mean_of(const std::vector<double>& samples) {

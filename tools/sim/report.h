@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <limits>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "tools/sim/chart.h"
@@ -36,6 +37,8 @@ class Report {
   // Aligned: what | wanted | measured.
   std::string table() const;
   std::string json() const;
+  // The figures of what json() wrote.
+  static Report parse(std::string_view json);
 
  private:
   std::vector<Figure> figures_;

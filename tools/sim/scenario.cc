@@ -11,7 +11,8 @@ const std::vector<Scenario>& scenarios() {
       {"joins", "--nodes join one by one, into a ring of a fifth as many, 1 % loss", 3000,
        run_joins},
       {"storm", "all nodes start at once, through three bootstraps", 1000, run_storm},
-      {"half-dies", "half of the nodes (--part) vanish at once", 1000, run_half_dies},
+      {"half-dies", "half of the nodes (--part) vanish at once", 1000, run_half_dies,
+       grow_half_dies},
       {"churn", "nodes come and go, half-life 10 min; look-ups (--minutes)", 2000, run_churn},
       {"partition", "two halves that cannot reach each other for 5 min (--minutes)", 1000,
        run_partition},
@@ -29,6 +30,11 @@ const std::vector<Scenario>& scenarios() {
       {"false-alarms", "edges taken for dead at 5 % loss (--minutes)", 200, run_false_alarms},
   };
   return all;
+}
+
+std::uint64_t world_seed(const Scenario& scenario, std::uint64_t seed) {
+  constexpr std::uint64_t kSeedsPerRing = 100;
+  return scenario.grow == nullptr ? seed : seed - seed % kSeedsPerRing;
 }
 
 const Scenario* find_scenario(std::string_view name) {

@@ -13,7 +13,13 @@ struct Scenario {
   const char* about;
   std::size_t nodes;  // unless told
   void (*run)(SimRun&);
+  // What goes before `run`, if a hundred seeds in a row are to have it in common because it costs
+  // most: the ring. What is drawn from then on each draws for itself (SimRun::draw_anew).
+  void (*grow)(SimRun&) = nullptr;
 };
+
+// The seed of the world that a run with this seed takes place in.
+std::uint64_t world_seed(const Scenario& scenario, std::uint64_t seed);
 
 const std::vector<Scenario>& scenarios();
 const Scenario* find_scenario(std::string_view name);
@@ -26,6 +32,7 @@ void run_joins(SimRun&);
 void run_storm(SimRun&);
 void run_restart(SimRun&);
 // scenario_death.cc
+void grow_half_dies(SimRun&);
 void run_half_dies(SimRun&);
 void run_failure(SimRun&);
 void run_pauses(SimRun&);

@@ -10,7 +10,7 @@
 #include <string>
 
 #include "base/log.h"
-#include "tools/sim/scenario.h"
+#include "tools/sim/seed_runs.h"
 
 namespace wow {
 namespace {
@@ -80,29 +80,6 @@ void write_charts(const Report& report, const Arguments& a) {
   }
 }
 
-struct Outcome {
-  Report report;
-  std::string violation;
-  std::uint64_t trace_hash = 0;
-  bool good() const { return violation.empty() && report.met(); }
-};
-
-Outcome run_once(const Scenario& scenario, const Arguments& a, std::uint64_t seed) {
-  const auto line = std::make_shared<ProgressLine>(scenario.name, seed);
-  const auto run =
-      std::make_unique<SimRun>(a.options, seed, scenario.nodes,
-                               [line](double seconds, const SimRun& r) { (*line)(seconds, r); });
-  Outcome out;
-  try {
-    scenario.run(*run);
-  } catch (const SafetyViolation& violation) {
-    out.violation = violation.what();
-  }
-  out.report = std::move(run->report);
-  out.trace_hash = run->trace();
-  return out;
-}
-
 void show(const Arguments& a, const Scenario& scenario, const Report& report, std::uint64_t hash,
           std::uint64_t first, std::uint64_t last, std::uint64_t failed) {
   const auto nodes =
@@ -145,10 +122,14 @@ int run_scenario(const Arguments& a) {
   // A million nodes would log a lot.
   set_log_sink([](LogLevel, const std::string&) {});
   const auto [first, last] = seeds_of(a);
+  SeedRuns runs(*scenario, a.options, [scenario](std::uint64_t seed) {
+    const auto line = std::make_shared<ProgressLine>(scenario->name, seed);
+    return [line](double seconds, const SimRun& run) { (*line)(seconds, run); };
+  });
   Report all;
   std::uint64_t hash = 0, failed = 0;
   for (std::uint64_t seed = first; seed <= last; ++seed) {
-    const Outcome outcome = run_once(*scenario, a, seed);
+    const Outcome outcome = first == last ? runs.run(seed) : runs.run_one_of_many(seed);
     all.merge(outcome.report);
     hash = outcome.trace_hash;
     if (outcome.good()) continue;

@@ -25,10 +25,17 @@ SimRun::SimRun(const SimOptions& options, std::uint64_t seed, std::size_t defaul
       pool(world),
       random(seed + 2),
       progress_(std::move(progress)),
+      seed_(seed),
       internet_(seed + 3),
       begun_(world.now()),
       next_check_(begun_) {
   set_links();
+}
+
+void SimRun::draw_anew(std::uint64_t seed) {
+  seed_ = seed;
+  world.draw_anew(seed);
+  random = SeededRandom(seed + 2);
 }
 
 double SimRun::option_minutes(double by_default) const {

@@ -45,6 +45,11 @@ class SimRun {
   SeededRandom random;
   Report report;
 
+  // Which of many runs this is; that of the world, unless it was told another.
+  std::uint64_t seed() const { return seed_; }
+  // From now on whatever is drawn, but for the nodes' own draws, follows from this seed.
+  void draw_anew(std::uint64_t seed);
+
   double option_minutes(double by_default) const;
   double option_part(double by_default) const;
   double option_loss(double by_default) const;
@@ -93,6 +98,7 @@ class SimRun {
   void check_tables(const SimNode& node);
 
   const Progress progress_;
+  std::uint64_t seed_;
   Internet internet_;
   std::unique_ptr<LatencyMatrix> matrix_;
   TimePoint begun_, next_check_;

@@ -174,6 +174,8 @@ class World {
 
   explicit World(std::uint64_t seed);
   std::uint64_t seed() const { return seed_; }
+  // What befalls packets follows from this seed from now on; hosts go on as they would.
+  void draw_anew(std::uint64_t seed) { random_ = SeededRandom(seed); }
 
   // Within `parent`, if there is one.
   Site& add_nat(std::string_view outside_ip, const NatRules& rules = {}, Site* parent = nullptr);

@@ -1,12 +1,11 @@
 // Small versions of what `wow sim` runs; each failure prints the command that shows it again.
-#include "tools/sim/scenario.h"
-
 #include <gtest/gtest.h>
 
 #include <string>
 
 #include "base/log.h"
 #include "tools/sim/ring_shape.h"
+#include "tools/sim/seed_runs.h"
 
 namespace wow {
 namespace {
@@ -23,11 +22,15 @@ class ScenarioTest : public testing::Test {
     const Scenario* scenario = find_scenario(name);
     ASSERT_NE(scenario, nullptr);
     for (std::uint64_t seed = first; seed <= last; ++seed) {
-      SimRun run(options, seed, scenario->nodes, {});
-      ASSERT_NO_THROW(scenario->run(run)) << replay(name, options, seed);
-      EXPECT_TRUE(run.report.met())
-          << run.report.table() << "again: " << replay(name, options, seed);
+      const Outcome outcome = runs(*scenario, options).run(seed);
+      EXPECT_EQ(outcome.violation, "") << replay(name, options, seed);
+      EXPECT_TRUE(outcome.report.met())
+          << outcome.report.table() << "again: " << replay(name, options, seed);
     }
+  }
+
+  static SeedRuns runs(const Scenario& scenario, const SimOptions& options) {
+    return {scenario, options, [](std::uint64_t) { return SimRun::Progress(); }};
   }
 
   static std::string replay(const std::string& name, const SimOptions& options,
@@ -68,25 +71,48 @@ TEST_F(ScenarioTest, EveryScenarioIsSafe) {
     SimOptions options;
     options.nodes = 25;
     options.minutes = 1;
-    SimRun run(options, 7, scenario.nodes, {});
-    EXPECT_NO_THROW(scenario.run(run)) << replay(scenario.name, options, 7);
-    EXPECT_FALSE(run.report.figures().empty()) << scenario.name;
+    const Outcome outcome = runs(scenario, options).run(7);
+    EXPECT_EQ(outcome.violation, "") << replay(scenario.name, options, 7);
+    EXPECT_FALSE(outcome.report.figures().empty()) << scenario.name;
   }
 }
 
 // The same packets at the same nanoseconds; `wow sim` prints the same trace with sanitizers, too.
 TEST_F(ScenarioTest, ASeedIsOneRun) {
-  const auto trace = [](std::uint64_t seed) {
-    SimOptions options;
-    options.nodes = 30;
-    options.latency = "model";
-    options.loss = 0.02;
-    SimRun run(options, seed, 0, {});
-    find_scenario("half-dies")->run(run);
-    return run.world.trace_hash();
+  SimOptions options;
+  options.nodes = 30;
+  options.latency = "model";
+  options.loss = 0.02;
+  const auto trace = [&](std::uint64_t seed) {
+    return runs(*find_scenario("half-dies"), options).run(seed).trace_hash;
   };
   EXPECT_EQ(trace(3), trace(3));
   EXPECT_NE(trace(3), trace(4));
+}
+
+// One ring for a hundred seeds, each in a process of its own: the same run as alone.
+TEST_F(ScenarioTest, ASeedAmongManyIsTheSameRun) {
+  SimOptions options;
+  options.nodes = 30;
+  options.loss = 0.02;
+  const Scenario& scenario = *find_scenario("half-dies");
+  SeedRuns many = runs(scenario, options);
+  for (const std::uint64_t seed : {201, 202, 301}) {
+    const Outcome among = many.run_one_of_many(seed), alone = runs(scenario, options).run(seed);
+    EXPECT_EQ(among.trace_hash, alone.trace_hash) << seed;
+    EXPECT_EQ(among.report.json(), alone.report.json()) << seed;
+  }
+}
+
+TEST_F(ScenarioTest, AReportIsReadAsItWasWritten) {
+  Report report;
+  report.at_most("a \"late\" one", kNever, 10, "s");
+  report.at_least("part", 0.9998, 0.9999);
+  report.note("seen", 3);
+  const Report read = Report::parse(report.json());
+  EXPECT_EQ(read.json(), report.json());
+  EXPECT_EQ(read.table(), report.table());
+  EXPECT_FALSE(read.met());
 }
 
 TEST_F(ScenarioTest, AMemberThatCountsOnNobodyBreaksTheInvariant) {
