@@ -22,6 +22,14 @@ void HopAcks::stop() {
   doubted_.clear();
 }
 
+// Of an edge so young that nobody has measured it a long one is assumed: were packets sent again
+// before their acknowledgement can be there, each hop of a way would double them.
+Duration HopAcks::round_trip_to(const Address& next) const {
+  const Session* session = hub_.sessions.find(next);
+  const bool measured = session != nullptr && session->path().round_trip != Duration();
+  return measured ? session->path().round_trip : ring::kAckUnmeasured;
+}
+
 std::optional<std::uint16_t> HopAcks::expect(const Address& next, const RoutedHeader& header,
                                              ByteView payload, const Address& came_from,
                                              const std::vector<Address>& tried) {
@@ -31,9 +39,7 @@ std::optional<std::uint16_t> HopAcks::expect(const Address& next, const RoutedHe
   do {
     ++last_;
   } while (waiting_.contains(last_));
-  const Session* session = hub_.sessions.find(next);
-  const Duration round_trip = session == nullptr ? Duration() : session->path().round_trip;
-  const TimePoint due = hub_.clock.now() + ring::kAckPatience + round_trip * 3 / 2;
+  const TimePoint due = hub_.clock.now() + ring::kAckPatience + round_trip_to(next) * 3 / 2;
   waiting_[last_] = {next, due, {header, to_bytes(payload), came_from, tried}};
   if (!wait_.is_set() || wait_.due() > due) arm();
   return last_;

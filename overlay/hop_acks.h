@@ -55,6 +55,7 @@ class HopAcks {
     Packet packet;
   };
 
+  Duration round_trip_to(const Address& next) const;
   void arm();
   void check();
   void send_acks();

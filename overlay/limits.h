@@ -184,14 +184,15 @@ inline constexpr std::size_t kViasMax = 1024;
 inline constexpr int kPatientHops = 8;  // further ones are chosen by distance, not by delay
 inline constexpr std::size_t kUnackedMax = 256;  // packets kept; further ones go without
 inline constexpr std::size_t kHopTriesMax = 3;   // next hops that did not answer; then best effort
-inline constexpr Duration kAckPatience = 150ms;  // plus one and a half round trips
+inline constexpr Duration kAckPatience = 150ms;  // plus one and a half round trips,
+inline constexpr Duration kAckUnmeasured = 200ms;  // each of this if it is not known
 // Each acknowledgement in time allows so much of sending another packet again; so many are saved
 // up.
 inline constexpr double kAgainPerAck = 0.2;
 inline constexpr double kAgainMax = 32;
 inline constexpr Duration kDoubtedFor = 5s;  // nothing of ours is nested through who fell silent
 inline constexpr Duration kSilentFor = 1s;   // after a missed one, others are preferred
-inline constexpr Duration kAckDelay = 10ms;  // acknowledgements to one peer go together
+inline constexpr Duration kAckDelay = 40ms;  // acknowledgements to one peer go together
 inline constexpr std::size_t kAcksPerMessage = 64;
 
 // Broadcast.

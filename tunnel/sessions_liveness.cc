@@ -18,8 +18,15 @@ constexpr Duration kExcuseMax = 500ms;
 constexpr int kExcusesMax = 16;
 // Of the challenges to a peer that is there.
 constexpr int kLostByChance = 1;
+// A question along the ring counts for so many, and is asked so much later: each hop repeats it by
+// itself, and for the dead the whole way is in vain.
+constexpr int kRoutedWeight = 2;
 // Alarms are not set nearer than this.
 constexpr Duration kAlarmMin = 10ms;
+
+int weight_of(const PathRecord& record) {
+  return record.state.path.is_routed() ? kRoutedWeight : 1;
+}
 
 Duration round_trip_of(const PathRecord& record) {
   if (record.state.round_trip != Duration()) return record.state.round_trip;
@@ -87,11 +94,14 @@ void Sessions::Impl::run_probes(LiveSession& s) {
   std::vector<Due> due;
   for (PathRecord& record : s.path_set.records()) {
     if (!record.probing || record.next_probe > now) continue;
-    ++record.unanswered;
-    if (s.path_set.best() == &record) keep_sent(s, record.unanswered > kLostByChance);
-    const bool waits = record.unanswered == 1 || record.unanswered >= limits.probes_until_suspect;
-    record.next_probe = now + (waits ? round_trip_of(record) : Duration()) +
-                        (busy ? limits.probe_interval_under_traffic : limits.probe_interval);
+    const int weight = weight_of(record);
+    record.unanswered += weight;
+    if (s.path_set.best() == &record) keep_sent(s, record.unanswered > weight * kLostByChance);
+    const bool waits =
+        record.unanswered == weight || record.unanswered >= limits.probes_until_suspect;
+    record.next_probe =
+        now + (waits ? round_trip_of(record) : Duration()) +
+        weight * (busy ? limits.probe_interval_under_traffic : limits.probe_interval);
     due.push_back({record.state.path, record.announce_move});
   }
   arm_prober(s);
