@@ -67,6 +67,8 @@ class Hub {
   // Who is nearest to `target`, by way of `first_hop` (zero: by routing); nothing after a while.
   virtual void locate(const Address& target, const Address& first_hop,
                       std::function<void(std::optional<Address>)> done) = 0;
+  // Node::joined().
+  virtual bool joined() const = 0;
   virtual Member own_member() = 0;
   // Through whom we can be reached while we are not on the ring; else zero.
   virtual Address own_via() const = 0;

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "overlay/named_credit.h"
+#include "overlay/near_set.h"
 
 namespace wow {
 
@@ -124,7 +125,38 @@ void Introducer::on_ctm(ByteView payload, const Address& ingress) {
   const auto ctm = take(payload, ingress);
   if (!ctm) return;
   if (ctm->trace) return on_trace(*ctm, std::nullopt);
+  if (ctm->locate && !hub_.joined() && pass_on(*ctm, payload)) return;
   on_request(*ctm);
+  pass_across(*ctm, payload);
+}
+
+// A newcomer has edges to some of those around it before it has them to all: it is not known to be
+// the nearest yet. Whoever else is near knows who it would be without us. (Two newcomers that hand
+// it to each other see it twice, and the second time is a replay.)
+bool Introducer::pass_on(const Ctm& ctm, ByteView payload) {
+  if (ctm.target == hub_.self) return false;
+  auto others = hub_.edges.members();
+  std::erase(others, ctm.source.address);
+  const auto best = std::ranges::min_element(
+      others, [&](const Address& a, const Address& b) { return nearer(a, b, ctm.target); });
+  return best != others.end() && forwarder_.send_nearest(ctm.target, *best, payload);
+}
+
+// Whoever asks for its place stands between us and somebody else, who learns of it now and not when
+// our answer has come: both link with it at the same time. (Brunet hands such a request to the
+// nearest on either side, too.)
+void Introducer::pass_across(const Ctm& ctm, ByteView payload) {
+  const Address& source = ctm.source.address;
+  if (ctm.role != EdgeRole::kNear || ctm.locate || ctm.target != source) return;
+  const Edge* edge = hub_.edges.find(source);
+  if (edge != nullptr && edge->usable() && edge->is_near()) return;  // it is no newcomer
+  auto members = hub_.edges.members();
+  members.push_back(hub_.self);
+  const auto both = near_set(source, members, 1);  // the nearer one first
+  if (both.size() < 2 || both.front() != hub_.self) return;
+  const auto& known = hub_.edges.find(both.back())->knows;
+  if (std::ranges::find(known, source) == known.end())
+    forwarder_.send(both.back(), RoutedPayload::kCtm, payload);
 }
 
 void Introducer::on_expired(ByteView payload, const TraceNext& next) {

@@ -89,6 +89,8 @@ class Introducer {
   // Nothing if it is a reply (which is handled), replayed, or one too many.
   std::optional<Ctm> take(ByteView payload, const Address& ingress = {});
   void on_request(const Ctm& ctm);
+  bool pass_on(const Ctm& ctm, ByteView payload);
+  void pass_across(const Ctm& ctm, ByteView payload);
   void on_trace(const Ctm& ctm, const std::optional<TraceNext>& next);
   void on_reply(const Ctm& ctm);
   void finish(std::uint64_t id, std::optional<Address> found);

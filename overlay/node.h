@@ -127,8 +127,8 @@ class Node {
   void on_lan_member(const Member& member);
 
   const Address& address() const;
-  // Joined: near edges on the ring, or known to be alone (no bootstrap answered for 3 s, or none is
-  // configured).
+  // Joined: near edges on the ring, and the nearest on either side count on this node; or known to
+  // be alone (no bootstrap answered for 3 s, or none is configured).
   bool joined() const;
   bool alone() const;
   // Calls `fire` each time joined() becomes true.

@@ -60,7 +60,7 @@ Node::Impl::Impl(Credentials& credentials, Clock& clock, Random& random, Transpo
                          [this](const Address& peer, std::uint64_t number) {
                            settings_.on_number(peer, number);
                          }}),
-      ring_(*this, lists_),
+      ring_(*this, lists_, [this] { note_joined(); }),
       far_(*this),
       shortcuts_(*this),
       messages_(*this, [this](const Address& from, std::uint8_t service,
@@ -239,8 +239,8 @@ void Node::Impl::send_link(const Address& peer, pb::Link link, Answer answer) {
 // Until our neighbours have had the time to link with us, and after a move, whoever we are a leaf
 // of knows the way better than the ring does.
 Address Node::Impl::own_via() const {
-  const bool settled = edges_.on_ring() && clock.now() - on_ring_since_ >= ring::kAloneAfter &&
-                       !whereabouts_.lately_moved();
+  const bool settled =
+      was_joined_ && clock.now() - joined_at_ >= ring::kAloneAfter && !whereabouts_.lately_moved();
   if (settled) return {};
   Address any;
   for (const Hop& hop : edges_.hops()) {
@@ -451,7 +451,7 @@ void Node::Impl::note_joined() {
   if (now == was_joined_) return;
   was_joined_ = now;
   if (!now) return;
-  on_ring_since_ = clock.now();
+  joined_at_ = clock.now();
   log_info("joined", {{"node", self.short_hex()},
                       {"members", edges_.members().size()},
                       {"alone", join_.alone() ? "yes" : "no"}});

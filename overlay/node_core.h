@@ -43,7 +43,9 @@ class Node::Impl final : public Hub, public Sessions::Listener {
   bool drain() { return !stopped_ && circuit_requests_.drain(); }
   void stop();
   void close_sessions(const std::function<bool(const Session&)>& which);
-  bool joined() const { return !stopped_ && (edges_.on_ring() || join_.alone()); }
+  bool joined() const override {
+    return !stopped_ && ((edges_.on_ring() && ring_.settled()) || join_.alone());
+  }
   void send(const Address& to, Service service, ByteView message);
   bool send_frame(const Address& peer, ByteView frame, std::uint8_t facts);
   std::vector<EdgeInfo> edges_info();
@@ -172,7 +174,7 @@ class Node::Impl final : public Hub, public Sessions::Listener {
   bool was_joined_ = false;
   bool stopped_ = true;
   bool says_farewell_ = false;  // through others, while it stops
-  TimePoint on_ring_since_{};
+  TimePoint joined_at_{};
 };
 
 }  // namespace wow

@@ -9,8 +9,12 @@
 
 namespace wow {
 
-Ring::Ring(Hub& hub, Lists& lists)
-    : hub_(hub), lists_(lists), reconcile_(hub.clock), stabilize_(hub.clock) {}
+Ring::Ring(Hub& hub, Lists& lists, std::function<void()> settled)
+    : hub_(hub),
+      lists_(lists),
+      on_settled_(std::move(settled)),
+      reconcile_(hub.clock),
+      stabilize_(hub.clock) {}
 
 void Ring::stop() {
   reconcile_.cancel();
@@ -65,6 +69,7 @@ void Ring::reconcile() {
     if ((edge.ours & kNearBit) == 0) hub_.take_role(edge, EdgeRole::kNear);
   }
   connect_missing(near);
+  settle(near);
   trim(near);
   set_keepalives(near);
   if (near != last_near_) {
@@ -72,6 +77,30 @@ void Ring::reconcile() {
     lists_.near_changed();
     if (!stabilize_.is_set()) stabilize_soon();
   }
+}
+
+// With the first near edge we are on the ring, but may see only one side of it, and the other would
+// be answered for by us.
+void Ring::settle(const std::vector<Address>& near) {
+  if (!hub_.edges.on_ring()) {
+    settled_ = false;
+    on_ring_since_.reset();
+    return;
+  }
+  if (settled_) return;
+  const TimePoint now = hub_.clock.now();
+  if (!on_ring_since_) on_ring_since_ = now;
+  settled_ = is_counted_on(near) || now - *on_ring_since_ >= ring::kSettleLimit;
+  if (settled_) return on_settled_();
+  if (!reconcile_.is_set()) reconcile_.after(ring::kPatience, [this] { reconcile(); });
+}
+
+bool Ring::is_counted_on(const std::vector<Address>& near) const {
+  const auto adjacent = near_set(hub_.self, candidates(near), 1);
+  return std::ranges::all_of(adjacent, [&](const Address& a) {
+    const Edge* edge = hub_.edges.find(a);
+    return edge != nullptr && edge->usable() && (edge->theirs & kNearBit) != 0;
+  });
 }
 
 // Who may belong into our near set, as far as we have heard. Whoever is further away than the third

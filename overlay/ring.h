@@ -3,7 +3,9 @@
 // node (linearization: Onus, Richa, Scheideler, 2007).
 #pragma once
 
+#include <functional>
 #include <map>
+#include <optional>
 
 #include "overlay/lists.h"
 
@@ -11,7 +13,8 @@ namespace wow {
 
 class Ring {
  public:
-  Ring(Hub& hub, Lists& lists);
+  // `settled` is called when settled() becomes true.
+  Ring(Hub& hub, Lists& lists, std::function<void()> settled);
 
   void stop();
   // Edges came, went or changed roles: acted upon when the current event is over.
@@ -25,6 +28,10 @@ class Ring {
   void welcome(const Address& peer) { avoid_.erase(peer); }
   // Asks for our place on the ring through some edge, soon and then ever more rarely.
   void stabilize_soon();
+  // On the ring, and the nearest on either side count on us, as far as we have heard of any:
+  // packets for what is nearest to us end with us, and others' do not. After a while (kSettleLimit)
+  // as well.
+  bool settled() const { return settled_; }
   double size() const;
   // Every now and then: forgets hints and whom it avoided long ago.
   void forget_old();
@@ -37,6 +44,8 @@ class Ring {
   };
 
   void reconcile();
+  void settle(const std::vector<Address>& near);
+  bool is_counted_on(const std::vector<Address>& near) const;
   void connect_missing(const std::vector<Address>& near);
   std::vector<Address> candidates(const std::vector<Address>& near) const;
   Member known(const Address& peer) const;
@@ -47,6 +56,9 @@ class Ring {
 
   Hub& hub_;
   Lists& lists_;
+  const std::function<void()> on_settled_;
+  bool settled_ = false;
+  std::optional<TimePoint> on_ring_since_;
   std::map<Address, Hint> hints_;
   struct Avoided {
     TimePoint until{};

@@ -131,8 +131,8 @@ TEST_F(HostileCircuits, NumbersThatAreGuessedLeadNowhere) {
 
 TEST_F(HostileCircuits, NobodyElseEndsACircuit) {
   const auto ring = pool_.ring();
-  SimNode& a = *ring[7];
-  SimNode& b = *ring[8];
+  SimNode& a = *ring[9];
+  SimNode& b = *ring[10];
   world_.set_blocked([&](const SimHost& from, const SimHost& to) {
     return (&from == &a.host && &to == &b.host) || (&from == &b.host && &to == &a.host);
   });

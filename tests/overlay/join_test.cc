@@ -65,6 +65,63 @@ TEST_F(JoinTest, ANodeThatNamesItselfAsBootstrapIsNotConfused) {
   EXPECT_TRUE(only->edges().empty());
 }
 
+// From the moment on at which it says that it has joined.
+class JoinUnderQuestions : public PoolTest {
+ protected:
+  JoinUnderQuestions() : PoolTest(1, 100ms) {}
+
+  // Who answers for this address, of whomever is asked.
+  void ask(SimNode& from, const Address& target) {
+    ++asked_;
+    from->locate(target, [this, target](std::optional<Address> found) {
+      const auto& ring = pool_.ring();
+      const auto nearest = std::ranges::min_element(
+          ring, [&](SimNode* a, SimNode* b) { return nearer(a->address(), b->address(), target); });
+      right_ += found == (*nearest)->address() ? 1 : 0;
+    });
+  }
+  std::size_t asked_ = 0, right_ = 0;
+};
+
+TEST_F(JoinUnderQuestions, WhatIsNearestToItEndsWithIt) {
+  add_many(60);
+  ASSERT_TRUE(becomes_whole(20s));
+  world_.run_for(20s);
+  for (int i = 0; i < 20; ++i) {
+    SimNode& newcomer = add_public();
+    ASSERT_TRUE(becomes([&] { return newcomer->joined(); }, 5s));
+    const auto ring = pool_.ring();
+    for (SimNode* member : ring) {
+      if (member != &newcomer) ask(newcomer, member->address());
+    }
+    for (std::size_t k = 0; k < ring.size(); k += 7) {
+      if (ring[k] != &newcomer) ask(*ring[k], newcomer.address());
+    }
+    world_.run_for(4s);
+  }
+  EXPECT_EQ(right_, asked_);
+}
+
+// While it joins others answer for what it will be asked for.
+TEST_F(JoinUnderQuestions, WhoHasNotJoinedYetAnswersForNobody) {
+  add_many(60);
+  ASSERT_TRUE(becomes_whole(20s));
+  world_.run_for(20s);
+  for (int i = 0; i < 20; ++i) {
+    SimNode& newcomer = add_public();
+    while (!newcomer->joined()) {
+      const auto& ring = pool_.ring();
+      SimNode& asker = *ring[world_.now().time_since_epoch().count() / 20'000'000 % ring.size()];
+      for (SimNode* member : ring) {
+        if (asker->joined() && member != &newcomer) ask(asker, member->address());
+      }
+      world_.run_for(100ms);
+    }
+    world_.run_for(4s);
+  }
+  EXPECT_EQ(right_, asked_);
+}
+
 TEST_F(JoinTest, EightOneAfterAnother) {
   for (int i = 0; i < 8; ++i) {
     add_public();

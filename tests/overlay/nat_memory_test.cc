@@ -6,6 +6,7 @@ namespace {
 
 class NatMemoryTest : public PoolTest {
  protected:
+  explicit NatMemoryTest(std::uint64_t seed = 1) : PoolTest(seed) {}
   void SetUp() override {
     add_many(20);
     ASSERT_TRUE(becomes_whole(3s));
@@ -41,32 +42,37 @@ class NatMemoryTest : public PoolTest {
   }
 };
 
-TEST_F(NatMemoryTest, FlowsOfOneThatForgetsSoonAreKeptOpen) {
-  Site& usual = world_.add_nat("203.0.113.1");
-  SimNode& calm = behind(usual, "192.168.1.10");
-  world_.run_for(10min);
-  const auto kept_out = not_let_in();
-  world_.run_for(10min);
-  EXPECT_EQ(not_let_in(), kept_out);
-  EXPECT_EQ(calm->flow_keepalive(), Duration::zero());
+// What NATs keep out in ten minutes wanders between seeds: 0 to 20 with a timeout of 20 s, and in
+// one of twenty some hundred with shorter ones. So it is the median that is held to something.
+constexpr std::uint64_t kSeeds = 15;
 
-  SimNode& hurried = behind(world_.add_nat("203.0.113.2", {.timeout = 20s}), "192.168.1.10");
-  world_.run_for(5min);
-  EXPECT_GT(hurried->flow_keepalive(), Duration::zero());
-  const auto learnt = not_let_in();
-  world_.run_for(10min);
-  EXPECT_LE(not_let_in(), learnt + 3) << "else 27";
-}
+class SeededPool final : public NatMemoryTest {
+ public:
+  explicit SeededPool(std::uint64_t seed) : NatMemoryTest(seed) { SetUp(); }
+  void TestBody() override {}
 
-// Sooner than the first answer to that, 13 s, helps: shown by what peers have to say now and then.
-TEST_F(NatMemoryTest, TheTimeoutIsMeasuredDownToAFewSeconds) {
-  for (const auto& [timeout, net] : {std::pair(10s, "203.0.113.3"), {6s, "203.0.113.4"}}) {
-    SCOPED_TRACE(net);
-    SimNode& hurried = behind(world_.add_nat(net, {.timeout = timeout}), "192.168.1.10");
+  struct Outcome {
+    std::uint64_t kept_out = 0, lost = 0;  // packets; messages
+  };
+  Outcome of_a_calm_one() {
+    SimNode& calm = behind(world_.add_nat("203.0.113.1"), "192.168.1.10");
+    world_.run_for(10min);
+    const Outcome out = {kept_out_in([&] { world_.run_for(10min); })};
+    EXPECT_EQ(calm->flow_keepalive(), Duration::zero());
+    return out;
+  }
+  Outcome of_a_silent_one(Duration timeout) {
+    SimNode& hurried = behind_one_that_forgets(timeout);
+    for (int i = 0; i < kPatience && (i < kAtLeast || !knows(hurried, timeout)); ++i)
+      world_.run_for(1min);
+    return {kept_out_in([&] { world_.run_for(10min); })};
+  }
+  // Each neighbour speaks to it once in a while, at odd moments.
+  Outcome of_a_talking_one(Duration timeout) {
+    SimNode& hurried = behind_one_that_forgets(timeout);
     world_.run_for(10s);
     count_messages(hurried);
     std::size_t said = 0;
-    // Each neighbour once in a while, at odd moments.
     const auto converse = [&](Duration span) {
       for (const TimePoint end = world_.now() + span; world_.now() < end; ++said) {
         auto edges = hurried->edges();
@@ -76,15 +82,56 @@ TEST_F(NatMemoryTest, TheTimeoutIsMeasuredDownToAFewSeconds) {
         world_.run_for(1700ms);
       }
     };
-    converse(5min);
-    EXPECT_GT(hurried->flow_keepalive(), Duration::zero());
-    EXPECT_LT(hurried->flow_keepalive(), timeout);
-    const auto learnt = not_let_in();
+    for (int i = 0; i < kPatience && (i < kAtLeast || !knows(hurried, timeout)); ++i)
+      converse(1min);
     const std::size_t lost = said - received(hurried);
-    converse(10min);
-    EXPECT_LE(not_let_in(), learnt + 30) << "else 74 and 393";
-    EXPECT_LE(said - received(hurried), lost + 4) << "else 3 and 23";
+    const std::uint64_t kept_out = kept_out_in([&] { converse(10min); });
+    return {kept_out, said - received(hurried) - lost};
   }
+
+ private:
+  static constexpr int kAtLeast = 5, kPatience = 20;  // minutes: two cases within five are needed
+
+  static bool knows(SimNode& node, Duration timeout) {
+    return node->flow_keepalive() != Duration::zero() && node->flow_keepalive() < timeout;
+  }
+  SimNode& behind_one_that_forgets(Duration timeout) {
+    return behind(world_.add_nat("203.0.113.2", {.timeout = timeout}), "192.168.1.10");
+  }
+  std::uint64_t kept_out_in(const std::function<void()>& run) {
+    const std::uint64_t before = not_let_in();
+    run();
+    return not_let_in() - before;
+  }
+};
+
+SeededPool::Outcome median(const std::function<SeededPool::Outcome(SeededPool&)>& look) {
+  std::vector<std::uint64_t> kept_out, lost;
+  for (std::uint64_t seed = 1; seed <= kSeeds; ++seed) {
+    SeededPool pool(seed);
+    const auto outcome = look(pool);
+    kept_out.push_back(outcome.kept_out);
+    lost.push_back(outcome.lost);
+  }
+  std::ranges::sort(kept_out);
+  std::ranges::sort(lost);
+  return {kept_out[kSeeds / 2], lost[kSeeds / 2]};
+}
+
+TEST(NatMemory, FlowsOfOneThatForgetsSoonAreKeptOpen) {
+  EXPECT_EQ(median([](SeededPool& pool) { return pool.of_a_calm_one(); }).kept_out, 0u);
+  EXPECT_LE(median([](SeededPool& pool) { return pool.of_a_silent_one(20s); }).kept_out, 5u)
+      << "else 27";
+}
+
+// Sooner than the first answer to that, 13 s, helps: shown by what peers have to say now and then.
+TEST(NatMemory, TheTimeoutIsMeasuredDownToAFewSeconds) {
+  const auto ten = median([](SeededPool& pool) { return pool.of_a_talking_one(10s); });
+  EXPECT_LE(ten.kept_out, 10u) << "else 74";
+  EXPECT_LE(ten.lost, 1u) << "else 3";
+  const auto six = median([](SeededPool& pool) { return pool.of_a_talking_one(6s); });
+  EXPECT_LE(six.kept_out, 20u) << "else 393";
+  EXPECT_LE(six.lost, 3u) << "else 23";
 }
 
 TEST_F(NatMemoryTest, WhatARestartedRouterForgotIsBackWithinASecondOfTraffic) {

@@ -135,9 +135,10 @@ TEST_F(PunchTest, OnBothSidesToo) {
 }
 
 TEST_F(PunchTest, LostPacketsAreMadeGood) {
-  constexpr int kMany = 40, kEnough = 38;
+  // Of 200 pairs 196 to 198, and 188 to 190.
+  constexpr int kMany = 40, kEnough = 37, kEnoughOfBoth = 34;
   EXPECT_GE(of_many(hard(kApdm, 1), {.preserve_port = false}, kMany, 0.05).in_time, kEnough);
-  EXPECT_GE(of_many(hard(kApdm, 1), hard(kApdm, 1), kMany, 0.05).in_time, kEnough);
+  EXPECT_GE(of_many(hard(kApdm, 1), hard(kApdm, 1), kMany, 0.05).in_time, kEnoughOfBoth);
 }
 
 // Of so many pairs, with random ports at one end: 240 sockets, 768 checks at 200 a second, 94 % in
