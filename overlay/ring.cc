@@ -9,6 +9,15 @@
 
 namespace wow {
 
+namespace {
+
+// It may have been let go since, and be wanted again.
+bool is_linked(const Session* session) {
+  return session != nullptr && (session->is_direct() || session->is_relayed());
+}
+
+}  // namespace
+
 Ring::Ring(Hub& hub, Lists& lists, std::function<void()> settled)
     : hub_(hub),
       lists_(lists),
@@ -122,7 +131,8 @@ std::vector<Address> Ring::candidates(const std::vector<Address>& near) const {
     if (avoided != avoid_.end() && avoided->second.until > now) return;
     // When many die at once, most of whom we have heard are dead: the next are tried meanwhile.
     const auto tried = tried_.find(a);
-    if (tried != tried_.end() && now - tried->second >= ring::kPatience) return;
+    const bool waited = tried != tried_.end() && now - tried->second >= ring::kPatience;
+    if (waited && !is_linked(hub_.sessions.find(a))) return;
     out.push_back(a);
   };
   for (const auto& [peer, hint] : hints_) {
@@ -149,11 +159,23 @@ Member Ring::known(const Address& peer) const {
   return {peer, {}};
 }
 
+// Of those that we try, who should have shaken hands by now. The more, the likelier many have died
+// at once, and most of whom we have heard are dead: as many more are tried at the same time.
+std::size_t Ring::unanswered() const {
+  const TimePoint now = hub_.clock.now();
+  return std::ranges::count_if(tried_, [&](const auto& tried) {
+    const Session* session = hub_.sessions.find(tried.first);
+    const bool open = session != nullptr && session->state() == SessionState::kOpen;
+    return !open && now - tried.second >= ring::kPatience;
+  });
+}
+
 void Ring::connect_missing(const std::vector<Address>& near) {
   const TimePoint now = hub_.clock.now();
   std::erase_if(tried_, [&](const auto& t) { return now - t.second > ring::kConnectLimit; });
   bool waiting = false;
-  for (const Address& a : near_set(hub_.self, candidates(near), ring::kNearPerSide)) {
+  const std::size_t per_side = ring::kNearPerSide + std::min(unanswered(), ring::kTriedMore);
+  for (const Address& a : near_set(hub_.self, candidates(near), per_side)) {
     const Edge* edge = hub_.edges.find(a);
     if (edge != nullptr && edge->usable() && (edge->ours & kNearBit) != 0) continue;
     tried_.try_emplace(a, now);

@@ -47,6 +47,7 @@ class Ring {
   void settle(const std::vector<Address>& near);
   bool is_counted_on(const std::vector<Address>& near) const;
   void connect_missing(const std::vector<Address>& near);
+  std::size_t unanswered() const;
   std::vector<Address> candidates(const std::vector<Address>& near) const;
   Member known(const Address& peer) const;
   void trim(const std::vector<Address>& near);
