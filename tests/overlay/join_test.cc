@@ -69,6 +69,11 @@ TEST_F(JoinTest, ANodeThatNamesItselfAsBootstrapIsNotConfused) {
 class JoinUnderQuestions : public PoolTest {
  protected:
   JoinUnderQuestions() : PoolTest(1, 100ms) {}
+  void SetUp() override {
+    add_many(60);
+    ASSERT_TRUE(becomes_whole(20s));
+    world_.run_for(20s);
+  }
 
   // Who answers for this address, of whomever is asked.
   void ask(SimNode& from, const Address& target) {
@@ -84,9 +89,6 @@ class JoinUnderQuestions : public PoolTest {
 };
 
 TEST_F(JoinUnderQuestions, WhatIsNearestToItEndsWithIt) {
-  add_many(60);
-  ASSERT_TRUE(becomes_whole(20s));
-  world_.run_for(20s);
   for (int i = 0; i < 20; ++i) {
     SimNode& newcomer = add_public();
     ASSERT_TRUE(becomes([&] { return newcomer->joined(); }, 5s));
@@ -104,9 +106,6 @@ TEST_F(JoinUnderQuestions, WhatIsNearestToItEndsWithIt) {
 
 // While it joins others answer for what it will be asked for.
 TEST_F(JoinUnderQuestions, WhoHasNotJoinedYetAnswersForNobody) {
-  add_many(60);
-  ASSERT_TRUE(becomes_whole(20s));
-  world_.run_for(20s);
   for (int i = 0; i < 20; ++i) {
     SimNode& newcomer = add_public();
     while (!newcomer->joined()) {
