@@ -21,11 +21,11 @@ inline constexpr Duration kStabilizeMax = 120s;
 inline constexpr Duration kHintLife = 10s;  // members heard of in replies and lists of lost edges
 inline constexpr std::size_t kHintsMax = 64;
 inline constexpr Duration kAvoidFor = 15s;  // after a peer was lost or could not be linked; doubles
-inline constexpr Duration kPatience = 600ms;  // with one candidate before the next is tried as well
-inline constexpr Duration kSettleLimit = 3s;  // for those nearest to us to count on us
-inline constexpr std::size_t kTriedMore = 4;  // on each side, if so many have not answered
 inline constexpr Duration kAvoidMost = 10min;
 inline constexpr std::size_t kAvoidMax = 256;
+inline constexpr Duration kPatience = 600ms;  // with one candidate before the next is tried as well
+inline constexpr std::size_t kTriedMore = 4;  // on each side, if so many have not answered
+inline constexpr Duration kSettleLimit = 3s;  // for those nearest to us to count on us
 inline constexpr std::size_t kListMembersMax = 16;   // in one Neighbours message or CTM reply
 inline constexpr std::size_t kListEndpointsMax = 2;  // of each: the reply must fit one packet
 

@@ -39,7 +39,7 @@ void Linker::connect(const Member& peer, EdgeRole role) {
   const auto known = attempts_.find(peer.address);
   if (known != attempts_.end() && known->second->ours) {
     known->second->roles |= role_bit(role);
-    return learn_where(peer, *known->second);
+    return;
   }
   Attempt* attempt = begin(peer.address, peer.endpoints, true);
   if (attempt == nullptr) return;
@@ -49,15 +49,6 @@ void Linker::connect(const Member& peer, EdgeRole role) {
   ask(peer.address, *attempt);
   dial_directly(peer.address, usable(peer.endpoints), peer.named_by);
   wake(peer.address, hub_.clock.now());
-}
-
-// Begun when nobody said where it is.
-void Linker::learn_where(const Member& peer, Attempt& attempt) {
-  if (!attempt.told.empty() || is_open(hub_.sessions.find(peer.address))) return;
-  attempt.told = usable(peer.endpoints);
-  if (attempt.told.empty()) return;
-  attempt.checks.add(with_guesses(attempt.told), hub_.clock.now());
-  dial_directly(peer.address, attempt.told, peer.named_by);
 }
 
 void Linker::answer(const Member& peer) { on_candidates(peer.address, peer.endpoints); }

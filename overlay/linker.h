@@ -73,7 +73,6 @@ class Linker {
   // Null if there is no room.
   Attempt* begin(const Address& peer, const std::vector<Endpoint>& candidates, bool ours);
   bool make_room(bool ours);
-  void learn_where(const Member& peer, Attempt& attempt);
   void ask(const Address& peer, Attempt& attempt);
   void dial_directly(const Address& peer, const std::vector<Endpoint>& candidates,
                      const Address& named_by = {});

@@ -43,9 +43,6 @@ class Node::Impl final : public Hub, public Sessions::Listener {
   bool drain() { return !stopped_ && circuit_requests_.drain(); }
   void stop();
   void close_sessions(const std::function<bool(const Session&)>& which);
-  bool joined() const override {
-    return !stopped_ && ((edges_.on_ring() && ring_.settled()) || join_.alone());
-  }
   void send(const Address& to, Service service, ByteView message);
   bool send_frame(const Address& peer, ByteView frame, std::uint8_t facts);
   std::vector<EdgeInfo> edges_info();
@@ -57,6 +54,9 @@ class Node::Impl final : public Hub, public Sessions::Listener {
   bool takes_from(const Endpoint& from);
 
   // Hub
+  bool joined() const override {
+    return !stopped_ && ((edges_.on_ring() && ring_.settled()) || join_.alone());
+  }
   void later(std::function<void()> what) override;
   void send_link(const Address& peer, pb::Link link, Answer answer) override;
   void locate(const Address& target, const Address& first_hop,

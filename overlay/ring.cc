@@ -9,15 +9,6 @@
 
 namespace wow {
 
-namespace {
-
-// It may have been let go since, and be wanted again.
-bool is_linked(const Session* session) {
-  return session != nullptr && (session->is_direct() || session->is_relayed());
-}
-
-}  // namespace
-
 Ring::Ring(Hub& hub, Lists& lists, std::function<void()> settled)
     : hub_(hub),
       lists_(lists),
@@ -132,7 +123,7 @@ std::vector<Address> Ring::candidates(const std::vector<Address>& near) const {
     // When many die at once, most of whom we have heard are dead: the next are tried meanwhile.
     const auto tried = tried_.find(a);
     const bool waited = tried != tried_.end() && now - tried->second >= ring::kPatience;
-    if (waited && !is_linked(hub_.sessions.find(a))) return;
+    if (waited && !is_linked(a)) return;
     out.push_back(a);
   };
   for (const auto& [peer, hint] : hints_) {
@@ -143,6 +134,12 @@ std::vector<Address> Ring::candidates(const std::vector<Address>& near) const {
     for (const Address& a : edge.knows) consider(a);
   }
   return out;
+}
+
+// Whether there is a path to it that can carry routed packets, in a role or in none.
+bool Ring::is_linked(const Address& peer) const {
+  const Edge* edge = hub_.edges.find(peer);
+  return edge != nullptr && (edge->direct || edge->relayed);
 }
 
 // With where it can be reached, if anybody said.
@@ -164,9 +161,7 @@ Member Ring::known(const Address& peer) const {
 std::size_t Ring::unanswered() const {
   const TimePoint now = hub_.clock.now();
   return std::ranges::count_if(tried_, [&](const auto& tried) {
-    const Session* session = hub_.sessions.find(tried.first);
-    const bool open = session != nullptr && session->state() == SessionState::kOpen;
-    return !open && now - tried.second >= ring::kPatience;
+    return hub_.edges.find(tried.first) == nullptr && now - tried.second >= ring::kPatience;
   });
 }
 

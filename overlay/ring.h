@@ -49,6 +49,7 @@ class Ring {
   void connect_missing(const std::vector<Address>& near);
   std::size_t unanswered() const;
   std::vector<Address> candidates(const std::vector<Address>& near) const;
+  bool is_linked(const Address& peer) const;
   Member known(const Address& peer) const;
   void trim(const std::vector<Address>& near);
   bool is_introduced(const Edge& edge) const;
