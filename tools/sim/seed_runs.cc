@@ -67,6 +67,16 @@ std::string in_a_child(const std::function<std::string()>& make) {
   return status == 0 ? out : std::string();
 }
 
+// Empty if `what` violates nothing.
+std::string violation_of(const std::function<void()>& what) {
+  try {
+    what();
+  } catch (const SafetyViolation& violation) {
+    return violation.what();
+  }
+  return {};
+}
+
 }  // namespace
 
 std::unique_ptr<SimRun> SeedRuns::begin(std::uint64_t seed) const {
@@ -79,43 +89,28 @@ std::unique_ptr<SimRun> SeedRuns::begin(std::uint64_t seed) const {
 Outcome SeedRuns::go_on(SimRun& run, std::uint64_t seed) const {
   if (scenario_.grow != nullptr) run.draw_anew(seed);
   Outcome out;
-  try {
-    scenario_.run(run);
-  } catch (const SafetyViolation& violation) {
-    out.violation = violation.what();
-  }
+  out.violation = violation_of([&] { scenario_.run(run); });
   out.report = std::move(run.report);
   out.trace_hash = run.trace();
   return out;
 }
 
 Outcome SeedRuns::run(std::uint64_t seed) {
-  Outcome out;
-  try {
-    return go_on(*begin(seed), seed);
-  } catch (const SafetyViolation& violation) {
-    out.violation = violation.what();
-  }
-  return out;
+  std::unique_ptr<SimRun> run;
+  const std::string violation = violation_of([&] { run = begin(seed); });
+  return violation.empty() ? go_on(*run, seed) : Outcome{.violation = violation};
 }
 
 Outcome SeedRuns::run_one_of_many(std::uint64_t seed) {
   if (scenario_.grow == nullptr) return run(seed);
-  try {
-    if (!grown_ || grown_->world.seed() != world_seed(scenario_, seed)) {
-      grown_.reset();
-      grown_ = begin(seed);
-    }
-  } catch (const SafetyViolation& violation) {
-    Outcome out;
-    out.violation = violation.what();
-    return out;
+  if (!grown_ || grown_->world.seed() != world_seed(scenario_, seed)) {
+    grown_.reset();
+    const std::string violation = violation_of([&] { grown_ = begin(seed); });
+    if (!violation.empty()) return {.violation = violation};
   }
   const std::string text = in_a_child([&] { return packed(go_on(*grown_, seed)); });
-  if (!text.empty()) return unpacked(text);
-  Outcome died;
-  died.violation = "the run ended before its time";
-  return died;
+  if (text.empty()) return {.violation = "the run ended before its time"};
+  return unpacked(text);
 }
 
 }  // namespace wow

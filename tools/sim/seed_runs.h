@@ -12,8 +12,8 @@
 namespace wow {
 
 struct Outcome {
-  Report report;
-  std::string violation;  // of safety; empty: none
+  Report report = {};
+  std::string violation = {};  // of safety; empty: none
   std::uint64_t trace_hash = 0;
   bool good() const { return violation.empty() && report.met(); }
 };
