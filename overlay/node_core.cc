@@ -288,7 +288,7 @@ void Node::Impl::on_closed(const Address& peer, const Path&, CloseReason reason)
                              {"roles", roles_text(edge.ours | edge.theirs)},
                              {"reason", reason_text(reason)}});
     }
-    if (edge.is_near() && !stopped_) ring_.lost(edge);
+    if (edge.is_near() && !stopped_) ring_.lost(edge, edge.direct);
     // Not where it only said that it was: it is dialled for long, and pays no more.
     if (edge.is_member() && reason == CloseReason::kDead) join_.remember({peer, {edge.proven_at}});
     messages_.on_closed(peer);
@@ -309,14 +309,14 @@ void Node::Impl::on_path_changed(Session& session) {
   Edge* edge = edges_.find(session.peer());
   if (edge == nullptr || stopped_) return;
   const bool was_near = edge->up && edge->is_near();
-  const bool was_relayed = edge->relayed;
+  const bool was_direct = edge->direct, was_relayed = edge->relayed;
   const bool was_on_ring = edges_.on_ring();
   edges_.set_path(*edge, session, clock.now());
   note_usable(*edge);
   // All paths are gone, as when UDP ends: who is to be dialled again cannot wait for the next tick.
   if (was_on_ring && !edges_.on_ring()) join_.hurry();
   if (!edge->up) forwarder_.lost(session.peer());
-  if (was_near && !edge->up) ring_.lost(*edge);
+  if (was_near && !edge->up) ring_.lost(*edge, was_direct);
   if (was_relayed) relays_.want(session.peer());
   linker_.on_path_changed(session);
   punch_.on_path_changed(session);

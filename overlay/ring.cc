@@ -27,7 +27,8 @@ void Ring::changed() {
     reconcile_.after(ring::kReconcileDelay, [this] { reconcile(); });
 }
 
-void Ring::lost(const Edge& edge) {
+void Ring::lost(const Edge& edge, bool was_direct) {
+  if (was_direct) lost_at_ = hub_.clock.now();
   avoid(edge.peer);
   heard_of(edge.members());
   stabilize_soon();
@@ -156,20 +157,23 @@ Member Ring::known(const Address& peer) const {
   return {peer, {}};
 }
 
-// Of those that we try, who should have shaken hands by now. The more, the likelier many have died
-// at once, and most of whom we have heard are dead: as many more are tried at the same time.
-std::size_t Ring::unanswered() const {
+// After a neighbour died: as many as should have shaken hands by now and have not. The more, the
+// likelier many have died at once, and most of whom we have heard are dead. (Where a pool starts
+// behind NATs many are slow to link and relays come and go: each more takes entries of both NATs.)
+std::size_t Ring::tried_more() const {
   const TimePoint now = hub_.clock.now();
-  return std::ranges::count_if(tried_, [&](const auto& tried) {
+  if (!lost_at_ || now - *lost_at_ >= ring::kConnectLimit) return 0;
+  const std::size_t unanswered = std::ranges::count_if(tried_, [&](const auto& tried) {
     return hub_.edges.find(tried.first) == nullptr && now - tried.second >= ring::kPatience;
   });
+  return std::min(unanswered, ring::kTriedMore);
 }
 
 void Ring::connect_missing(const std::vector<Address>& near) {
   const TimePoint now = hub_.clock.now();
   std::erase_if(tried_, [&](const auto& t) { return now - t.second > ring::kConnectLimit; });
   bool waiting = false;
-  const std::size_t per_side = ring::kNearPerSide + std::min(unanswered(), ring::kTriedMore);
+  const std::size_t per_side = ring::kNearPerSide + tried_more();
   for (const Address& a : near_set(hub_.self, candidates(near), per_side)) {
     const Edge* edge = hub_.edges.find(a);
     if (edge != nullptr && edge->usable() && (edge->ours & kNearBit) != 0) continue;

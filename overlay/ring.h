@@ -19,8 +19,8 @@ class Ring {
   void stop();
   // Edges came, went or changed roles: acted upon when the current event is over.
   void changed();
-  // A peer with a near role was lost, with its session or only its direct path.
-  void lost(const Edge& edge);
+  // A peer with a near role was lost, with its session or only its path, which was direct or not.
+  void lost(const Edge& edge, bool was_direct);
   // Members near us that somebody told.
   void heard_of(const std::vector<Member>& members);
   // Not worth connecting to for a while; and worth it again.
@@ -47,7 +47,7 @@ class Ring {
   void settle(const std::vector<Address>& near);
   bool is_counted_on(const std::vector<Address>& near) const;
   void connect_missing(const std::vector<Address>& near);
-  std::size_t unanswered() const;
+  std::size_t tried_more() const;
   std::vector<Address> candidates(const std::vector<Address>& near) const;
   bool is_linked(const Address& peer) const;
   Member known(const Address& peer) const;
@@ -68,6 +68,7 @@ class Ring {
   };
   std::map<Address, Avoided> avoid_;
   std::map<Address, TimePoint> tried_;  // asked for a near edge, not yet given up
+  std::optional<TimePoint> lost_at_;    // a direct near edge, the last time
   std::vector<Address> last_near_;
   std::uint32_t told_extra_ = 0;  // changes of the edges when those not yet introduced were told
   Timer reconcile_, stabilize_;
