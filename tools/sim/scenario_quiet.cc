@@ -70,10 +70,12 @@ class Traffic {
 // everybody.
 void run_idle(SimRun& run) {
   constexpr double kBytesPerSecond = 200, kResidentKiB = 64, kWallSeconds = 120;
+  // Of a pool that starts at once the heap keeps the size that all their handshakes needed.
+  constexpr Duration kSpread = 20min;
   const double minutes = run.option_minutes(10);
   const auto nodes = static_cast<double>(run.nodes);
   const double before_hosts = resident_bytes();
-  run.grow_ring(run.nodes);
+  run.grow_ring(run.nodes, 0, kSpread);
   run.demand_one_ring();
   run.run_for(5min);  // what was only for growing is let go
   const Traffic traffic(run);

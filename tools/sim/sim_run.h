@@ -64,8 +64,9 @@ class SimRun {
   std::pair<double, double> nat_entries() const;
   // Public nodes that know of nothing, to be the bootstraps of others; they find each other.
   std::vector<Endpoint> start_bootstraps(std::size_t count);
-  // A settled ring of public nodes. The first `bootstraps` of them are in everybody's list.
-  void grow_ring(std::size_t count, std::size_t bootstraps = 0);
+  // A settled ring of public nodes. The first `bootstraps` of them are in everybody's list. They
+  // start within `spread`, at most five hundred a second.
+  void grow_ring(std::size_t count, std::size_t bootstraps = 0, Duration spread = 0s);
 
   // Of this world, and of further ones that the scenario made.
   std::uint64_t trace() const { return world.trace_hash() ^ parts_; }
