@@ -28,7 +28,11 @@ using std::chrono::seconds;
 
 constexpr unsigned kTrySecondsMax = 12;  // of one worker: three ways, a device that dawdles
 constexpr unsigned kUnmapSecondsMax = 2;
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr rlim_t kMemoryMax = RLIM_INFINITY;  // sanitizers reserve terabytes of addresses
+#else
 constexpr rlim_t kMemoryMax = 256u << 20;  // of one worker: what a device can make it read
+#endif
 constexpr std::size_t kMessageBytesMax = 1024;
 constexpr seconds kRetryFirst{60}, kRetryMax{1800};  // where nobody maps; doubles
 constexpr seconds kRenewMin{30};                     // however short a device says
