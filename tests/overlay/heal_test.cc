@@ -51,6 +51,22 @@ TEST_F(HealTest, HalfOfTheNodesDieAtOnce) {
   EXPECT_TRUE(pool_.all_routable());
 }
 
+// Of a ring of 60 twelve in a row die; the seventh is back at once, and hears of the others. As
+// many more at once as do not answer would be 14.
+TEST_F(HealTest, WhoLostNobodyTriesFewAtOnce) {
+  whole_ring_of(60);
+  const auto ring = pool_.ring();
+  for (std::size_t i = 20; i < 32; ++i) pool_.crash(*ring[i]);
+  SimNode& returned = *ring[26];
+  pool_.restart(returned);
+  std::size_t most = 0;
+  for (int i = 0; i < 40; ++i) {
+    world_.run_for(100ms);
+    most = std::max(most, returned->tables().links);
+  }
+  EXPECT_LE(most, 12u);
+}
+
 TEST_F(HealTest, ACrashedNodeReturnsBeforeAnybodyNoticed) {
   whole_ring_of(10);
   pool_.crash(pool_[4]);
