@@ -1,6 +1,7 @@
 #include "overlay/lists.h"
 
 #include <algorithm>
+#include <array>
 #include <set>
 #include <string>
 
@@ -16,12 +17,19 @@ constexpr Roles kListedBits = kNearBit | kLeafBit;  // who hears where to reach 
 
 bool is_far(const Edge& edge) { return ((edge.ours | edge.theirs) & kFarBit) != 0; }
 
-// FNV-1a; zero stands for "no list". Delays are left out: they always change.
-std::uint32_t version_of(pb::Neighbours list) {
-  for (auto& m : *list.mutable_members()) m.clear_delay();
+// FNV-1a; zero stands for "no list". Delays are left out, for they always change: taken out
+// meanwhile, since lists that need not be sent are most of them, and a copy of each would cost.
+std::uint32_t version_of(pb::Neighbours& list) {
+  std::array<std::uint32_t, ring::kListMembersMax> delays{};
+  for (int i = 0; i < list.members_size(); ++i) {
+    delays[static_cast<std::size_t>(i)] = list.members(i).delay();
+    list.mutable_members(i)->clear_delay();
+  }
   std::uint32_t out = 2166136261u;
   for (const char c : list.SerializeAsString())
     out = (out ^ static_cast<std::uint8_t>(c)) * 16777619u;
+  for (int i = 0; i < list.members_size(); ++i)
+    list.mutable_members(i)->set_delay(delays[static_cast<std::size_t>(i)]);
   return out == 0 ? 1 : out;
 }
 

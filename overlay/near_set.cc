@@ -13,7 +13,7 @@ namespace {
 // nothing is sorted but those few.
 class Side {
  public:
-  explicit Side(std::size_t size) : size_(size) {}
+  explicit Side(std::size_t size) : size_(size) { nearest_.reserve(size + 1); }
 
   void offer(const Address& distance, const Address& member) {
     if (size_ == 0 || (nearest_.size() == size_ && !(distance < nearest_.back().first))) return;

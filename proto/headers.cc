@@ -185,10 +185,16 @@ std::optional<PathMessage> PathMessage::parse(ByteView payload) {
 }
 
 Bytes PathMessage::write() const {
-  Writer out;
-  out.u8(static_cast<std::uint8_t>(op)).u8(flags).u64(token);
-  if (op == Op::kResponse) out.u8(static_cast<std::uint8_t>(observed.size())).bytes(observed);
-  return out.take();
+  constexpr std::size_t kFixedBytes = 10;
+  Bytes out(kFixedBytes);
+  out.reserve(kFixedBytes + 1 + observed.size());
+  out[0] = static_cast<std::uint8_t>(op);
+  out[1] = flags;
+  put_big_endian(&out[2], token, 8);
+  if (op != Op::kResponse) return out;
+  out.push_back(static_cast<std::uint8_t>(observed.size()));
+  out.insert(out.end(), observed.begin(), observed.end());
+  return out;
 }
 
 }  // namespace wow

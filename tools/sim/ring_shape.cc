@@ -1,16 +1,19 @@
 #include "tools/sim/ring_shape.h"
 
 #include <unordered_map>
+#include <unordered_set>
 
 namespace wow {
 namespace {
 
+using Joined = std::unordered_set<const SimNode*>;
+
 // The first live and joined node clockwise, of those that it has near edges with.
-const SimNode* successor_of(SimPool& pool, const SimNode& node) {
+const SimNode* successor_of(SimPool& pool, const Joined& joined, const SimNode& node) {
   const SimNode* best = nullptr;
   for (const Address& peer : node.node->neighbours()) {
     const SimNode* other = pool.find(peer);
-    if (!other || !other->node->joined()) continue;
+    if (!other || !joined.contains(other)) continue;
     if (!best || clockwise(node.address(), peer) < clockwise(node.address(), best->address()))
       best = other;
   }
@@ -22,12 +25,14 @@ const SimNode* successor_of(SimPool& pool, const SimNode& node) {
 RingShape ring_shape(SimPool& pool) {
   RingShape out;
   std::unordered_map<const SimNode*, const SimNode*> successors;
-  std::size_t joined = 0;
-  for (const SimNode* node : pool.ring()) joined += node->node->joined() ? 1 : 0;
-  if (joined <= 1) return out;
+  Joined joined;
   for (const SimNode* node : pool.ring()) {
-    if (!node->node->joined()) continue;
-    successors[node] = successor_of(pool, *node);
+    if (node->node->joined()) joined.insert(node);
+  }
+  if (joined.size() <= 1) return out;
+  for (const SimNode* node : pool.ring()) {
+    if (!joined.contains(node)) continue;
+    successors[node] = successor_of(pool, joined, *node);
     if (!successors[node]) ++out.without_successor;
   }
   // Each walk ends on a cycle not seen before, or where an earlier walk has been.
