@@ -51,7 +51,7 @@ std::shared_ptr<SessionKeys> make_session_keys(const KeyExchange& exchange,
     out->lanes.emplace_back(terms.suite(), sending.keys, out->phases, send_index,
                             static_cast<std::uint8_t>(lane));
   }
-  out->opener = std::make_unique<Opener>(terms.suite(), receiving.keys, out->phases, workers > 0);
+  out->opener.emplace(terms.suite(), receiving.keys, out->phases, workers > 0);
   return out;
 }
 

@@ -21,24 +21,6 @@ AeadNonce make_nonce(const DirectionKeys& keys, const DataHeader& header) {
 
 }  // namespace
 
-bool ReplayWindow::would_accept(std::uint64_t counter) const {
-  if (!any_ || counter > newest_) return true;
-  if (newest_ - counter >= words_ * 64) return false;
-  return (seen_[counter / 64 & mask_] >> counter % 64 & 1) == 0;
-}
-
-void ReplayWindow::accept(std::uint64_t counter) {
-  if (!any_ || counter > newest_) {
-    // RFC 6479, 4: one word more than the window, so that whole words are cleared as it moves.
-    const std::uint64_t from = any_ ? newest_ / 64 : 0;
-    const std::uint64_t words = std::min(counter / 64 - from, mask_ + 1);
-    for (std::uint64_t i = 0; i < words; ++i) seen_[(counter / 64 - i) & mask_] = 0;
-    newest_ = counter;
-    any_ = true;
-  }
-  seen_[counter / 64 & mask_] |= 1ull << counter % 64;
-}
-
 Sealer::Sealer(CipherSuite suite, const DirectionKeys& keys, KeyPhases& phases,
                std::uint32_t receiver_index, std::uint8_t lane)
     : suite_(suite),
@@ -106,12 +88,23 @@ bool Opener::open(ByteView packet, std::uint8_t* out, OpenFailure* why) {
     return false;
   }
   if (header->lane == 0) {
-    const std::lock_guard lock(control_lock_);
-    return open_on(control_window_, control_, *header, packet, out, why);
+    const std::lock_guard lock(control_lock());
+    if (!open_on(&control_window_, control_, *header, packet, out, why)) return false;
+    control_window_.accept(header->counter);
+    return true;
   }
   if (!workers_) make_worker_side();  // then there is but one thread
   const std::lock_guard lock(workers_->lock);
-  return open_on(workers_->windows[header->lane], workers_->phases, *header, packet, out, why);
+  auto& window = workers_->windows[header->lane];
+  if (!open_on(window.get(), workers_->phases, *header, packet, out, why)) return false;
+  if (!window) window = std::make_unique<WorkerWindow>();
+  window->accept(header->counter);
+  return true;
+}
+
+std::mutex& Opener::control_lock() {
+  static std::mutex mutex;
+  return mutex;
 }
 
 Opener::Phase* Opener::phase_of(Phases& ready, std::uint8_t bits) {
@@ -138,9 +131,10 @@ Aead& Opener::aead_of(Phase& phase, std::uint8_t lane) const {
   return *phase.aead;
 }
 
-bool Opener::open_on(std::optional<ReplayWindow>& window, Phases& ready, const DataHeader& header,
-                     ByteView packet, std::uint8_t* out, OpenFailure* why) {
-  if (window && !window->would_accept(header.counter)) {
+template <typename Window>
+bool Opener::open_on(const Window* window, Phases& ready, const DataHeader& header, ByteView packet,
+                     std::uint8_t* out, OpenFailure* why) {
+  if (window != nullptr && !window->would_accept(header.counter)) {
     *why = OpenFailure::kReplayed;
     return false;
   }
@@ -157,10 +151,6 @@ bool Opener::open_on(std::optional<ReplayWindow>& window, Phases& ready, const D
     *why = OpenFailure::kForged;
     return false;
   }
-  if (!window) {
-    window.emplace(header.lane == 0 ? kControlReplayWindowPackets : kReplayWindowPackets);
-  }
-  window->accept(header.counter);
   generations_.heard(phase->generation);
   *why = OpenFailure::kNone;
   return true;

@@ -4,9 +4,9 @@
 // first use, so that an idle session stays under 1 KiB.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <atomic>
-#include <bit>
 #include <cstdint>
 #include <memory>
 #include <mutex>
@@ -28,23 +28,36 @@ inline constexpr std::uint64_t kReplayWindowPackets = 8192;
 inline constexpr std::uint64_t kControlReplayWindowPackets = 512;
 inline constexpr std::uint64_t kFailedOpeningsMax = 1ull << 36;  // RFC 8446, 5.5; RFC 9001, 6.6
 
-// RFC 6479: which counters of a lane were seen. check() before opening, accept() after it has
-// opened.
+// RFC 6479: which counters of a lane were seen, of the newest kPackets. check() before opening,
+// accept() after it has opened.
+template <std::uint64_t kPackets>
 class ReplayWindow {
  public:
-  explicit ReplayWindow(std::uint64_t packets = kReplayWindowPackets)
-      : words_(packets / 64),
-        mask_(std::bit_ceil(words_ + 1) - 1),
-        seen_(std::make_unique<std::uint64_t[]>(mask_ + 1)) {}
-  bool would_accept(std::uint64_t counter) const;
-  void accept(std::uint64_t counter);
+  bool would_accept(std::uint64_t counter) const {
+    if (!any_ || counter > newest_) return true;
+    if (newest_ - counter >= kPackets) return false;
+    return (word(counter / 64) >> counter % 64 & 1) == 0;
+  }
+  void accept(std::uint64_t counter) {
+    if (!any_ || counter > newest_) {
+      // RFC 6479, 4: one word more than the window, so that whole words are cleared as it moves.
+      const std::uint64_t from = any_ ? newest_ / 64 : 0;
+      const std::uint64_t moved = std::min<std::uint64_t>(counter / 64 - from, kWords);
+      for (std::uint64_t i = 0; i < moved; ++i) word(counter / 64 - i) = 0;
+      newest_ = counter;
+      any_ = true;
+    }
+    word(counter / 64) |= 1ull << counter % 64;
+  }
 
  private:
-  std::uint64_t words_;  // of the window; there is at least one more
-  std::uint64_t mask_;
+  static constexpr std::uint64_t kWords = kPackets / 64 + 1;
+  std::uint64_t& word(std::uint64_t number) { return seen_[number % kWords]; }
+  std::uint64_t word(std::uint64_t number) const { return seen_[number % kWords]; }
+
   bool any_ = false;
   std::uint64_t newest_ = 0;
-  std::unique_ptr<std::uint64_t[]> seen_;
+  std::array<std::uint64_t, kWords> seen_{};
 };
 
 // Seals on one lane, in the present generation of keys. One thread.
@@ -92,7 +105,8 @@ class Sealer {
 enum class OpenFailure : std::uint8_t { kNone, kMalformed, kReplayed, kForged };
 
 // Opens what the peer sealed, on whatever lane. Lane 0 and the workers' lanes share nothing but the
-// keys, and each side has a lock, so that a stray packet on the wrong thread is slow, not a race.
+// keys, and each side has a lock (lane 0 one for all sessions, for but one thread has business
+// there), so that a stray packet on the wrong thread is slow, not a race.
 class Opener {
  public:
   // `keys`: of the first generation. `workers`: threads other than one may open. `phases` outlives
@@ -122,25 +136,30 @@ class Opener {
     Phase first;
     std::unique_ptr<std::array<Phase, kKeyPhaseMask + 1>> later;
   };
-  // The workers' lanes: made with the keys where there are workers, else on first use.
+  using ControlWindow = ReplayWindow<kControlReplayWindowPackets>;
+  using WorkerWindow = ReplayWindow<kReplayWindowPackets>;
+  // The workers' lanes: made with the keys where there are workers, else on first use; a lane's
+  // window when it is first heard.
   struct WorkerSide {
     std::mutex lock;
     Phases phases;
-    std::array<std::optional<ReplayWindow>, kLanesMax> windows;
+    std::array<std::unique_ptr<WorkerWindow>, kLanesMax> windows;
   };
   // What these bits name, or nothing.
   Phase* phase_of(Phases& ready, std::uint8_t bits);
   void make_worker_side();
-  bool open_on(std::optional<ReplayWindow>& window, Phases& ready, const DataHeader& header,
-               ByteView packet, std::uint8_t* out, OpenFailure* why);
+  // `window`: null if the lane was not heard yet.
+  template <typename Window>
+  bool open_on(const Window* window, Phases& ready, const DataHeader& header, ByteView packet,
+               std::uint8_t* out, OpenFailure* why);
+  static std::mutex& control_lock();
   Aead& aead_of(Phase& phase, std::uint8_t lane) const;
 
   CipherSuite suite_;
   KeyPhases& generations_;
   std::atomic<std::uint64_t> failed_{0};
-  std::mutex control_lock_;
   Phases control_;
-  std::optional<ReplayWindow> control_window_;
+  ControlWindow control_window_;
   std::unique_ptr<WorkerSide> workers_;
 };
 

@@ -2,7 +2,7 @@
 // fragments that arrive in any order.
 #pragma once
 
-#include <deque>
+#include <list>
 #include <optional>
 #include <vector>
 
@@ -34,7 +34,7 @@ class FlightAssembler {
     std::uint32_t receiver_index;
     std::vector<std::optional<Bytes>> pieces;
   };
-  std::deque<Partial> partial_;
+  std::list<Partial> partial_;  // the oldest first
 };
 
 }  // namespace wow

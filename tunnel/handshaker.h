@@ -3,7 +3,7 @@
 #pragma once
 
 #include <array>
-#include <deque>
+#include <list>
 #include <map>
 #include <memory>
 #include <unordered_map>
@@ -139,7 +139,7 @@ class Handshaker {
     TimePoint until;
     Digest first_flight;
   };
-  std::deque<Done> done_;
+  std::list<Done> done_;
   std::optional<TimePoint> stranger_told_;
   std::size_t routed_incoming_ = 0;
   std::size_t early_packets_ = 0;

@@ -16,13 +16,12 @@ struct PathRecord {
   bool proven = false;         // a key exchange ended on it, or it was answered
   bool suspect = false;        // since then it does not, or an end of it has moved
   bool announce_move = false;  // challenges say that we have moved
-  TimePoint last_heard{};      // any packet that opened
-  TimePoint last_challenged{-1h};
-  // Probing: challenges that are repeated until one is answered.
-  bool probing = false;
-  int unanswered = 0;
-  int excused = 0;  // looks that came too late to judge by, of this probing
+  bool probing = false;        // challenges are repeated until one is answered:
+  std::int16_t unanswered = 0;
+  std::int16_t excused = 0;  // looks that came too late to judge by, of this probing
   TimePoint next_probe{};
+  TimePoint last_heard{};  // any packet that opened
+  TimePoint last_challenged{-1h};
   Duration left_after{};  // what silence the peer left it, if that was long
 
   // Along the ring every node can be tried; any other way must have shown that it leads there.

@@ -3,7 +3,7 @@
 #pragma once
 
 #include <cstdint>
-#include <deque>
+#include <list>
 #include <unordered_set>
 
 #include "base/clock.h"
@@ -37,7 +37,7 @@ class ReceiveIndexes {
   };
   Random& random_;
   std::unordered_set<std::uint32_t> taken_;  // in use or resting
-  std::deque<Resting> resting_;
+  std::list<Resting> resting_;
 };
 
 }  // namespace wow

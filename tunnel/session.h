@@ -30,7 +30,7 @@ struct SessionKeys {
   Address peer;
   std::uint32_t receive_index = 0;  // ours: what the peer puts in its packets
   std::vector<Sealer> lanes;        // [0]: control thread, [1..]: workers
-  std::unique_ptr<Opener> opener;
+  std::optional<Opener> opener;
   // Written by whichever thread sends or receives, relaxed; the control thread reads them to judge
   // silence.
   std::atomic<std::int64_t> last_received_ns{0};   // TimePoint since epoch

@@ -95,7 +95,7 @@ void Sessions::Impl::run_probes(LiveSession& s) {
   for (PathRecord& record : s.path_set.records()) {
     if (!record.probing || record.next_probe > now) continue;
     const int weight = weight_of(record);
-    record.unanswered += weight;
+    record.unanswered = static_cast<std::int16_t>(record.unanswered + weight);
     if (s.path_set.best() == &record) keep_sent(s, record.unanswered > weight * kLostByChance);
     const bool waits =
         record.unanswered == weight || record.unanswered >= limits.probes_until_suspect;

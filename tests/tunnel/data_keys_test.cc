@@ -129,7 +129,7 @@ TEST_P(DataKeys, ANewSaltMakesANewNonce) {
 }
 
 TEST(ReplayWindow, AcceptsEachCounterOnceInAnyOrder) {
-  ReplayWindow window;
+  ReplayWindow<kReplayWindowPackets> window;
   for (const std::uint64_t counter : {5, 0, 3, 100, 99, 8000, 1, 8191}) {
     EXPECT_TRUE(window.would_accept(counter)) << counter;
     window.accept(counter);
@@ -138,7 +138,7 @@ TEST(ReplayWindow, AcceptsEachCounterOnceInAnyOrder) {
 }
 
 TEST(ReplayWindow, ForgetsWhatIsOlderThanItIsWide) {
-  ReplayWindow window;
+  ReplayWindow<kReplayWindowPackets> window;
   window.accept(kReplayWindowPackets);
   EXPECT_FALSE(window.would_accept(0));
   EXPECT_TRUE(window.would_accept(1));
@@ -151,16 +151,17 @@ TEST(ReplayWindow, ForgetsWhatIsOlderThanItIsWide) {
 }
 
 // Against the definition, with jumps of every size about a word's and the window's.
-TEST(ReplayWindow, AgreesWithASetOfCounters) {
+template <std::uint64_t kPackets>
+void compare_with_a_set() {
   SeededRandom random(7);
-  ReplayWindow window;
+  ReplayWindow<kPackets> window;
   std::set<std::uint64_t> seen;
   std::uint64_t newest = 0;
   for (int i = 0; i < 200000; ++i) {
-    const std::uint64_t reach = random.below(100) == 0 ? 3 * kReplayWindowPackets : 130;
+    const std::uint64_t reach = random.below(100) == 0 ? 3 * kPackets : 130;
     const std::uint64_t base = newest > reach ? newest - reach : 0;
     const std::uint64_t counter = base + random.below(2 * reach);
-    const bool expected = !seen.contains(counter) && counter + kReplayWindowPackets > newest;
+    const bool expected = !seen.contains(counter) && counter + kPackets > newest;
     ASSERT_EQ(window.would_accept(counter), expected) << counter << " after " << newest;
     if (!expected) continue;
     window.accept(counter);
@@ -168,6 +169,9 @@ TEST(ReplayWindow, AgreesWithASetOfCounters) {
     newest = std::max(newest, counter);
   }
 }
+
+TEST(ReplayWindow, AgreesWithASetOfCounters) { compare_with_a_set<kReplayWindowPackets>(); }
+TEST(ReplayWindow, OfTheControlLaneToo) { compare_with_a_set<kControlReplayWindowPackets>(); }
 
 }  // namespace
 }  // namespace wow

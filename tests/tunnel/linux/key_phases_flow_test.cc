@@ -68,7 +68,7 @@ struct Host {
       keys->lanes.emplace_back(fastest_suite(), sealing, keys->phases, 0x1000u + other.number_,
                                lane);
     }
-    keys->opener = std::make_unique<Opener>(fastest_suite(), opening, keys->phases);
+    keys->opener.emplace(fastest_suite(), opening, keys->phases);
     tables.own_mac = mac();
     tables.own_ip = ip.v4_value();
     tables.by_mac.set(other.mac(), {keys, wire});

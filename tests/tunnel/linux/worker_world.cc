@@ -55,7 +55,7 @@ Peer::Peer(std::uint8_t number, std::uint32_t index)
   const DirectionKeys to_it = direction(number), from_it = direction(number + 100);
   ours->receive_index = index;
   ours->lanes = wow::sealers(to_it, ours->phases, 7000u + number);
-  ours->opener = std::make_unique<Opener>(fastest_suite(), from_it, ours->phases);
+  ours->opener.emplace(fastest_suite(), from_it, ours->phases);
   sealers = wow::sealers(from_it, phases, index);
   opener = std::make_unique<Opener>(fastest_suite(), to_it, phases);
 }
