@@ -96,6 +96,7 @@ void EdgeTable::set_knows(Edge& edge, std::vector<Address> knows) {
 std::span<const Hop> EdgeTable::hops() const {
   if (hops_stale_) {
     hops_.clear();
+    hops_.reserve(edges_.size());  // and no more: there is one of these on each node
     for (const auto& [peer, edge] : edges_) {
       if (!edge.usable()) continue;
       hops_.push_back(

@@ -279,7 +279,7 @@ void Join::remember(Member lost) {
     lost.endpoints.resize(ring::kListEndpointsMax);
   std::erase_if(lost_, [&](const Member& m) { return m.address == lost.address; });
   lost_.push_back(std::move(lost));
-  if (lost_.size() > ring::kOutsidersMax) lost_.pop_front();
+  if (lost_.size() > ring::kOutsidersMax) lost_.erase(lost_.begin());
 }
 
 // Two bootstraps may stand on two rings: who came through both is the first to notice.

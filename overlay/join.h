@@ -2,7 +2,6 @@
 // each that answers for our place, and keeps looking for members outside our ring afterwards.
 #pragma once
 
-#include <deque>
 #include <functional>
 #include <set>
 #include <vector>
@@ -75,7 +74,7 @@ class Join {
   Hub& hub_;
   Handlers handlers_;
   std::vector<Start> starts_;
-  std::deque<Member> lost_;      // the newest last
+  std::vector<Member> lost_;     // the newest last
   std::set<Address> outsiders_;  // dialled while on the ring, not open yet
   Timer tick_, lonely_, compare_, streams_;
   Duration wait_{};

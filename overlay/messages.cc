@@ -18,7 +18,7 @@ void Messages::send(const Address& to, std::uint8_t service, ByteView message, A
 void Messages::send_frame(const Address& to, ByteView frame, std::uint8_t facts) {
   Bytes message{facts};
   message.insert(message.end(), frame.begin(), frame.end());
-  transmit_pieces(to, static_cast<std::uint8_t>(Service::kFrame), message, [&](ByteView piece) {
+  transmit_pieces(static_cast<std::uint8_t>(Service::kFrame), message, [&](ByteView piece) {
     hub_.sessions.send(to, DataKind::kFrame, piece, kFactPiece);
   });
 }
@@ -44,18 +44,16 @@ bool Messages::is_open(const Address& peer) const {
 }
 
 void Messages::transmit(const Address& to, std::uint8_t service, ByteView message, Answer answer) {
-  transmit_pieces(to, service, message, [&](ByteView piece) {
+  transmit_pieces(service, message, [&](ByteView piece) {
     hub_.sessions.send(to, DataKind::kControl, piece, 0, answer);
   });
 }
 
-void Messages::transmit_pieces(const Address& to, std::uint8_t service, ByteView message,
+void Messages::transmit_pieces(std::uint8_t service, ByteView message,
                                const std::function<void(ByteView piece)>& out) {
   MessageHeader header;
   header.service = service;
-  // From anywhere: a session that replaces another must not repeat its numbers.
-  const auto random_start = static_cast<std::uint16_t>(hub_.random.u32());
-  header.message = next_message_.try_emplace(to, random_start).first->second++;
+  header.message = next_message_++;
   header.pieces = static_cast<std::uint8_t>(
       std::max<std::size_t>(1, (message.size() + ring::kPieceBytes - 1) / ring::kPieceBytes));
   Bytes packet;
@@ -159,7 +157,6 @@ void Messages::sweep() {
 }
 
 void Messages::forget(const Address& peer) {
-  next_message_.erase(peer);
   const auto it = partials_.find(peer);
   if (it == partials_.end()) return;
   for (const Partial& p : it->second) partial_bytes_ -= p.bytes;

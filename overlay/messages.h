@@ -15,7 +15,10 @@ namespace wow {
 class Messages {
  public:
   using Deliver = std::function<void(const Address& from, std::uint8_t service, ByteView message)>;
-  Messages(Hub& hub, Deliver deliver) : hub_(hub), deliver_(std::move(deliver)) {}
+  Messages(Hub& hub, Deliver deliver)
+      : hub_(hub),
+        deliver_(std::move(deliver)),
+        next_message_(static_cast<std::uint16_t>(hub.random.u32())) {}
 
   // In an open session at once, else when it opens. At most Node::kMessageBytesMax.
   void send(const Address& to, std::uint8_t service, ByteView message,
@@ -56,7 +59,7 @@ class Messages {
 
   bool is_open(const Address& peer) const;
   void transmit(const Address& to, std::uint8_t service, ByteView message, Answer answer);
-  void transmit_pieces(const Address& to, std::uint8_t service, ByteView message,
+  void transmit_pieces(std::uint8_t service, ByteView message,
                        const std::function<void(ByteView piece)>& out);
   void stage(const Address& to, std::uint8_t service, ByteView message);
   void drop_oldest(Outbox& outbox, Metric why);
@@ -66,10 +69,12 @@ class Messages {
 
   Hub& hub_;
   Deliver deliver_;
-  std::map<Address, std::uint16_t> next_message_;
   std::map<Address, Outbox> outboxes_;
   std::map<Address, std::vector<Partial>> partials_;
   std::size_t outbox_bytes_ = 0, partial_bytes_ = 0;
+  // To all peers, from anywhere: a session that replaces another must not repeat its numbers, nor
+  // one after a restart.
+  std::uint16_t next_message_;
 };
 
 }  // namespace wow

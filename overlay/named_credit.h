@@ -5,10 +5,9 @@
 // Pure bookkeeping, in bytes of packets. One thread.
 #pragma once
 
+#include <boost/container/flat_map.hpp>
 #include <cstddef>
 #include <cstdint>
-#include <deque>
-#include <map>
 
 #include "base/address.h"
 
@@ -40,15 +39,16 @@ class NamedCredit {
 
  private:
   struct Account {
-    std::uint32_t keys = 0;     // 0: no session
     std::uint64_t counted = 0;  // of the bytes under these keys
-    std::uint64_t credit = 0;
+    std::uint32_t keys = 0;     // 0: no session
+    std::uint32_t credit = 0;   // kSavedMax at most
+    std::uint64_t unmet = 0;    // order of having become one without a session
   };
   void add(Account& account, std::uint64_t credit);
-  void note_unmet(const Address& peer);
+  void note_unmet(Account& account);
 
-  std::map<Address, Account> accounts_;
-  std::deque<Address> unmet_;  // oldest first; of some there are sessions by now
+  boost::container::flat_map<Address, Account> accounts_;  // packed: a node has one for each peer
+  std::uint64_t order_ = 0;
 };
 
 }  // namespace wow

@@ -3,7 +3,6 @@
 #pragma once
 
 #include <array>
-#include <deque>
 #include <map>
 
 #include "nat/flow_timeout.h"
@@ -160,7 +159,7 @@ class Node::Impl final : public Hub, public Sessions::Listener {
   NatAnswers nat_answers_;
   Punch punch_;
 
-  std::deque<std::function<void()>> later_;
+  std::vector<std::function<void()>> later_;
   Timer later_timer_, sweep_timer_;
   std::map<std::uint8_t, MessageHandler> handlers_;
   std::map<std::uint8_t, BroadcastHandler> broadcast_handlers_;
