@@ -47,7 +47,7 @@ Bytes signed_part(std::string_view ctm) { return concat({view_of(kContext), view
 
 std::optional<Ctm> parse(const pb::Ctm& message) {
   if (!pb::EdgeRole_IsValid(message.role())) return std::nullopt;
-  if (message.neighbours_size() > static_cast<int>(ring::kListMembersMax)) return std::nullopt;
+  if (message.neighbours_size() > static_cast<int>(ring::kListDescribedMax)) return std::nullopt;
   Ctm out;
   out.id = message.id();
   out.sent_at = message.sent_at();

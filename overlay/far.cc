@@ -22,7 +22,10 @@ Address draw_far(const Address& self, double size, Random& random) {
 
 int far_wanted(double size) {
   if (size <= 2.0 * ring::kNearPerSide + 1) return 0;
-  return std::min(static_cast<int>(std::lround(std::log2(size))), ring::kFarMax);
+  // Four where log2 N is, and two for each factor of eight. Look-ahead over all edges of each peer
+  // makes up for what log2 N would be more of (docs/ring.md).
+  const double wanted = (2 * std::log2(size) + 4) / 3;
+  return std::min(static_cast<int>(std::lround(wanted)), ring::kFarMax);
 }
 
 void FarEdges::start() {

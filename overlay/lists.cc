@@ -64,8 +64,10 @@ void Lists::tell(Edge& edge, bool even_unchanged) {
   pb::Link link;
   pb::Neighbours& list = *link.mutable_neighbours();
   const bool listed = ((edge.ours | edge.theirs) & kListedBits) != 0;
-  for (const Member& m : known_near(edge.peer)) {
-    m.write(*list.add_members(), listed ? ring::kListEndpointsMax : 0);
+  std::size_t described = listed ? ring::kListDescribedMax : 0;
+  for (const Member& m : known_near(edge.peer, ring::kListMembersMax)) {
+    m.write(*list.add_members(), described > 0 ? ring::kListEndpointsMax : 0);
+    if (described > 0) --described;
   }
   const std::uint32_t version = version_of(list);
   if (version == edge.list_sent && !even_unchanged) return;
@@ -121,7 +123,7 @@ void Lists::on_summary(const Address& from, const pb::Summary& message) {
   if (message.list_version() != edge->list_heard) send_summary(*edge, true);
 }
 
-std::vector<Member> Lists::known_near(const Address& target) const {
+std::vector<Member> Lists::known_near(const Address& target, std::size_t most) const {
   // Around the target, for whoever stands there; around us, for whoever routes through us.
   std::vector<Address> all = hub_.edges.members();
   std::erase(all, target);
@@ -129,17 +131,17 @@ std::vector<Member> Lists::known_near(const Address& target) const {
   for (const Address& a : near_set(hub_.self, all, ring::kNearPerSide)) {
     if (std::find(chosen.begin(), chosen.end(), a) == chosen.end()) chosen.push_back(a);
   }
-  // A way back to us when we have moved, and some look-ahead for others.
+  // Look-ahead for others, and a way back to us when we have moved.
   for (const auto& [peer, edge] : hub_.edges.all()) {
-    const bool useful = edge.usable() && (edge.ours & (kLeafBit | kFarBit)) != 0;
-    if (useful && peer != target && chosen.size() < ring::kListMembersMax &&
+    const bool useful = edge.usable() && ((edge.ours & kLeafBit) != 0 || is_far(edge));
+    if (useful && peer != target && chosen.size() < most &&
         std::find(chosen.begin(), chosen.end(), peer) == chosen.end()) {
       chosen.push_back(peer);
     }
   }
   std::vector<Member> out;
   for (const Address& a : chosen) {
-    if (out.size() < ring::kListMembersMax) out.push_back(described(*hub_.edges.find(a)));
+    if (out.size() < most) out.push_back(described(*hub_.edges.find(a)));
   }
   return out;
 }

@@ -34,9 +34,9 @@ class Lists {
   void tell(Edge& edge, bool even_unchanged);
   void on_neighbours(const Address& from, const pb::Neighbours& message);
   void on_summary(const Address& from, const pb::Summary& message);
-  // Members we know near `target`, with where to reach them: also what a CTM reply tells its
-  // source.
-  std::vector<Member> known_near(const Address& target) const;
+  // Members we know near `target`, with where to reach them, then others, `most` in all: also what
+  // a CTM reply tells its source.
+  std::vector<Member> known_near(const Address& target, std::size_t most) const;
   // Where we reach this peer ourselves, then what it says.
   Member described(const Edge& edge) const;
 

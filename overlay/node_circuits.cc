@@ -100,7 +100,7 @@ std::vector<Member> Node::Impl::direct_peers() const {
       out.push_back({peer, {}, edge.round_trip});
   }
   std::ranges::stable_sort(out, {}, &Member::round_trip);
-  if (out.size() > ring::kListMembersMax) out.resize(ring::kListMembersMax);
+  if (out.size() > ring::kListDescribedMax) out.resize(ring::kListDescribedMax);
   return out;
 }
 

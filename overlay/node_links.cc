@@ -37,7 +37,10 @@ Introducer::Handlers Node::Impl::introducer_handlers() {
           .heard_of = [this](const std::vector<Member>& members) { ring_.heard_of(members); },
           .accepts =
               [this](EdgeRole role) { return role != EdgeRole::kFar || far_.accepts_one_more(); },
-          .neighbours = [this](const Address& target) { return lists_.known_near(target); },
+          .neighbours =
+              [this](const Address& target) {
+                return lists_.known_near(target, ring::kListDescribedMax);
+              },
           .direct_peers = [this] { return direct_peers(); },
           .word = [this](const Address& peer) { return shortcuts_.word(peer); }};
 }

@@ -25,7 +25,7 @@ void ctm(const Bytes& bytes) {
       credentials.sign(concat({view_of(std::string_view("wow ctm 1")), view_of(outer.ctm())}))));
   const auto opened = open_ctm(view_of(outer.SerializeAsString()), credentials, metrics);
   if (!opened) return;
-  assert(opened->neighbours.size() <= ring::kListMembersMax);
+  assert(opened->neighbours.size() <= ring::kListDescribedMax);
   const Bytes again = sign_ctm(*opened, credentials, WallTime(std::chrono::seconds(1)));
   assert(again.size() <= ring::kCtmBytesMax);
 }

@@ -112,7 +112,7 @@ TEST_F(CtmTest, AlwaysFitsOnePacket) {
     Bytes ip(16, static_cast<std::uint8_t>(i + 1));
     reply.source.endpoints.push_back({IpAddress::v6(ip), 1});
   }
-  for (std::uint64_t i = 0; i < ring::kListMembersMax; ++i) {
+  for (std::uint64_t i = 0; i < ring::kListDescribedMax; ++i) {
     reply.neighbours.push_back({FakeCredentials::address_of(i + 10), reply.source.endpoints});
   }
   const Bytes bytes = sign_ctm(reply, alice_, now_);

@@ -97,7 +97,7 @@ TEST_F(HostileTest, ReservedEndpointsAreNeverChecked) {
 
 TEST_F(HostileTest, ListsBeyondBoundsAreRefused) {
   pb::Link neighbours, candidates;
-  for (std::uint64_t i = 1; i <= 17; ++i) {
+  for (std::uint64_t i = 1; i <= ring::kListMembersMax + 1; ++i) {
     Member{FakeCredentials::address_of(i), {}}.write(
         *neighbours.mutable_neighbours()->add_members(), 8);
     candidates.mutable_candidates()->add_endpoints("\x01\x02\x03\x04\x05\x06");

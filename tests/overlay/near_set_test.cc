@@ -99,8 +99,10 @@ TEST(FarWanted, IsNoneWhereNearEdgesReachEverybodyElseLogN) {
   EXPECT_EQ(far_wanted(1), 0);
   EXPECT_EQ(far_wanted(7), 0);
   EXPECT_EQ(far_wanted(8), 3);
-  EXPECT_EQ(far_wanted(1000), 10);
-  EXPECT_EQ(far_wanted(1e12), 24);
+  EXPECT_EQ(far_wanted(16), 4);
+  EXPECT_EQ(far_wanted(1000), 8);
+  EXPECT_EQ(far_wanted(100000), 12);
+  EXPECT_EQ(far_wanted(1e12), 16);
 }
 
 }  // namespace
