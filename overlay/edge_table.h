@@ -40,7 +40,7 @@ struct Edge {
   TimePoint no_checks_before{};           // of its candidates: see Linker
   Endpoint proven_at;                     // where it answered last, if it can be dialled there
   std::vector<Address> knows;             // its neighbours, as told last
-  std::string list;  // the same with where to reach them, if it said: pb::Neighbours
+  std::string list;                       // where to reach them, if it said: see members_of()
   std::uint32_t list_sent = 0, list_heard = 0;  // versions of the last lists, ours and the peer's
   std::array<std::uint32_t, kLinkKinds> newest{};  // number of the newest Link message of each kind
 

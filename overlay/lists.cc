@@ -83,15 +83,17 @@ void Lists::on_neighbours(const Address& from, const pb::Neighbours& message) {
     return hub_.metrics.add(Metric::kDropMalformed);
   }
   std::vector<Address> knows;
+  pb::Neighbours described;  // the same without their addresses
   bool has_endpoints = false;
   for (const auto& m : message.members()) {
     const auto member = Member::parse(m);
     if (!member) return hub_.metrics.add(Metric::kDropMalformed);
-    has_endpoints = has_endpoints || !member->endpoints.empty();
     const Address& a = member->address;
-    if (a != hub_.self && std::find(knows.begin(), knows.end(), a) == knows.end()) {
-      knows.push_back(a);
-    }
+    if (a == hub_.self || std::find(knows.begin(), knows.end(), a) != knows.end()) continue;
+    has_endpoints = has_endpoints || !member->endpoints.empty();
+    knows.push_back(a);
+    *described.add_members() = m;
+    described.mutable_members()->rbegin()->clear_address();
   }
   // A common neighbour that is no longer listed may be dead: data without an answer makes its
   // session look.
@@ -108,7 +110,7 @@ void Lists::on_neighbours(const Address& from, const pb::Neighbours& message) {
   }
   edge->list_heard = message.version();
   edge->load = load_of(message.load());
-  edge->list = has_endpoints ? message.SerializeAsString() : std::string();
+  edge->list = has_endpoints ? described.SerializeAsString() : std::string();
   edge->list.shrink_to_fit();
   hub_.edges.set_knows(*edge, std::move(knows));
   handlers_.heard();

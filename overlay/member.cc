@@ -43,8 +43,10 @@ std::vector<Member> members_of(const Address& teller, const std::string& list,
   std::vector<Member> out;
   pb::Neighbours message;
   if (!list.empty() && message.ParseFromString(list)) {
-    for (const auto& m : message.members()) {
-      auto member = Member::parse(m);
+    auto* const members = message.mutable_members();
+    for (int i = 0; i < members->size() && static_cast<std::size_t>(i) < knows.size(); ++i) {
+      members->at(i).set_address(to_string(knows[static_cast<std::size_t>(i)].bytes()));
+      auto member = Member::parse(members->at(i));
       if (!member) continue;
       member->named_by = teller;
       out.push_back(std::move(*member));

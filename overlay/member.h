@@ -30,8 +30,8 @@ struct Member {
   void write(pb::Member& message, std::size_t endpoints_max) const;
 };
 
-// Where a list of a peer's neighbours says that they can be reached: those of `list`, a serialized
-// pb::Neighbours of `teller` that was checked before; else those it only `knows`.
+// Whom `teller` knows, by its last list, and where they can be reached if `list` says: a serialized
+// pb::Neighbours of the same members in the same order without their addresses, checked before.
 std::vector<Member> members_of(const Address& teller, const std::string& list,
                                std::span<const Address> knows);
 

@@ -17,9 +17,8 @@ bool KeySet::replaces(const KeySet& before, const Address& self, const Address& 
   return (initiated ? self : peer) > (initiated ? peer : self);
 }
 
-LiveSession::LiveSession(const Address& peer, const Path& first, Clock& clock,
-                         std::size_t paths_max)
-    : dialled(first), path_set(paths_max), alarm(clock), prober(clock), peer_(peer) {}
+LiveSession::LiveSession(const Address& peer, Clock& clock, std::size_t paths_max)
+    : path_set(paths_max), alarm(clock), prober(clock), peer_(peer) {}
 
 const PathState& LiveSession::path() const {
   static const PathState none;

@@ -50,7 +50,7 @@ class LiveSession final : public Session {
   };
   static constexpr std::size_t kOldKeysMax = 4;
 
-  LiveSession(const Address& peer, const Path& dialled, Clock& clock, std::size_t paths_max);
+  LiveSession(const Address& peer, Clock& clock, std::size_t paths_max);
 
   const Address& peer() const override { return peer_; }
   SessionState state() const override { return state_; }
@@ -83,7 +83,6 @@ class LiveSession final : public Session {
     for (const auto& set : old) visit(*set);
   }
 
-  const Path dialled;  // the first path tried
   PathSet path_set;
   std::unique_ptr<KeySet> current;
   std::unique_ptr<KeySet> next;  // ours, until the peer has shown that it has them too

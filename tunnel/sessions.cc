@@ -54,8 +54,8 @@ void Sessions::Impl::dial(const Address& peer, const Path& path) {
   }
   if (known == nullptr && !peer.is_zero()) {
     if (!make_room()) return parts.metrics.add(Metric::kDropQueueFull);
-    sessions.emplace(
-        peer, std::make_unique<LiveSession>(peer, path, parts.clock, parts.limits.paths_max));
+    sessions.emplace(peer,
+                     std::make_unique<LiveSession>(peer, parts.clock, parts.limits.paths_max));
   }
   if (!handshaker.dial(peer, path) && known == nullptr) sessions.erase(peer);
 }
@@ -211,7 +211,7 @@ void Sessions::Impl::set_keepalive(LiveSession& s, Duration interval) {
   if (s.is_open()) arm_alarm(s);
 }
 
-void Sessions::Impl::close(LiveSession& s, CloseReason reason) {
+void Sessions::Impl::close(LiveSession& s, CloseReason reason, const Path& tried) {
   if (s.is_closed()) return;
   const bool deaf = reason == CloseReason::kDead || reason == CloseReason::kPeerClosed ||
                     reason == CloseReason::kTimeout;
@@ -235,7 +235,7 @@ void Sessions::Impl::close(LiveSession& s, CloseReason reason) {
   if (s.talks) std::erase(talking_, &s);
   const auto node = sessions.extract(peer);
   graveyard_.push_back(std::move(node.mapped()));
-  parts.listener.on_closed(peer, path.kind == PathKind::kNone ? s.dialled : path, reason);
+  parts.listener.on_closed(peer, path.kind == PathKind::kNone ? tried : path, reason);
 }
 
 Sessions::Sessions(Credentials& credentials, Clock& clock, Random& random, Transport& transport,

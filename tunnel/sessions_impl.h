@@ -47,7 +47,8 @@ class Sessions::Impl final : public Handshaker::Events {
   bool send(const Address& peer, DataKind kind, ByteView payload, std::uint8_t facts,
             Answer answer);
   void set_keepalive(LiveSession& s, Duration interval);
-  void close(LiveSession& s, CloseReason reason);
+  // `tried`: what its listener hears of if no path ever was of use.
+  void close(LiveSession& s, CloseReason reason, const Path& tried = {});
   void renew_all();
   LiveSession* find(const Address& peer);
 

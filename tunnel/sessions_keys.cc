@@ -51,8 +51,7 @@ bool Sessions::Impl::admits(const Agreement& a) {
 LiveSession& Sessions::Impl::session_for(const Agreement& a) {
   auto& slot = sessions[a.peer.address];
   if (!slot) {
-    slot =
-        std::make_unique<LiveSession>(a.peer.address, a.path, parts.clock, parts.limits.paths_max);
+    slot = std::make_unique<LiveSession>(a.peer.address, parts.clock, parts.limits.paths_max);
   }
   slot->set_identity(a.peer);
   return *slot;
@@ -267,7 +266,7 @@ void Sessions::Impl::on_given_up(const Address& peer, const Path& path, CloseRea
     if (peer.is_zero()) parts.listener.on_closed(peer, path, reason);
     return;
   }
-  if (!s->is_open()) return close(*s, reason);
+  if (!s->is_open()) return close(*s, reason, path);
   // New keys for an open session were not to be had. That ends nothing; silence does.
   log_debug("rekey failed", {{"peer", peer.short_hex()}});
   s->rekey_not_before = parts.now() + (s->current->shared ? kRekeySoon : kRekeyRetry);

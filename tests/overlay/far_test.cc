@@ -71,5 +71,20 @@ TEST_F(Far, WhereAllAreAlikeNothingIsCompared) {
   EXPECT_LT(handshakes(), before + kNodes);  // but for edges that were drawn late
 }
 
+// Most of those that a node remembers it knows from its neighbours' lists only.
+TEST_F(Far, NeighboursSayWhereOthersAre) {
+  settle(10ms);
+  std::size_t only_told = 0;
+  for (const SimNode* m : pool_.ring()) {
+    for (const Member& known : m->node->remember()) {
+      SimNode* it = pool_.find(known.address);
+      ASSERT_NE(it, nullptr);
+      EXPECT_EQ(known.endpoints.front(), it->host.endpoint()) << known.address.hex();
+      only_told += m->node->session(known.address) == nullptr ? 1 : 0;
+    }
+  }
+  EXPECT_GT(only_told, 3u * kNodes);
+}
+
 }  // namespace
 }  // namespace wow
