@@ -53,9 +53,9 @@ class Guess {
   Duration rest(const Address& from) const {
     if (from == destination_) return {};
     const double bits = log2_of(ring_distance(from, destination_)) - gap_;
-    // Look-ahead among 2 log2 N edges, of which harmonic ones are as dense at every scale, takes
-    // somewhat more than two bits off the distance at each hop (by simulation). Whoever is as near
-    // as a neighbour has one hop left, or is the nearest itself.
+    // Look-ahead over all edges of each peer, of which harmonic ones are as dense at every scale,
+    // takes somewhat more than two bits off the distance at each hop (by simulation). Whoever is as
+    // near as a neighbour has one hop left, or is the nearest itself.
     const double hops = bits > 0 ? 1 + kHopsPerBit * bits : exact_ ? 1 : std::exp2(bits);
     return Duration(static_cast<Duration::rep>(hops * static_cast<double>(typical_.count())));
   }
