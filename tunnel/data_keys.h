@@ -28,8 +28,8 @@ inline constexpr std::uint64_t kReplayWindowPackets = 8192;
 inline constexpr std::uint64_t kControlReplayWindowPackets = 512;
 inline constexpr std::uint64_t kFailedOpeningsMax = 1ull << 36;  // RFC 8446, 5.5; RFC 9001, 6.6
 
-// RFC 6479: which counters of a lane were seen, of the newest kPackets. check() before opening,
-// accept() after it has opened.
+// RFC 6479: which counters of a lane were seen, of the newest kPackets. would_accept() before
+// opening, accept() after it has opened.
 template <std::uint64_t kPackets>
 class ReplayWindow {
  public:

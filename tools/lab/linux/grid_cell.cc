@@ -174,8 +174,7 @@ std::string first_hex_address(const std::string& said) {
 GridCell::Running GridCell::begin(const std::string& node,
                                   const std::vector<std::string>& command) {
   Pipe output = make_pipe();
-  const pid_t pid = fork_to([&] {
-    die_with_parent();
+  const pid_t pid = fork_bound([&] {
     const Fd nothing(::open("/dev/null", O_RDONLY | O_CLOEXEC));
     dup2(nothing.get(), STDIN_FILENO);
     dup2(output.write.get(), STDOUT_FILENO);

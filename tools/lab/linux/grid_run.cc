@@ -102,8 +102,7 @@ std::vector<GridRow> run_grid(const std::vector<std::pair<GridKind, GridKind>>& 
   Pipe lines = make_pipe();
   std::vector<pid_t> running;
   for (std::size_t n = 0; n < cells; ++n) {
-    running.push_back(fork_to([&] {
-      die_with_parent();
+    running.push_back(fork_bound([&] {
       lines.read.reset();
       const Keeper keeper = Keeper::start("grid-" + std::to_string(n + 1));
       if (const int status = prepare(keeper, {}); status != 0) return status;

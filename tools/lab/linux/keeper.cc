@@ -150,24 +150,18 @@ void Keeper::enter() const {
 
 int Keeper::run_inside(const std::function<int()>& body) const {
   // A process of its own to enter: this one shall stay where it is. Its child is inside.
-  return wait_for(fork_to([&] {
-    die_with_parent();
+  return wait_for(fork_bound([&] {
     enter();
-    return wait_for(fork_to([&] {
-      die_with_parent();
-      return body();
-    }));
+    return wait_for(fork_bound([&] { return body(); }));
   }));
 }
 
 int Keeper::run_command(const std::vector<std::string>& command) const {
   hold_signals();
   const fs::path here = fs::current_path();
-  const pid_t helper = fork_to([&] {
-    die_with_parent();
+  const pid_t helper = fork_bound([&] {
     enter();
-    const pid_t child = fork_to([&] {
-      die_with_parent();
+    const pid_t child = fork_bound([&] {
       std::error_code none;
       fs::current_path(here, none);
       std::vector<std::string> environment = {std::string(kInside) + "=" + name_};

@@ -502,10 +502,7 @@ int exec_in_node(const fs::path& root, const std::string& node,
       .enter();
   if (chdir(fs::exists(kLabFolder / "hosts" / node) ? "/root" : "/") != 0) return 1;
   hold_signals();
-  const pid_t child = fork_to([&] {
-    die_with_parent();
-    return exec_command(command, clean_environment());
-  });
+  const pid_t child = fork_bound([&] { return exec_command(command, clean_environment()); });
   return stand_for(child, kGraceSeconds);
 }
 

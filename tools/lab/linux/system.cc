@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <net/if.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/ioctl.h>
@@ -119,7 +120,16 @@ pid_t fork_to(const std::function<int()>& body) {
   _exit(status);
 }
 
-void die_with_parent() { prctl(PR_SET_PDEATHSIG, SIGKILL); }
+pid_t fork_bound(const std::function<int()>& body) {
+  const Fd parent(static_cast<int>(syscall(SYS_pidfd_open, getpid(), 0)));
+  if (!parent) fail_with_errno("no handle of this process");
+  return fork_to([&] {
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    // It may have ended before that was asked for; its number would not tell in another namespace.
+    pollfd ended{parent.get(), POLLIN, 0};
+    return poll(&ended, 1, 0) == 0 ? body() : 1;
+  });
+}
 
 int wait_for(pid_t pid) {
   int status = 0;

@@ -69,9 +69,9 @@ class Namespaces {
 // Forks; the child runs `body` and ends with what it returns (1 after an exception, whose text goes
 // to stderr). Never returns in the child.
 pid_t fork_to(const std::function<int()>& body);
-// In a child: is killed when its parent ends, however that comes, and so leaves nothing behind that
-// would hold a laboratory's leash.
-void die_with_parent();
+// The same; the child is killed when this process ends, however and however soon that comes, and so
+// leaves nothing behind that would hold a laboratory's leash.
+pid_t fork_bound(const std::function<int()>& body);
 // Waits for a child; its exit status, or 128 + signal.
 int wait_for(pid_t pid);
 // Waits likewise for a command in whose place this process stands: SIGTERM and SIGHUP are passed on
