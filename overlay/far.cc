@@ -23,8 +23,10 @@ Address draw_far(const Address& self, double size, Random& random) {
 int far_wanted(double size) {
   if (size <= 2.0 * ring::kNearPerSide + 1) return 0;
   // Four where log2 N is, and two for each factor of eight. Look-ahead over all edges of each peer
-  // makes up for what log2 N would be more of (docs/ring.md).
-  const double wanted = (2 * std::log2(size) + 4) / 3;
+  // makes up for what log2 N would be more of (docs/ring.md), up to some 10,000 nodes: from there
+  // on as many more as log2 N would have.
+  const double bits = std::log2(size);
+  const double wanted = std::max((2 * bits + 4) / 3, bits - 3);
   return std::min(static_cast<int>(std::lround(wanted)), ring::kFarMax);
 }
 

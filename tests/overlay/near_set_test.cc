@@ -101,7 +101,8 @@ TEST(FarWanted, IsNoneWhereNearEdgesReachEverybodyElseLogN) {
   EXPECT_EQ(far_wanted(8), 3);
   EXPECT_EQ(far_wanted(16), 4);
   EXPECT_EQ(far_wanted(1000), 8);
-  EXPECT_EQ(far_wanted(100000), 12);
+  EXPECT_EQ(far_wanted(10000), 10);
+  EXPECT_EQ(far_wanted(100000), 14);
   EXPECT_EQ(far_wanted(1e12), 16);
 }
 
