@@ -4,6 +4,7 @@
 #pragma once
 
 #include <deque>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string_view>
@@ -52,6 +53,8 @@ class SimPool {
   // whole, at most for `limit`; returns whether it is.
   bool construct(std::span<SimHost* const> hosts, Duration spread = 2s,
                  const NodeOptions& options = {}, Duration limit = 60s);
+  // Called now and then while a ring is being constructed, which takes an hour if it is large.
+  void set_progress(std::function<void()> progress) { progress_ = std::move(progress); }
   // Without a word to anybody; the host goes down. Call from outside of events, as all of these.
   void crash(SimNode& member);
   // Again with the same key, and with what it remembered when it went down.
@@ -93,6 +96,7 @@ class SimPool {
 
   World& world_;
   SeededRandom random_;
+  std::function<void()> progress_;
   std::deque<SimNode> members_;
   std::unordered_map<Address, SimNode*, AddressHash> by_address_;
   std::vector<SimNode*> ring_;

@@ -15,8 +15,8 @@ Member described(const SimNode& member) { return {member.address(), {member.host
 
 }  // namespace
 
-// The nearest on either side, and about log2(N)/2 further away at harmonic distances, over which
-// the first packets find their way.
+// The nearest on either side, and three further away at harmonic distances, over which the first
+// packets find their way.
 void SimPool::remember_neighbours(std::vector<SimNode*> ring) {
   std::sort(ring.begin(), ring.end(), [](auto* a, auto* b) { return a->address() < b->address(); });
   const std::size_t n = ring.size();
@@ -47,9 +47,14 @@ bool SimPool::construct(std::span<SimHost* const> hosts, Duration spread,
     start(*member);
     member->options.remembered = {};  // the node has its own
     world_.run_for(step);
+    if (progress_) progress_();
   }
   RingChecker checker(*this, kPerSide);
-  return world_.run_until([&] { return checker.whole(); }, limit, 100ms);
+  const auto is_whole = [&] {
+    if (progress_) progress_();
+    return checker.whole();
+  };
+  return world_.run_until(is_whole, limit, 100ms);
 }
 
 }  // namespace wow

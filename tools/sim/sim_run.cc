@@ -30,6 +30,7 @@ SimRun::SimRun(const SimOptions& options, std::uint64_t seed, std::size_t defaul
       begun_(world.now()),
       next_check_(begun_) {
   set_links();
+  if (progress_) pool.set_progress([this] { progress_(seconds(), *this); });
 }
 
 void SimRun::draw_anew(std::uint64_t seed) {

@@ -71,7 +71,10 @@ std::vector<SimHost*> public_hosts(World& world, std::uint32_t count) {
 TEST(SimPool, AConstructedRingIsWholeAndWalksArrive) {
   World world(1);
   SimPool pool(world);
+  int told = 0;
+  pool.set_progress([&] { ++told; });
   ASSERT_TRUE(pool.construct(public_hosts(world, 60)));
+  EXPECT_GT(told, 60) << "and while it is not yet whole";
   EXPECT_TRUE(pool.ring_is_whole(3));
   world.run_for(10s);
   int hops = 0;
