@@ -51,12 +51,14 @@ void Ring::forget_old() {
   std::erase_if(avoid_, [&](const auto& a) { return a.second.until + ring::kAvoidMost <= now; });
 }
 
-// Longer each time, so that members who are only talked of cost less and less.
+// Longer each time, so that members who are only talked of cost less and less. (What is told while
+// it is avoided is of the same failure: its relay, its path, its session.)
 void Ring::avoid(const Address& peer) {
   const TimePoint now = hub_.clock.now();
   std::erase_if(avoid_, [&](const auto& a) { return a.second.until + ring::kAvoidMost <= now; });
   if (avoid_.size() >= ring::kAvoidMax && !avoid_.contains(peer)) return;
   Avoided& avoided = avoid_[peer];
+  if (avoided.until > now) return;
   const Duration longer = ring::kAvoidFor * (1 << std::min(avoided.times++, 8));
   avoided.until = now + std::min<Duration>(longer, ring::kAvoidMost);
 }

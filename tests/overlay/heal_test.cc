@@ -67,6 +67,39 @@ TEST_F(HealTest, WhoLostNobodyTriesFewAtOnce) {
   EXPECT_LE(most, 12u);
 }
 
+// Two neighbours that reach each other by relays only, one of which is cut off for ten seconds, is
+// back, and is cut off again: its path and its session are lost, twice within the time for which
+// it is avoided. Four times as long would be a minute without the edge.
+TEST(Outage, OfWhichMuchIsToldIsOneFailure) {
+  set_log_sink([](LogLevel, const std::string&) {});
+  for (int seed = 1; seed <= 6; ++seed) {
+    World world(seed);
+    SimPool pool(world);
+    world.set_link(Link{.latency = 100ms});
+    for (int i = 1; i <= 20; ++i) pool.add(world.add_host("198.51.1." + std::to_string(i)));
+    const auto is_whole = [&] { return pool.ring_is_whole(3); };
+    ASSERT_TRUE(world.run_until(is_whole, 30s));
+    world.run_for(20s);
+    const SimHost* const cut = &pool.ring()[5]->host;
+    const SimHost* const beside = &pool.ring()[6]->host;
+    const auto no_direct_path = [=](const SimHost& from, const SimHost& to) {
+      return (&from == cut && &to == beside) || (&from == beside && &to == cut);
+    };
+    const auto all_cut = [=](const SimHost& from, const SimHost& to) {
+      return (&from == cut) != (&to == cut);
+    };
+    world.set_blocked(all_cut);
+    world.run_for(10s);
+    world.set_blocked(no_direct_path);
+    world.run_for(2500ms);
+    world.set_blocked(all_cut);
+    world.run_for(10s);
+    world.set_blocked(no_direct_path);
+    EXPECT_TRUE(world.run_until(is_whole, 12s)) << "seed " << seed;
+  }
+  set_log_sink({});
+}
+
 TEST_F(HealTest, ACrashedNodeReturnsBeforeAnybodyNoticed) {
   whole_ring_of(10);
   pool_.crash(pool_[4]);
