@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <iostream>
 
+#include "base/log.h"
 #include "tests/dht/race_run.h"
 
 namespace wow {
@@ -27,7 +28,18 @@ std::pair<std::uint64_t, std::uint64_t> seeds() {
   return {first, *end == '-' ? std::strtoull(end + 1, nullptr, 10) : first};
 }
 
-TEST(DhtRaces, CreateIsLinearizableAndNoTwoHoldAKeyWhateverFails) {
+// Silent but where one seed is replayed: what the nodes say would bury the line that says where to
+// go on.
+class DhtRaces : public testing::Test {
+ protected:
+  DhtRaces() {
+    const auto [first, last] = seeds();
+    if (first < last) set_log_sink([](LogLevel, const std::string&) {});
+  }
+  ~DhtRaces() override { set_log_sink({}); }
+};
+
+TEST_F(DhtRaces, CreateIsLinearizableAndNoTwoHoldAKeyWhateverFails) {
   const auto [first, last] = seeds();
   RaceCounts counts;
   int failures = 0;
@@ -52,7 +64,7 @@ TEST(DhtRaces, CreateIsLinearizableAndNoTwoHoldAKeyWhateverFails) {
 }
 
 // Each found a fault that is mended.
-TEST(DhtRaces, SeedsThatFailedOnce) {
+TEST_F(DhtRaces, SeedsThatFailedOnce) {
   for (const std::uint64_t seed : {193, 1016, 2608, 2716, 2724, 3357, 5140, 6187, 7903, 8110}) {
     RaceRun run(seed, kRacesPerSeed);
     EXPECT_EQ(run.run(), "") << "seed " << seed;
