@@ -28,7 +28,7 @@ in_net() { nsenter -t "${net[$1]}" -n "${@:2}"; }
 # guest NAME MAC HOST: a guest that HOST's bridge has a port for.
 guest() {
   net[$1]=$(lab_spawn "$3" /dev/null unshare -n sleep infinity)
-  lab_wait 5 "its network" bash -c "[[ \$(readlink /proc/${net[$1]}/ns/net) != \$(readlink /proc/${net[$3]}/ns/net) ]]"
+  lab_wait 5 "its network" bash -c "[[ \$(readlink /proc/${net[$1]}/ns/net) != \"\$(readlink /proc/${net[$3]}/ns/net)\" ]]"
   ip link add "p$1" address "06:00:00:00:00:${2##*:}" type veth peer name eth0 address "$2" netns "${net[$1]}"
   ip link set "p$1" netns "${net[$3]}"
   in_net "$1" ip link set lo up
