@@ -24,6 +24,8 @@ done
 pvm_exec() { lab_exec home1 bash -c ". /root/.bashrc; $*" </dev/null; }
 pvm_exec "wow hosts --format pvm | sed 's,\$, ep=$LAB_DIR/bin,' >machines"
 lab_spawn home1 "$LAB_LOGS/pvmd.log" bash -c '. /root/.bashrc; exec pvmd machines -nhome1' >/dev/null
+# It says where it listens. A console that came before would start another one, which knows no machines.
+eventually "its first daemon listens" test -s "$LAB_LOGS/pvmd.log"
 has_all() { [[ $(pvm_exec 'echo conf | timeout 20 pvm') == *$'\n4 hosts'* ]]; }
 eventually "four hosts at three sites are one virtual machine" has_all
 
