@@ -1,6 +1,6 @@
-// Keeps about log2(N) far edges, drawn from the harmonic distribution, so that greedy routes are
-// short (Kleinberg, STOC 2000; Manku, Bawa, Raghavan, "Symphony", USITS 2003). Each is compared
-// with a few neighbours of its peer, which do as well, and goes to the quickest (proximity
+// Keeps far edges, in the order of log2(N), drawn from the harmonic distribution, so that greedy
+// routes are short (Kleinberg, STOC 2000; Manku, Bawa, Raghavan, "Symphony", USITS 2003). Each is
+// compared with a few neighbours of its peer, which do as well, and goes to the quickest (proximity
 // neighbour selection: Gummadi et al., "The Impact of DHT Routing Geometry", SIGCOMM 2003).
 #pragma once
 
